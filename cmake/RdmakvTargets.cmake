@@ -1,0 +1,44 @@
+# Compiler flags and the helpers that declare a room, a program and a test.
+add_library(rdmakv_flags INTERFACE)
+target_include_directories(rdmakv_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(rdmakv_flags INTERFACE
+  -Wall -Wextra -Werror $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
+  -fno-omit-frame-pointer)
+if(RDMAKV_SANITIZE)
+  target_compile_options(rdmakv_flags INTERFACE -fsanitize=${RDMAKV_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(rdmakv_flags INTERFACE -fsanitize=${RDMAKV_SANITIZE})
+endif()
+if(RDMAKV_BUILD_FUZZERS)
+  target_compile_options(rdmakv_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+# rdmakv_room(NAME SOURCES... [LINK LIBRARIES...]): a static library `rdmakv_NAME`.
+function(rdmakv_room name)
+  cmake_parse_arguments(ROOM "" "" "LINK" ${ARGN})
+  add_library(rdmakv_${name} STATIC ${ROOM_UNPARSED_ARGUMENTS})
+  target_link_libraries(rdmakv_${name} PUBLIC rdmakv_flags ${ROOM_LINK})
+endfunction()
+
+# rdmakv_program(NAME SOURCES... [LINK LIBRARIES...]): a program in build/bin, installed.
+function(rdmakv_program name)
+  cmake_parse_arguments(PROGRAM "" "" "LINK" ${ARGN})
+  add_executable(${name} ${PROGRAM_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE rdmakv_flags ${PROGRAM_LINK})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# rdmakv_test(NAME SOURCES... [LINK LIBRARIES...]): a GoogleTest program; each TEST is a CTest test.
+function(rdmakv_test name)
+  cmake_parse_arguments(TEST "" "" "LINK" ${ARGN})
+  add_executable(${name} ${TEST_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE rdmakv_flags ${TEST_LINK} GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)
+endfunction()

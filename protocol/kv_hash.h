@@ -1,0 +1,24 @@
+// Where a key lives: its Redis Cluster hash slot (which server, which worker) and its 64-bit hash
+// (which buckets, which fingerprint). Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace rdmakv::wire {
+
+inline constexpr uint32_t kHashSlots = 16384;
+
+// CRC16 (CCITT, XMODEM) of the key or, when the key has a non-empty {tag}, of the first tag, modulo
+// 16384. Source: Redis Cluster specification, "Key distribution model" and "Hash tags".
+uint16_t hash_slot(std::string_view key);
+
+// XXH3-64 of the key, seed 0.
+uint64_t hash_key(std::string_view key);
+
+// Worker of `workers` that owns a hash slot within its server: equal, contiguous stretches of slots.
+constexpr uint32_t worker_of_slot(uint16_t slot, uint32_t workers) {
+  return static_cast<uint32_t>(slot) * workers / kHashSlots;
+}
+
+}  // namespace rdmakv::wire

@@ -1,0 +1,156 @@
+#include "protocol/kv_layout.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <array>
+#include <cstring>
+
+namespace rdmakv::wire {
+namespace {
+
+// Where the checksummed part begins: behind the first word and the checksum itself.
+constexpr uint64_t kChecksummedFrom = 16;
+
+template <typename T>
+T load(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof(T));
+  return value;
+}
+
+template <typename T>
+void store(std::byte* to, T value) {
+  std::memcpy(to, &value, sizeof(T));
+}
+
+// 16-byte steps to 256 B, then 8 classes per octave to 2 KiB, then 4 per octave to 16 KiB; beyond,
+// whole pages waste no more than classes would.
+constexpr std::array<uint32_t, kSlabClasses> make_class_table() {
+  std::array<uint32_t, kSlabClasses> table{};
+  uint32_t size = 48;
+  uint32_t step = 16;
+  uint32_t octave_end = 256;
+  for (uint32_t i = 0; i < kSlabClasses; ++i) {
+    table[i] = size;
+    if (size >= octave_end) {
+      step = octave_end >= 2048 ? octave_end / 4 : octave_end / 8;
+      octave_end *= 2;
+    }
+    size += step;
+  }
+  return table;
+}
+
+constexpr std::array<uint32_t, kSlabClasses> kClassTable = make_class_table();
+static_assert(kClassTable[0] == 48 && kClassTable[4] == 112 && kClassTable[13] == 256 &&
+              kClassTable[kSlabClasses - 1] == 16384);
+
+void write_header(std::byte* extent, const EntryFields& fields, std::string_view key,
+                  uint32_t value_length) {
+  store(extent + 16, fields.version);
+  store(extent + 24, make_meta(value_length, static_cast<uint32_t>(key.size()),
+                               fields.expiry_field ? kEntryHasExpiry : 0));
+  std::byte* at = extent + kEntryHeaderBytes;
+  if (fields.expiry_field) {
+    store(at, fields.expiry_ms);
+    at += kEntryExpiryBytes;
+  }
+  std::memcpy(at, key.data(), key.size());
+}
+
+}  // namespace
+
+uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
+                                 uint64_t value_hash, uint32_t generation) {
+  XXH3_state_t state;
+  XXH3_64bits_reset_withSeed(&state, generation);
+  XXH3_64bits_update(&state, extent + kChecksummedFrom, value_offset - kChecksummedFrom);
+  XXH3_64bits_update(&state, &value_hash, sizeof(value_hash));
+  return XXH3_64bits_digest(&state);
+}
+
+uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_offset,
+                        uint32_t generation) {
+  if (size < kTwoStepChecksumBytes) {
+    return XXH3_64bits_withSeed(extent + kChecksummedFrom, size - kChecksummedFrom, generation);
+  }
+  return entry_checksum_two_step(extent, value_offset,
+                                 XXH3_64bits(extent + value_offset, size - value_offset),
+                                 generation);
+}
+
+void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
+                 std::span<const std::byte> value) {
+  const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
+  write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
+  if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
+  store(extent + 8,
+        entry_checksum(extent, value_offset + value.size(), value_offset, fields.generation));
+}
+
+void write_entry_around(std::byte* extent, const EntryFields& fields, std::string_view key,
+                        uint32_t value_length, uint64_t value_hash) {
+  const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
+  const uint64_t size = value_offset + value_length;
+  write_header(extent, fields, key, value_length);
+  store(extent + 8, size < kTwoStepChecksumBytes
+                        ? entry_checksum(extent, size, value_offset, fields.generation)
+                        : entry_checksum_two_step(extent, value_offset, value_hash,
+                                                  fields.generation));
+}
+
+EntryView view_entry(const std::byte* extent) {
+  const auto meta = load<uint64_t>(extent + 24);
+  const bool has_expiry = (meta_flags(meta) & kEntryHasExpiry) != 0;
+  const uint32_t key_length = meta_key_length(meta);
+  const std::byte* at = extent + kEntryHeaderBytes;
+  EntryView view;
+  view.version = load<uint64_t>(extent + 16);
+  if (has_expiry) {
+    view.expiry_ms = load<int64_t>(at);
+    at += kEntryExpiryBytes;
+  }
+  view.key = {reinterpret_cast<const char*>(at), key_length};
+  view.value = {at + key_length, meta_value_length(meta)};
+  return view;
+}
+
+bool verify_entry(std::span<const std::byte> bytes, uint32_t generation, std::string_view key,
+                  EntryView& out) {
+  if (bytes.size() < kEntryHeaderBytes) return false;
+  const auto meta = load<uint64_t>(bytes.data() + 24);
+  const bool has_expiry = (meta_flags(meta) & kEntryHasExpiry) != 0;
+  const uint64_t size = entry_bytes(meta_key_length(meta), meta_value_length(meta), has_expiry);
+  if (size > bytes.size()) return false;
+  const EntryView view = view_entry(bytes.data());
+  if (view.key != key) return false;
+  const uint64_t value_offset = entry_value_offset(key.size(), has_expiry);
+  if (load<uint64_t>(bytes.data() + 8) !=
+      entry_checksum(bytes.data(), size, value_offset, generation)) {
+    return false;
+  }
+  out = view;
+  return true;
+}
+
+uint32_t size_class_bytes(uint32_t size_class) { return kClassTable[size_class]; }
+
+uint32_t size_class_of(uint64_t bytes) {
+  if (bytes <= 48) return 0;
+  if (bytes <= 256) return static_cast<uint32_t>((bytes - 48 + 15) / 16);
+  if (bytes > kClassTable[kSlabClasses - 1]) return kLargeClass;
+  uint32_t low = 13;
+  uint32_t high = kSlabClasses - 1;
+  while (low < high) {
+    const uint32_t middle = (low + high) / 2;
+    if (kClassTable[middle] >= bytes) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+}  // namespace rdmakv::wire

@@ -1,0 +1,133 @@
+#include "protocol/kv_message.h"
+
+#include <algorithm>
+
+namespace rdmakv::wire {
+
+MessageReader::MessageReader(std::span<const std::byte> message) : rest_(message) {
+  if (!take(&header_, sizeof(header_))) return;
+  if (header_.magic != kMessageMagic) {
+    fail("not a message of this protocol (wrong magic)");
+  } else if (header_.kind < MessageKind::kRequests || header_.kind > MessageKind::kRefusal) {
+    fail("unknown kind of message");
+  } else if (header_.reserved != 0 || header_.reserved2 != 0) {
+    fail("reserved field not zero");
+  } else if (header_.count == 0 || header_.count > kMaxRequestsPerMessage) {
+    fail("message with an impossible count");
+  }
+}
+
+bool MessageReader::take(void* out, size_t bytes) {
+  if (rest_.size() < bytes) return fail("message shorter than it says");
+  std::memcpy(out, rest_.data(), bytes);
+  rest_ = rest_.subspan(bytes);
+  return true;
+}
+
+// The last piece of a message may come without its padding: a gathered value ends where it ends.
+void MessageReader::skip_padded(uint64_t bytes) {
+  rest_ = rest_.subspan(std::min<uint64_t>(padded(bytes), rest_.size()));
+}
+
+bool MessageReader::next(RequestView& request) {
+  if (error_ != nullptr || seen_ == header_.count) {
+    if (error_ == nullptr && !rest_.empty()) return fail("bytes behind the last request");
+    return false;
+  }
+  if (header_.kind != MessageKind::kRequests) return fail("not a message of requests");
+  if (!take(&request.header, sizeof(request.header))) return false;
+  const RequestHeader& header = request.header;
+  if (header.opcode < Opcode::kGet || header.opcode > Opcode::kStats) return fail("unknown opcode");
+  if (header.condition > Condition::kIfSooner) return fail("unknown condition");
+  if ((header.flags & ~(kKeepExpiry | kWantPrevious)) != 0 || header.reserved != 0) {
+    return fail("unknown flag");
+  }
+  if (header.key_length > kMaxKeyBytes) return fail("key longer than 64 KB");
+  const uint64_t body = uint64_t{header.key_length} + header.value_length;
+  if (body > rest_.size()) return fail("request longer than its message");
+  request.key = {reinterpret_cast<const char*>(rest_.data()), header.key_length};
+  request.value = rest_.subspan(header.key_length, header.value_length);
+  skip_padded(body);
+  ++seen_;
+  return true;
+}
+
+bool MessageReader::next(ReplyView& reply) {
+  if (error_ != nullptr || seen_ == header_.count) {
+    if (error_ == nullptr && !rest_.empty()) return fail("bytes behind the last reply");
+    return false;
+  }
+  if (header_.kind != MessageKind::kReplies) return fail("not a message of replies");
+  if (!take(&reply.header, sizeof(reply.header))) return false;
+  const ReplyHeader& header = reply.header;
+  if (header.status > ReplyStatus::kTooMany) return fail("unknown status");
+  if ((header.flags & ~(kHasValue | kPinned)) != 0) return fail("unknown flag");
+  const uint64_t length = (header.flags & kHasValue) != 0 ? header.value_length : 0;
+  if (length > rest_.size()) return fail("reply longer than its message");
+  reply.value = rest_.subspan(0, length);
+  skip_padded(length);
+  ++seen_;
+  return true;
+}
+
+std::byte* MessageBuilder::reserve(uint64_t bytes) {
+  const uint64_t with_padding = padded(bytes);
+  if (buffer_.size() < used_ || buffer_.size() - used_ < with_padding) return nullptr;
+  std::byte* at = buffer_.data() + used_;
+  // The padding goes over the wire too: no stale memory in it.
+  if (with_padding != bytes) std::memset(at + with_padding - 8, 0, 8);
+  used_ += static_cast<uint32_t>(with_padding);
+  return at;
+}
+
+bool MessageBuilder::add_request(const RequestHeader& header, std::string_view key,
+                                 std::span<const std::byte> value) {
+  if (count_ == kMaxRequestsPerMessage) return false;
+  std::byte* at = reserve(sizeof(header) + key.size() + value.size());
+  if (at == nullptr) return false;
+  std::memcpy(at, &header, sizeof(header));
+  at += sizeof(header);
+  if (!key.empty()) std::memcpy(at, key.data(), key.size());
+  if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
+  ++count_;
+  return true;
+}
+
+bool MessageBuilder::add_request_head(const RequestHeader& header, std::string_view key) {
+  const uint64_t bytes = sizeof(header) + key.size();
+  if (count_ != 0 || buffer_.size() - used_ < bytes) return false;
+  std::memcpy(buffer_.data() + used_, &header, sizeof(header));
+  std::memcpy(buffer_.data() + used_ + sizeof(header), key.data(), key.size());
+  used_ += static_cast<uint32_t>(bytes);
+  ++count_;
+  return true;
+}
+
+bool MessageBuilder::add_reply(const ReplyHeader& header, std::span<const std::byte> value) {
+  if (count_ == kMaxRequestsPerMessage) return false;
+  std::byte* at = reserve(sizeof(header) + value.size());
+  if (at == nullptr) return false;
+  std::memcpy(at, &header, sizeof(header));
+  if (!value.empty()) std::memcpy(at + sizeof(header), value.data(), value.size());
+  ++count_;
+  return true;
+}
+
+bool MessageBuilder::add_reply_head(const ReplyHeader& header) {
+  if (count_ != 0 || buffer_.size() - used_ < sizeof(header)) return false;
+  std::memcpy(buffer_.data() + used_, &header, sizeof(header));
+  used_ += sizeof(header);
+  ++count_;
+  return true;
+}
+
+uint32_t MessageBuilder::finish(uint64_t clock_ms) {
+  MessageHeader header;
+  header.kind = kind_;
+  header.count = count_;
+  header.clock_ms = clock_ms;
+  std::memcpy(buffer_.data(), &header, sizeof(header));
+  return used_;
+}
+
+}  // namespace rdmakv::wire

@@ -1,0 +1,104 @@
+// The asynchronous client: embedded in the proxy's loops, under the C API, in kv_client and kv_bench.
+//
+//   Client client = *Client::create(fabric, options);
+//   op.kind = OperationKind::kGet; op.key = "k"; op.done = on_done;
+//   client.submit(op); client.flush();            // one doorbell per server connection
+//   ... when client.fd() is readable, or in a loop: client.poll();
+//
+// Threads: a Client, its Operations and its ValueBuffers belong to one thread.
+//
+// What it does by itself: opens a connection to a server's worker when the first operation needs it;
+// sends at most as much as the server gave credits for and keeps the rest in order; notices broken
+// connections, ends what was outstanding on them and connects again (with growing pauses, up to a
+// second). Operations on one key are executed in the order in which they were submitted.
+//
+// When a connection breaks: reads are sent again on the next one until their deadline; a mutation that
+// was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet waits for the next
+// connection. When no connection can be made, operations end with kUnavailable at once.
+//
+// Deadlines: an Operation ends with kTimeout at its deadline at the latest. A landing buffer that the
+// server may still write to is not used again before the server answered or the connection is gone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rdmakv/client/operation.h"
+#include "rdmakv/transport/fabric.h"
+#include "rdmakv/transport/status.h"
+
+namespace rdmakv {
+
+struct ClientOptions {
+  std::vector<FabricAddress> servers;     // at least one; all on the Client's fabric
+  std::string secret;                     // empty: none
+  uint32_t credits = 128;                 // requests outstanding per connection, at most what servers grant
+  uint64_t arena_bytes = 64ull << 20;     // registered memory for large values; a multiple of 1 MiB
+  uint32_t landing_bytes = 64 * 1024;     // landing buffer of a GET whose value's size is not known
+  uint64_t timeout_ns = 5'000'000'000;    // default deadline of an operation
+  uint64_t connect_timeout_ns = 3'000'000'000;
+  uint64_t keepalive_ns = 5'000'000'000;  // an idle connection is probed this often
+};
+
+struct ClientCounters {
+  uint64_t operations = 0;                // done
+  uint64_t errors = 0;                    // done with a code that is not an answer (timeout, broken, ...)
+  uint64_t connects = 0, disconnects = 0;
+  uint64_t requests = 0, messages = 0;    // sent by RPC; messages they were gathered in
+  EndpointCounters verbs;                 // summed over connections, past ones too
+};
+
+// A server's state, for INFO and stats.
+struct ServerState {
+  std::string name;
+  bool reachable = false;                 // a connection to its worker 0 is up
+  uint32_t workers = 0;                   // 0: not known yet
+  uint64_t epoch = 0;
+  std::string last_error;
+};
+
+class Client {
+ public:
+  // Allocates and registers the client's memory; connects nothing yet. `fabric` outlives the Client.
+  static Result<std::unique_ptr<Client>> create(Fabric& fabric, const ClientOptions& options);
+  // Ends everything outstanding with kCancelled (done is called), then closes the connections.
+  virtual ~Client() = default;
+
+  // Takes an operation. It ends through op.done, always from within poll(). Returns at once.
+  virtual void submit(Operation& operation) = 0;
+  // Sends what was submitted: one doorbell per connection. poll() does it too, at its end.
+  virtual void flush() = 0;
+  // Handles what has come, without blocking; calls `done`s. Returns how many operations ended.
+  virtual size_t poll() = 0;
+
+  // Sleeping in an event loop: when poll() returned 0 and arm() then returns true, fd() becomes readable
+  // as soon as poll() would have something to do (deadlines and reconnects included). When arm() returns false, poll() again instead.
+  virtual int fd() const = 0;
+  virtual bool arm() = 0;
+  // Whether operations are under way (adaptive polling: spin a little, then arm and sleep).
+  virtual bool busy() const = 0;
+
+  // A registered buffer of at most 1 MiB, or an empty one when the arena is used up for now.
+  virtual ValueBuffer allocate(uint32_t bytes) = 0;
+  // Values up to this size are put by one WRITE_WITH_IMM; kPut takes larger ones too and cuts them.
+  virtual uint32_t max_single_put() const = 0;
+
+  // Connects to worker 0 of every server and waits, up to the connect timeout; the first failure is
+  // returned. For programs that want to know at start; not needed otherwise.
+  virtual Status connect_and_wait() = 0;
+  // Blocks until `operation`, which must have been submitted here, is done.
+  virtual void wait(Operation& operation) = 0;
+
+  // Our estimate of the server's clock that judges the key's expiry: ms since 1970.
+  virtual int64_t server_clock_ms(std::string_view key) const = 0;
+
+  virtual ClientCounters counters() const = 0;
+  virtual std::vector<ServerState> servers() const = 0;
+
+ protected:
+  Client() = default;
+};
+
+}  // namespace rdmakv
