@@ -1,0 +1,4 @@
+import Redis from 'iovalkey';
+import { exerciseIoredis } from './ioredis_suite.mjs';
+
+await exerciseIoredis('iovalkey', Redis);
