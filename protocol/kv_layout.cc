@@ -64,6 +64,7 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
 uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
                                  uint64_t value_hash, uint32_t generation) {
   XXH3_state_t state;
+  XXH3_INITSTATE(&state);  // reset reads two fields of it first
   XXH3_64bits_reset_withSeed(&state, generation);
   XXH3_64bits_update(&state, extent + kChecksummedFrom, value_offset - kChecksummedFrom);
   XXH3_64bits_update(&state, &value_hash, sizeof(value_hash));

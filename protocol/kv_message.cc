@@ -97,7 +97,9 @@ bool MessageBuilder::add_request_head(const RequestHeader& header, std::string_v
   const uint64_t bytes = sizeof(header) + key.size();
   if (count_ != 0 || buffer_.size() - used_ < bytes) return false;
   std::memcpy(buffer_.data() + used_, &header, sizeof(header));
-  std::memcpy(buffer_.data() + used_ + sizeof(header), key.data(), key.size());
+  if (!key.empty()) {
+    std::memcpy(buffer_.data() + used_ + sizeof(header), key.data(), key.size());
+  }
   used_ += static_cast<uint32_t>(bytes);
   ++count_;
   return true;

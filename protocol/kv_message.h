@@ -6,9 +6,9 @@
 //   +---------------+ +---------------+-----+-------+ +---------------+-----+-------+
 //   | MessageHeader | | RequestHeader | key | value | | RequestHeader | key | value | ...
 //   +---------------+ +---------------+-----+-------+ +---------------+-----+-------+
-//        16 bytes           48 bytes        ^ no padding inside; each request starts 8-byte aligned
+//        16 bytes           56 bytes        ^ no padding inside; each request starts 8-byte aligned
 //
-// and likewise ReplyHeader (40 bytes) + value for replies. Every integer is little endian.
+// and likewise ReplyHeader (56 bytes) + value for replies. Every integer is little endian.
 //
 // Credits: a client has at most Welcome.credits requests outstanding on a connection. Each end has
 // posted at least that many receives, so no message ever finds none; a reply gives the credit back.
@@ -143,7 +143,8 @@ struct ReplyHeader {
   uint64_t ticket = 0;                  // kPinned: the pin; kUploadBegin: the upload
   uint32_t generation = 0;              // of the entry at `location`
   uint32_t value_length = 0;            // kHasValue: of the value that follows; kPinned, kInspect: of the value meant
-  uint64_t number = 0;                  // kCount, kClear: keys
+  uint64_t number = 0;                  // kCount, kClear: keys; kPinned: bytes from the start of the entry at
+                                        // `location` to its value (an entry may have an unused expiry field)
 };
 
 #pragma pack(pop)

@@ -63,7 +63,9 @@ class Client {
  public:
   // Allocates and registers the client's memory; connects nothing yet. `fabric` outlives the Client.
   static Result<std::unique_ptr<Client>> create(Fabric& fabric, const ClientOptions& options);
-  // Ends everything outstanding with kCancelled (done is called), then closes the connections.
+  // Ends everything outstanding with kCancelled (done is called; what it submits then is not taken and
+  // has kCancelled as its code), then closes the connections. Every ValueBuffer, those in Operations
+  // too, must have been given back before.
   virtual ~Client() = default;
 
   // Takes an operation. It ends through op.done, always from within poll(). Returns at once.

@@ -1,0 +1,455 @@
+#include "rdmakv/client/client_core.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+#include "rdmakv/transport/authentication.h"
+
+namespace rdmakv {
+namespace {
+
+constexpr uint32_t kCompletionDepth = 16384;
+constexpr size_t kMaxServers = 64;
+constexpr int kMaxRounds = 4;             // batches of completions per poll()
+
+bool is_gathered(OperationKind kind) {
+  return kind == OperationKind::kCount || kind == OperationKind::kClear;
+}
+
+// Codes that say what the key's state is, and not that something went wrong.
+bool is_answer(Code code) {
+  return code == Code::kOk || code == Code::kNotFound || code == Code::kVersionMismatch ||
+         code == Code::kConditionNotMet;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::create(Fabric& fabric, const ClientOptions& options) {
+  Result<std::unique_ptr<ClientCore>> core = ClientCore::create(fabric, options);
+  if (!core) return core.status();
+  return std::unique_ptr<Client>(std::move(*core));
+}
+
+Result<std::unique_ptr<ClientCore>> ClientCore::create(Fabric& fabric,
+                                                       const ClientOptions& options) {
+  if (options.servers.empty()) return {Code::kInvalidArgument, "no server is named"};
+  if (options.servers.size() > kMaxServers) {
+    return {Code::kInvalidArgument, "more than 64 servers"};
+  }
+  if (options.arena_bytes == 0 || options.arena_bytes % BufferArena::kLargest != 0) {
+    return {Code::kInvalidArgument, "arena_bytes is not a multiple of 1 MiB"};
+  }
+  if (options.credits == 0 || options.credits > RequestTable::kMaxSlots) {
+    return {Code::kInvalidArgument,
+            "credits is not between 1 and " + std::to_string(RequestTable::kMaxSlots)};
+  }
+  std::vector<std::string> names;
+  for (const FabricAddress& server : options.servers) names.push_back(server.to_string());
+  std::vector<std::string> sorted = names;
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
+    return {Code::kInvalidArgument, "server " + *twice + " is named twice"};
+  }
+  std::unique_ptr<ClientCore> core(new ClientCore(std::move(names)));  // NOLINT: private constructor
+  if (Status status = core->set_up(fabric, options); !status) return status;
+  return core;
+}
+
+Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
+  fabric = &on;
+  options = wanted;
+  client_id = random_u64();
+  RegionOptions region;
+  region.bytes = wanted.arena_bytes;
+  region.remote_access = RemoteAccess::kWrite;
+  region.name = "rdmakv client buffers";
+  Result<std::unique_ptr<MemoryRegion>> memory = on.allocate(region);
+  if (!memory) return memory.status();
+  buffers_ = std::make_unique<BufferArena>(std::move(*memory));
+  arena = buffers_.get();
+
+  const FabricLimits limits = on.limits();
+  const uint32_t depth = limits.max_completions == 0
+                             ? kCompletionDepth
+                             : std::min(kCompletionDepth, limits.max_completions);
+  Result<std::unique_ptr<CompletionQueue>> made = on.create_completion_queue(depth);
+  if (!made) return made.status();
+  completion_queue_ = std::move(*made);
+  queue = completion_queue_.get();
+
+  epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd_ < 0) return Status::from_errno("epoll_create1", errno);
+  timer_fd_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (timer_fd_ < 0) return Status::from_errno("timerfd_create", errno);
+  for (const int watched : {queue->fd(), timer_fd_}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = watched;
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, watched, &event) != 0) {
+      return Status::from_errno("epoll_ctl", errno);
+    }
+  }
+  for (const FabricAddress& address : wanted.servers) {
+    servers_.push_back({address, address.to_string(), {}});
+    add_session(static_cast<uint16_t>(servers_.size() - 1), 0);
+  }
+  return Status::ok();
+}
+
+ClientCore::~ClientCore() {
+  closing_ = true;
+  for (const auto& session : sessions_) session->end_all(Code::kCancelled);
+  while (!finished_.empty()) end_finished();
+  sessions_.clear();
+  if (timer_fd_ >= 0) close(timer_fd_);
+  if (epoll_fd_ >= 0) close(epoll_fd_);
+  completion_queue_.reset();
+}
+
+Session& ClientCore::add_session(uint16_t server, uint16_t worker) {
+  const auto index = static_cast<uint16_t>(sessions_.size());
+  SessionContext& context = *this;
+  sessions_.push_back(
+      std::make_unique<Session>(context, servers_[server].address, server, worker, index));
+  servers_[server].sessions.push_back(sessions_.back().get());
+  dirty_.reserve(sessions_.size());
+  pumping_.reserve(sessions_.size());
+  return *sessions_.back();
+}
+
+Session* ClientCore::session_of(uint16_t server, uint16_t worker) {
+  std::vector<Session*>& sessions = servers_[server].sessions;
+  return worker < sessions.size() ? sessions[worker] : nullptr;
+}
+
+// ---- taking operations -------------------------------------------------------------------------
+
+Code ClientCore::check(const Operation& operation) const {
+  const uint64_t input = input_of(operation).size();
+  if (operation.key.size() > wire::kMaxKeyBytes) return Code::kTooLarge;
+  if (operation.expiry_ms < 0) return Code::kInvalidArgument;
+  switch (operation.kind) {
+    case OperationKind::kPut:
+      return input > wire::kMaxValueBytes ? Code::kTooLarge : Code::kOk;
+    case OperationKind::kUploadBegin:
+      return operation.total > wire::kMaxValueBytes ? Code::kTooLarge : Code::kOk;
+    case OperationKind::kUploadChunk:
+      if (input > wire::kMaxChunk) return Code::kTooLarge;
+      [[fallthrough]];
+    case OperationKind::kReadPinned:
+      if (operation.length > BufferArena::kLargest) return Code::kTooLarge;
+      [[fallthrough]];
+    case OperationKind::kRelease:
+    case OperationKind::kUploadCommit:
+    case OperationKind::kUploadAbort:
+      return operation.ticket && (operation.ticket.session & 0xffff) < sessions_.size()
+                 ? Code::kOk
+                 : Code::kInvalidArgument;
+    case OperationKind::kPing:
+    case OperationKind::kStats:
+      return operation.server < servers_.size() && operation.worker < wire::kMaxWorkers
+                 ? Code::kOk
+                 : Code::kInvalidArgument;
+    default: return Code::kOk;
+  }
+}
+
+void ClientCore::submit(Operation& operation) {
+  assert(operation.internal[kUnderWay] == 0);
+  if (closing_) {
+    operation.code = Code::kCancelled;
+    return;
+  }
+  operation.internal[kUnderWay] = 1;
+  ++under_way_;
+  operation.code = Code::kOk;
+  operation.version = 0;
+  operation.expiry = 0;
+  operation.value_length = 0;
+  operation.number = 0;
+  operation.has_previous = false;
+  operation.value = {};
+  if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
+  operation.internal[kDeadline] = operation.deadline_ns != 0
+                                      ? operation.deadline_ns
+                                      : steady_ns() + options.timeout_ns;
+  if (const Code code = check(operation); code != Code::kOk) {
+    operation.code = code;
+    finish(operation);
+  } else if (is_gathered(operation.kind)) {
+    start_gather(operation);
+  } else {
+    route(operation);
+  }
+}
+
+// To the session it belongs to, as far as that is known now.
+void ClientCore::route(Operation& operation) {
+  if (operation.internal[kGather] != 0) return route_part(operation);
+  Session* session = nullptr;
+  switch (operation.kind) {
+    case OperationKind::kReadPinned:
+    case OperationKind::kRelease:
+    case OperationKind::kUploadChunk:
+    case OperationKind::kUploadCommit:
+    case OperationKind::kUploadAbort:
+      session = sessions_[operation.ticket.session & 0xffff].get();
+      break;
+    case OperationKind::kPing:
+    case OperationKind::kStats: {
+      const bool known = map_.workers(operation.server) != 0;
+      if (known && operation.worker >= map_.workers(operation.server)) {
+        operation.code = Code::kInvalidArgument;
+        return finish(operation);
+      }
+      session = session_of(operation.server, known ? operation.worker : uint16_t{0});
+      break;
+    }
+    default: {
+      const SlotMap::Place place = map_.place_of_key(operation.key);
+      session = session_of(place.server, place.worker);
+    }
+  }
+  session->enqueue(operation);
+}
+
+void ClientCore::start_gather(Operation& operation) {
+  if (free_gathers_.empty()) {
+    gathers_.emplace_back(
+        [](void* context, Gather& gather) {
+          auto* self = static_cast<ClientCore*>(context);
+          self->finish(gather.whole());
+          self->free_gathers_.push_back(&gather);
+        },
+        this);
+    free_gathers_.push_back(&gathers_.back());
+  }
+  Gather& gather = *free_gathers_.back();
+  free_gathers_.pop_back();
+  gather.start(operation);
+  for (uint16_t server = 0; server < servers_.size(); ++server) {
+    ++under_way_;
+    route_part(gather.add_part(server, kEveryWorker));
+  }
+  gather.parts_made();
+}
+
+// internal[kGather] is kEveryWorker, or the worker + 1.
+void ClientCore::route_part(Operation& part) {
+  const uint32_t workers = map_.workers(part.server);
+  if (part.internal[kGather] != kEveryWorker) {
+    if (workers < part.internal[kGather]) {
+      // That worker is gone, and with it its keys: the server has started anew.
+      part.code = Code::kOk;
+      return finish(part);
+    }
+    return session_of(part.server, static_cast<uint16_t>(part.internal[kGather] - 1))->enqueue(part);
+  }
+  if (workers == 0) return session_of(part.server, 0)->enqueue(part);
+  auto& gather = *static_cast<Gather*>(part.context);
+  for (uint16_t worker = 1; worker < workers; ++worker) {
+    ++under_way_;
+    session_of(part.server, worker)->enqueue(gather.add_part(part.server, worker + 1u));
+  }
+  part.internal[kGather] = 1;
+  session_of(part.server, 0)->enqueue(part);
+}
+
+// ---- what sessions tell ------------------------------------------------------------------------
+
+void ClientCore::finish(Operation& operation) { finished_.push_back(operation); }
+
+void ClientCore::finish_now(Operation& operation) {
+  const bool part = operation.internal[kGather] != 0;
+  operation.internal[kUnderWay] = 0;
+  operation.internal[kGather] = 0;
+  operation.next = nullptr;
+  --under_way_;
+  if (!part) {
+    ++ended_;
+    ++counts.operations;
+    if (!is_answer(operation.code)) ++counts.errors;
+  }
+  if (operation.done != nullptr) operation.done(operation);
+}
+
+void ClientCore::mark_dirty(Session& session) {
+  if (session.dirty) return;
+  session.dirty = true;
+  dirty_.push_back(&session);
+}
+
+void ClientCore::welcomed(Session& session) {
+  if (map_.workers(session.server()) != session.welcome().workers) adopt_workers(session);
+}
+
+void ClientCore::connect_failed(Session& session) {
+  // Perhaps the server came back with fewer workers: its worker 0 knows.
+  if (session.worker() == 0) return;
+  Session& first = *session_of(session.server(), 0);
+  if (!first.ready()) first.want();
+}
+
+// The server's number of workers is new, so keys have other places: what waits is spread again. The
+// order of each key's operations stays, because all of them wait in one queue.
+void ClientCore::adopt_workers(Session& session) {
+  const uint16_t server = session.server();
+  const uint32_t workers = session.welcome().workers;
+  const bool restarted = map_.workers(server) != 0;
+  map_.set_workers(server, workers);
+  for (auto worker = static_cast<uint32_t>(servers_[server].sessions.size()); worker < workers;
+       ++worker) {
+    add_session(server, static_cast<uint16_t>(worker));
+  }
+  OperationQueue again;
+  for (Session* other : servers_[server].sessions) {
+    if (restarted && other != &session && (other->ready() || other->worker() >= workers)) {
+      other->retire();
+    }
+    OperationQueue waiting = other->take_queue();
+    while (Operation* operation = waiting.pop_front()) again.push_back(*operation);
+  }
+  while (Operation* operation = again.pop_front()) route(*operation);
+}
+
+// ---- turns -------------------------------------------------------------------------------------
+
+void ClientCore::flush() {
+  // From within a `done`: poll() does it at its end, when every message has been given back.
+  if (!polling_) pump_dirty(steady_ns());
+}
+
+void ClientCore::pump_dirty(uint64_t now) {
+  // pump() may make a session dirty again: that is for the next time.
+  pumping_.swap(dirty_);
+  for (Session* session : pumping_) session->dirty = false;
+  for (Session* session : pumping_) session->pump(now);
+  pumping_.clear();
+}
+
+size_t ClientCore::poll() {
+  if (polling_) return 0;
+  polling_ = true;
+  ended_ = 0;
+  uint64_t now = steady_ns();
+  take_completions(now);
+  if (now >= timer_at_) drain_timer();
+  if (now >= next_due) on_time(now);
+  bury(now);
+  end_finished();
+  pump_dirty(now);
+  polling_ = false;
+  return ended_;
+}
+
+size_t ClientCore::take_completions(uint64_t now) {
+  size_t total = held_;
+  if (held_ > 0) {
+    const size_t held = held_;
+    held_ = 0;
+    handle({batch_.data(), held}, now);
+  }
+  for (int round = 0; round < kMaxRounds; ++round) {
+    const size_t count = queue->poll(batch_);
+    handle({batch_.data(), count}, now);
+    total += count;
+    if (count < batch_.size()) break;
+  }
+  return total;
+}
+
+void ClientCore::handle(std::span<const Completion> completions, uint64_t now) {
+  for (const Completion& completion : completions) {
+    auto* session = static_cast<Session*>(completion.endpoint->owner());
+    session->on_completion(completion, now);
+  }
+}
+
+void ClientCore::on_time(uint64_t now) {
+  next_due = kNever;
+  for (size_t i = 0; i < sessions_.size(); ++i) sessions_[i]->on_time(now);
+}
+
+// What ends in the meantime is for the next poll(), so a `done` that submits again and again what
+// fails at once can't keep us here.
+void ClientCore::end_finished() {
+  OperationQueue finished = finished_.take_all();
+  while (Operation* operation = finished.pop_front()) finish_now(*operation);
+}
+
+void ClientCore::bury(uint64_t now) {
+  // A dying session is dirty.
+  for (size_t i = 0; i < dirty_.size(); ++i) dirty_[i]->bury(now);
+}
+
+bool ClientCore::busy() const { return under_way_ > 0; }
+
+bool ClientCore::arm() {
+  if (held_ > 0 || !finished_.empty() || !dirty_.empty()) return false;
+  if (!queue->arm()) return false;
+  held_ = queue->poll(batch_);
+  if (held_ > 0) return false;
+  const uint64_t now = steady_ns();
+  if (next_due <= now) return false;
+  return set_timer(now).is_ok();
+}
+
+void ClientCore::drain_timer() {
+  uint64_t times = 0;
+  // When it has not gone off quite yet, the next poll() drains it.
+  if (read(timer_fd_, &times, sizeof(times)) == sizeof(times)) timer_at_ = kNever;
+}
+
+// A timer that is set too early is left alone: one needless wake-up is cheaper than a system call for
+// each sleep.
+Status ClientCore::set_timer(uint64_t now) {
+  if (next_due == kNever || (timer_at_ <= next_due && timer_at_ > now)) return Status::ok();
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(next_due / 1'000'000'000);
+  when.it_value.tv_nsec = static_cast<long>(next_due % 1'000'000'000);
+  if (timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &when, nullptr) != 0) {
+    return Status::from_errno("timerfd_settime", errno);
+  }
+  timer_at_ = next_due;
+  return Status::ok();
+}
+
+int64_t ClientCore::server_clock_ms(std::string_view key) const {
+  const SlotMap::Place place = map_.place_of_key(key);
+  const std::vector<Session*>& sessions = servers_[place.server].sessions;
+  const uint64_t now = steady_ns();
+  if (place.worker < sessions.size() && sessions[place.worker]->clock().known()) {
+    return sessions[place.worker]->clock().now_ms(now);
+  }
+  return sessions[0]->clock().now_ms(now);  // all workers of a server share its clock
+}
+
+ClientCounters ClientCore::counters() const {
+  ClientCounters all = counts;
+  for (const auto& session : sessions_) session->add_counters(all.verbs);
+  return all;
+}
+
+std::vector<ServerState> ClientCore::servers() const {
+  std::vector<ServerState> states;
+  for (uint16_t server = 0; server < servers_.size(); ++server) {
+    const Session& first = *servers_[server].sessions[0];
+    ServerState state;
+    state.name = servers_[server].name;
+    state.reachable = first.ready();
+    state.workers = map_.workers(server);
+    state.epoch = first.ready() ? first.welcome().epoch : 0;
+    for (const Session* session : servers_[server].sessions) {
+      if (!session->last_error().is_ok()) state.last_error = session->last_error().to_string();
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+}  // namespace rdmakv

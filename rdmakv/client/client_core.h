@@ -1,0 +1,99 @@
+// The Client behind rdmakv/client/client.h: routes operations to sessions and gives them their turns.
+//
+//   submit -> SlotMap -> Session::enqueue          flush, poll's end -> Session::pump (dirty ones)
+//   poll: completions -> Session::on_completion -> done
+//         due?        -> Session::on_time          finished_ -> done;  dying sessions are buried
+//
+// A server's number of workers is learned from its worker 0; until then its operations wait in that
+// session's queue, and are spread when the Welcome has come.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "rdmakv/client/gather.h"
+#include "rdmakv/client/session.h"
+#include "rdmakv/client/slot_map.h"
+#include "rdmakv/transport/buffer_arena.h"
+
+namespace rdmakv {
+
+class ClientCore final : public Client, private SessionContext {
+ public:
+  static Result<std::unique_ptr<ClientCore>> create(Fabric& fabric, const ClientOptions& options);
+  ~ClientCore() override;
+  ClientCore(const ClientCore&) = delete;
+  ClientCore& operator=(const ClientCore&) = delete;
+
+  void submit(Operation& operation) override;
+  void flush() override;
+  size_t poll() override;
+  int fd() const override { return epoll_fd_; }
+  bool arm() override;
+  bool busy() const override;
+  ValueBuffer allocate(uint32_t bytes) override { return buffers_->allocate(bytes); }
+  uint32_t max_single_put() const override { return wire::kMaxChunk; }
+  Status connect_and_wait() override;
+  void wait(Operation& operation) override;
+  int64_t server_clock_ms(std::string_view key) const override;
+  ClientCounters counters() const override;
+  std::vector<ServerState> servers() const override;
+
+ private:
+  struct Server {
+    FabricAddress address;
+    std::string name;
+    std::vector<Session*> sessions;  // by worker; sessions of workers that went away stay, retired
+  };
+
+  explicit ClientCore(std::vector<std::string> names) : map_(names) {}
+  Status set_up(Fabric& fabric, const ClientOptions& wanted);
+
+  // SessionContext
+  void finish(Operation& operation) override;
+  void finish_now(Operation& operation) override;
+  void welcomed(Session& session) override;
+  void connect_failed(Session& session) override;
+  void mark_dirty(Session& session) override;
+
+  Code check(const Operation& operation) const;
+  void route(Operation& operation);
+  void start_gather(Operation& operation);
+  void route_part(Operation& part);
+  Session* session_of(uint16_t server, uint16_t worker);
+  Session& add_session(uint16_t server, uint16_t worker);
+  void adopt_workers(Session& session);
+  size_t take_completions(uint64_t now);
+  void handle(std::span<const Completion> completions, uint64_t now);
+  void on_time(uint64_t now);
+  void end_finished();
+  void bury(uint64_t now);
+  void pump_dirty(uint64_t now);
+  Status set_timer(uint64_t now);
+  void drain_timer();
+  void sleep();
+
+  SlotMap map_;
+  std::unique_ptr<CompletionQueue> completion_queue_;
+  std::unique_ptr<BufferArena> buffers_;
+  std::vector<Server> servers_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> dirty_;
+  std::vector<Session*> pumping_;
+  OperationQueue finished_;
+  std::deque<Gather> gathers_;
+  std::vector<Gather*> free_gathers_;
+  // What arm() found; handled by the next poll().
+  std::array<Completion, 64> batch_;
+  size_t held_ = 0;
+  size_t ended_ = 0;       // operations that ended in the present poll()
+  uint64_t under_way_ = 0;
+  bool polling_ = false;
+  bool closing_ = false;
+  int epoll_fd_ = -1;
+  int timer_fd_ = -1;
+  uint64_t timer_at_ = kNever;  // what the timer is set to
+};
+
+}  // namespace rdmakv

@@ -1,0 +1,70 @@
+// kCount and kClear: one question to every worker of every server, and the sum of the answers.
+//
+// Each worker gets a part: an Operation of the same kind, which waits in its session's queue like any
+// other, so a kClear comes after what was submitted before it, on every session. While a server's
+// number of workers is not known, one part stands for all of them (kEveryWorker); Client splits it.
+// Gathers and parts are kept and used again.
+#pragma once
+
+#include <deque>
+#include <functional>
+
+#include "rdmakv/client/operation_queue.h"
+
+namespace rdmakv {
+
+inline constexpr uint64_t kEveryWorker = ~uint64_t{0};
+
+class Gather {
+ public:
+  // `ended`: the whole is done, with code and number set.
+  using Ended = void (*)(void* context, Gather& gather);
+  Gather(Ended ended, void* context) : ended_(ended), context_(context) {}
+  Gather(const Gather&) = delete;
+  Gather& operator=(const Gather&) = delete;
+
+  // Hold until all parts are made, so that the whole does not end before.
+  void start(Operation& whole) {
+    whole_ = &whole;
+    whole.code = Code::kOk;
+    whole.number = 0;
+    used_ = 0;
+    missing_ = 1;
+  }
+  void parts_made() { ended_part(Code::kOk, 0); }
+
+  // A part for `worker` of `server`; stays where it is until the whole has ended.
+  Operation& add_part(uint16_t server, uint64_t worker) {
+    if (used_ == parts_.size()) parts_.emplace_back();
+    Operation& part = parts_[used_++];
+    part = Operation{};
+    part.kind = whole_->kind;
+    part.server = server;
+    part.internal[kDeadline] = whole_->internal[kDeadline];
+    part.internal[kUnderWay] = 1;
+    part.internal[kGather] = worker;
+    part.context = this;
+    part.done = [](Operation& done) {
+      static_cast<Gather*>(done.context)->ended_part(done.code, done.number);
+    };
+    ++missing_;
+    return part;
+  }
+  Operation& whole() { return *whole_; }
+
+ private:
+  void ended_part(Code code, uint64_t number) {
+    if (code != Code::kOk && whole_->code == Code::kOk) whole_->code = code;
+    whole_->number += number;
+    if (--missing_ == 0) ended_(context_, *this);
+  }
+
+  Ended ended_;
+  void* context_;
+  Operation* whole_ = nullptr;
+  std::deque<Operation> parts_;
+  size_t used_ = 0;
+  size_t missing_ = 0;
+};
+
+}  // namespace rdmakv

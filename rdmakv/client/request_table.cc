@@ -1,0 +1,54 @@
+#include "rdmakv/client/request_table.h"
+
+#include <cassert>
+
+namespace rdmakv {
+
+namespace {
+constexpr uint32_t kGenerationMask = (1u << (32 - RequestTable::kIndexBits)) - 1;
+}
+
+void RequestTable::reset(uint32_t capacity) {
+  assert(capacity <= kMaxSlots);
+  while (oldest_ != kNone) give_back(oldest_);
+  if (slots_.size() < capacity) slots_.resize(capacity);
+  free_.clear();
+  free_.reserve(slots_.size());
+  for (uint32_t index = capacity; index > 0; --index) free_.push_back(index - 1);
+  capacity_ = capacity;
+}
+
+uint32_t RequestTable::take() {
+  assert(!free_.empty());
+  const uint32_t index = free_.back();
+  free_.pop_back();
+  RequestSlot& slot = slots_[index];
+  slot.in_use = true;
+  slot.previous = newest_;
+  slot.next = kNone;
+  (newest_ == kNone ? oldest_ : slots_[newest_].next) = index;
+  newest_ = index;
+  ++in_use_;
+  return index;
+}
+
+void RequestTable::give_back(uint32_t index) {
+  RequestSlot& slot = slots_[index];
+  assert(slot.in_use);
+  (slot.previous == kNone ? oldest_ : slots_[slot.previous].next) = slot.next;
+  (slot.next == kNone ? newest_ : slots_[slot.next].previous) = slot.previous;
+  const uint32_t generation = (slot.generation + 1) & kGenerationMask;
+  slot = RequestSlot{};
+  slot.generation = generation;
+  free_.push_back(index);
+  --in_use_;
+}
+
+uint32_t RequestTable::find(uint32_t id) const {
+  const uint32_t index = id & (kMaxSlots - 1);
+  if (index >= capacity_) return kNone;
+  const RequestSlot& slot = slots_[index];
+  return slot.in_use && slot.generation == id >> kIndexBits ? index : kNone;
+}
+
+}  // namespace rdmakv

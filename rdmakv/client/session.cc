@@ -1,0 +1,334 @@
+#include "rdmakv/client/session.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace rdmakv {
+namespace {
+
+constexpr uint32_t kMaxReads = 8;       // READs of pinned values in flight
+constexpr uint32_t kSpareReceives = 8;  // beyond the credits
+constexpr uint32_t kSmallestMessage = 512;
+constexpr size_t kReleasesExpected = 256;
+
+bool is_read(OperationKind kind) {
+  switch (kind) {
+    case OperationKind::kGet:
+    case OperationKind::kInspect:
+    case OperationKind::kCount:
+    case OperationKind::kPing:
+    case OperationKind::kStats: return true;
+    default: return false;
+  }
+}
+
+// Whether it only means something on the connection that its ticket is of.
+bool is_bound(OperationKind kind) {
+  switch (kind) {
+    case OperationKind::kReadPinned:
+    case OperationKind::kRelease:
+    case OperationKind::kUploadChunk:
+    case OperationKind::kUploadCommit:
+    case OperationKind::kUploadAbort: return true;
+    default: return false;
+  }
+}
+
+void add(EndpointCounters& to, const EndpointCounters& from) {
+  to.sends += from.sends;
+  to.writes += from.writes;
+  to.reads += from.reads;
+  to.atomics += from.atomics;
+  to.doorbells += from.doorbells;
+  to.completions += from.completions;
+  to.messages += from.messages;
+  to.wakeups += from.wakeups;
+}
+
+}  // namespace
+
+Session::Session(SessionContext& context, const FabricAddress& address, uint16_t server,
+                 uint16_t worker, uint16_t index)
+    : context_(context), address_(address), server_(server), worker_(worker), index_(index),
+      reader_(*context.arena, *this) {
+  handshake_options_ = {context.options.secret, context.client_id, worker,
+                        &context.arena->region()};
+  releases_.reserve(kReleasesExpected);
+}
+
+Session::~Session() {
+  endpoint_.reset();
+  table_.reset(0);
+}
+
+void Session::enqueue(Operation& operation) {
+  queue_.push_back(operation);
+  context_.due(operation.internal[kDeadline]);
+  context_.mark_dirty(*this);
+}
+
+void Session::want() {
+  wanted_ = true;
+  if (state_ == State::kBackoff) retry_at_ = 0;
+  context_.mark_dirty(*this);
+}
+
+void Session::retire() {
+  wanted_ = false;
+  pause_ns_ = 0;
+  if (endpoint_ == nullptr || state_ == State::kDying) return;
+  fail({Code::kUnavailable, "the server has no such worker any more"}, steady_ns());
+}
+
+OperationQueue Session::take_queue() {
+  abandon_upload(true);
+  return queue_.take_all();
+}
+
+void Session::connect(uint64_t now) {
+  const FabricLimits limits = context_.fabric->limits();
+  const uint32_t credits = std::clamp(context_.options.credits, 1u, RequestTable::kMaxSlots);
+  EndpointOptions options;
+  options.receive_slots = credits + kSpareReceives;
+  options.send_slots = credits + kSpareReceives;
+  options.message_bytes = wire::kMessageBytes;
+  options.max_work = 2 * credits + 64;
+  if (limits.max_work != 0) options.max_work = std::min(options.max_work, limits.max_work);
+  if (limits.max_reads != 0) options.max_reads = std::min(options.max_reads, limits.max_reads);
+  wire::ConnectRequest request;
+  request.worker = worker_;
+  request.receive_slots = options.receive_slots;
+  request.message_bytes = options.message_bytes;
+  request.max_reads = options.max_reads;
+
+  ++incarnation_;
+  wanted_ = true;
+  attempt_deadline_ = now + context_.options.connect_timeout_ns;
+  context_.due(attempt_deadline_);
+  state_ = State::kConnecting;
+  Result<std::unique_ptr<Endpoint>> endpoint =
+      context_.fabric->connect(address_, request, options, *context_.queue);
+  if (!endpoint) return fail(endpoint.status(), now);
+  endpoint_ = std::move(*endpoint);
+  endpoint_->set_owner(this);
+}
+
+void Session::connected(uint64_t now) {
+  state_ = State::kHandshaking;
+  handshake_.emplace(handshake_options_);
+  if (Status status = handshake_->start(*endpoint_); !status) fail(std::move(status), now);
+}
+
+void Session::handshake_message(std::span<const std::byte> message, uint64_t now) {
+  Result<bool> over = handshake_->on_message(*endpoint_, message);
+  if (!over) return fail(over.status(), now);
+  if (*over) become_ready(now);
+}
+
+void Session::become_ready(uint64_t now) {
+  const wire::Welcome& welcome = handshake_->welcome();
+  const EndpointOptions& agreed = endpoint_->options();
+  if (agreed.message_bytes < kSmallestMessage || agreed.receive_slots < 2) {
+    return fail({Code::kProtocolError, "the server agrees only to senselessly small messages"}, now);
+  }
+  // Every request may be answered by a message of its own, and one more may be unprocessed.
+  const uint32_t credits =
+      std::min({std::max(context_.options.credits, 1u), welcome.credits, agreed.receive_slots - 1,
+                RequestTable::kMaxSlots});
+  const FabricLimits limits = context_.fabric->limits();
+  const uint32_t longest = limits.max_message == 0 ? BufferArena::kLargest : limits.max_message;
+  table_.reset(credits);
+  open_slots_.reserve(credits);
+  ring_ = RingAllocator(welcome.ring.bytes, credits);
+  reader_.reset(welcome.pool.base, welcome.pool.bytes, welcome.pool.key,
+                std::clamp(agreed.max_reads, 1u, kMaxReads),
+                std::min(longest, BufferArena::kLargest));
+  clock_.forget();
+  hear(welcome.clock_ms, now);
+  state_ = State::kReady;
+  failed_ = false;
+  last_error_ = {};
+  ready_since_ = now;
+  ++context_.counts.connects;
+  context_.due(now + context_.options.keepalive_ns);
+  context_.mark_dirty(*this);
+  context_.welcomed(*this);
+}
+
+void Session::end(Operation& operation, Code code) {
+  operation.code = code;
+  context_.finish(operation);
+}
+
+void Session::protocol_error(const char* what, uint64_t now) {
+  fail({Code::kProtocolError, std::string("the server broke the protocol: ") + what}, now);
+}
+
+void Session::fail(Status why, uint64_t now) {
+  if (state_ == State::kDying) return;
+  const bool was_ready = state_ == State::kReady;
+  state_ = State::kDying;
+  last_error_ = std::move(why);
+  if (endpoint_ != nullptr) endpoint_->close();
+  if (was_ready) ++context_.counts.disconnects;
+  const bool was_steady = was_ready && now - ready_since_ >= kSteadyNs;
+  if (was_steady) pause_ns_ = 0;
+  // The first attempt after a connection that worked comes at once.
+  retry_at_ = was_steady ? now : now + std::max(pause_ns_, kFirstPauseNs);
+  pause_ns_ = std::clamp(pause_ns_ * 2, kFirstPauseNs, kLongestPauseNs);
+  failed_ = !was_ready;
+  fail_sent(was_ready);
+  context_.mark_dirty(*this);  // bury() is wanted
+  if (!was_ready) {
+    queue_.take_all().extract([](const Operation&) { return true; },
+                              [&](Operation& operation) { end(operation, Code::kUnavailable); });
+    context_.connect_failed(*this);
+  }
+}
+
+// What was sent. Reads go back to the head of the queue, in their order; a mutation's outcome is
+// unknown.
+void Session::fail_sent(bool was_ready) {
+  if (!was_ready) return;
+  assert(!open_);  // pump() closes what it opens
+  upload_.operation = nullptr;
+  queue_.extract([](const Operation& operation) { return is_bound(operation.kind); },
+                 [&](Operation& operation) {
+                   // A pin ends with its connection: it is released.
+                   end(operation, operation.kind == OperationKind::kRelease ? Code::kOk
+                                                                            : Code::kUnavailable);
+                 });
+  OperationQueue again;
+  const auto sort = [&](Operation& operation) {
+    if (is_read(operation.kind)) {
+      operation.ticket = {};
+      operation.value_length = 0;
+      again.push_back(operation);
+    } else if (operation.kind == OperationKind::kRelease ||
+               operation.kind == OperationKind::kUploadAbort) {
+      end(operation, Code::kOk);
+    } else if (operation.kind == OperationKind::kReadPinned ||
+               operation.kind == OperationKind::kUploadBegin ||
+               operation.kind == OperationKind::kUploadChunk) {
+      end(operation, Code::kUnavailable);  // nothing changed that lasts
+    } else {
+      end(operation, Code::kUnknownOutcome);
+    }
+  };
+  for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
+       index = table_.slot(index).next) {
+    Operation* operation = table_.slot(index).operation;
+    table_.slot(index).operation = nullptr;
+    if (operation != nullptr && table_.slot(index).step == RequestStep::kOperation) {
+      sort(*operation);
+    }
+  }
+  reader_.extract([](const Operation&) { return true; }, sort);
+  releases_.clear();
+  while (!queue_.empty()) again.push_back(*queue_.pop_front());
+  queue_ = again;
+}
+
+void Session::bury(uint64_t now) {
+  if (state_ != State::kDying) return;
+  add_counters(context_.counts.verbs);
+  endpoint_.reset();
+  // From here on nobody can reach the buffers: they may be used again.
+  table_.reset(0);
+  ring_ = {};
+  reader_.reset(0, 0, 0, 0, 0);
+  upload_ = {};
+  state_ = State::kBackoff;
+  if (wanted_ || !queue_.empty()) context_.due(std::max(retry_at_, now));
+}
+
+void Session::end_all(Code code) {
+  const auto all = [](const Operation&) { return true; };
+  const auto finish = [&](Operation& operation) { end(operation, code); };
+  abandon_upload(false);
+  queue_.extract(all, finish);
+  reader_.extract(all, finish);
+  for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
+       index = table_.slot(index).next) {
+    Operation* operation = table_.slot(index).operation;
+    table_.slot(index).operation = nullptr;
+    if (operation != nullptr) end(*operation, code);
+  }
+}
+
+void Session::expire(uint64_t now) {
+  const auto late = [&](const Operation& operation) {
+    return operation.internal[kDeadline] <= now;
+  };
+  const auto keep = [&](const Operation& operation) {
+    context_.due(operation.internal[kDeadline]);
+  };
+  const Code unsent = ready() ? Code::kTimeout : Code::kUnavailable;
+  if (upload_.operation != nullptr && late(*upload_.operation)) {
+    abandon_upload(false);
+  }
+  queue_.extract(late, [&](Operation& operation) { end(operation, unsent); });
+  queue_.for_each(keep);
+  for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
+       index = table_.slot(index).next) {
+    RequestSlot& slot = table_.slot(index);
+    if (slot.operation == nullptr || slot.step != RequestStep::kOperation) continue;
+    if (!late(*slot.operation)) {
+      keep(*slot.operation);
+      continue;
+    }
+    // The slot stays, and with it whatever the server may still write to.
+    Operation& operation = *slot.operation;
+    slot.operation = nullptr;
+    end(operation, Code::kTimeout);
+  }
+  reader_.extract(late, [&](Operation& operation) {
+    if (operation.kind != OperationKind::kReadPinned) {
+      give_up_pin(operation.ticket.id);
+      operation.ticket = {};
+    }
+    end(operation, Code::kTimeout);
+  });
+  reader_.for_each(keep);
+}
+
+void Session::on_time(uint64_t now) {
+  expire(now);
+  switch (state_) {
+    case State::kIdle:
+    case State::kDying: break;
+    case State::kConnecting:
+    case State::kHandshaking:
+      if (now >= attempt_deadline_) {
+        fail({Code::kTimeout, "no answer from " + address_.to_string() + " in " +
+                                  std::to_string(context_.options.connect_timeout_ns / 1'000'000) +
+                                  " ms"},
+             now);
+      } else {
+        context_.due(attempt_deadline_);
+      }
+      break;
+    case State::kBackoff:
+      if (!wanted_ && queue_.empty()) break;
+      if (now >= retry_at_) {
+        context_.mark_dirty(*this);
+      } else {
+        context_.due(retry_at_);
+      }
+      break;
+    case State::kReady:
+      if (blocked_) context_.mark_dirty(*this);
+      if (now - heard_at_ >= context_.options.keepalive_ns) {
+        heard_at_ = now;
+        endpoint_->probe();
+      }
+      context_.due(heard_at_ + context_.options.keepalive_ns);
+      break;
+  }
+}
+
+void Session::add_counters(EndpointCounters& to) const {
+  if (endpoint_ != nullptr) add(to, endpoint_->counters());
+}
+
+}  // namespace rdmakv

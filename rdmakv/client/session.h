@@ -1,0 +1,247 @@
+// One connection to one worker of one server, and what waits for it.
+//
+//           enqueue()                 pump()                      on_completion()
+//   submit ----------> queue_ (FIFO) ---------> table_ (credits) ----------------> done
+//                        |   small: gathered in an open message, SEND
+//                        |   value >= 4 KB or too long for a message: WRITE_WITH_IMM into the ring
+//                        |   larger than the ring likes: an upload, at the head of the queue (below)
+//                        '-- kReadPinned and pinned replies: reader_ (READ)
+//
+// Order: the queue is served strictly from its head, and a connection delivers in order, so all
+// operations of a session, and so all operations on one key, are executed in the order of enqueue(). An
+// operation that must wait for room in the ring or for a registered buffer holds back those behind it;
+// a GET that gets no landing buffer is sent without one. A large PUT holds back those behind it until
+// its commit is on its way.
+//
+// States:
+//   kIdle -> kConnecting -> kHandshaking -> kReady -> kDying -> kBackoff -> kConnecting ...
+//                '----------------'-- failed ----------^
+// kDying lasts until bury(), at the end of the client's poll(): completions that were fetched in the same
+// batch may still name the Endpoint.
+//
+// Belongs to the client's thread. Allocates on connecting only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/kv_message.h"
+#include "rdmakv/client/client.h"
+#include "rdmakv/client/clock.h"
+#include "rdmakv/client/handshake.h"
+#include "rdmakv/client/operation_queue.h"
+#include "rdmakv/client/pinned_reader.h"
+#include "rdmakv/client/request_table.h"
+#include "rdmakv/client/ring_allocator.h"
+#include "rdmakv/client/server_clock.h"
+
+namespace rdmakv {
+
+class Session;
+
+Code code_of(wire::ReplyStatus status);
+
+// What the sessions of a client share, and what they tell the client.
+class SessionContext {
+ public:
+  // `operation.code` is set; `done` is to be called a little later, from poll().
+  virtual void finish(Operation& operation) = 0;
+  // The same at once: what the operation lends is valid only now. Called from on_completion() only.
+  virtual void finish_now(Operation& operation) = 0;
+  // The handshake is over and the session about to send. May take its queue and enqueue again.
+  virtual void welcomed(Session& session) = 0;
+  // It could not connect; its queue has been ended already.
+  virtual void connect_failed(Session& session) = 0;
+  // pump() wanted.
+  virtual void mark_dirty(Session& session) = 0;
+  // on_time() wanted at `ns` of the steady clock at the latest.
+  void due(uint64_t ns) { next_due = ns < next_due ? ns : next_due; }
+
+  Fabric* fabric = nullptr;
+  CompletionQueue* queue = nullptr;
+  BufferArena* arena = nullptr;
+  ClientOptions options;
+  uint64_t client_id = 0;
+  uint64_t next_sequence = 1;
+  uint64_t next_due = kNever;
+  ClientCounters counts;  // without the verbs of connections that are up
+
+ protected:
+  ~SessionContext() = default;
+};
+
+class Session final : private PinnedReader::Events {
+ public:
+  // Pauses between attempts to connect double from one to the other.
+  static constexpr uint64_t kFirstPauseNs = 10'000'000;
+  static constexpr uint64_t kLongestPauseNs = 1'000'000'000;
+  // A connection that held this long starts over with the first pause.
+  static constexpr uint64_t kSteadyNs = 1'000'000'000;
+  // How soon what waits for a buffer or for room at the Endpoint is tried again, if nothing else
+  // happens before.
+  static constexpr uint64_t kRetryNs = 1'000'000;
+
+  enum class State : uint8_t { kIdle, kConnecting, kHandshaking, kReady, kDying, kBackoff };
+
+  Session(SessionContext& context, const FabricAddress& address, uint16_t server, uint16_t worker,
+          uint16_t index);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void enqueue(Operation& operation);
+  // Connects even though nothing waits, and again whenever the connection breaks.
+  void want();
+  // The server has no such worker any more: closes, and connects only when something waits.
+  void retire();
+  // Sends what may be sent, one doorbell.
+  void pump(uint64_t now);
+  void on_completion(const Completion& completion, uint64_t now);
+  // Time-outs of operations and of connecting, pauses, keepalive; calls context.due() anew.
+  void on_time(uint64_t now);
+  void bury(uint64_t now);
+  // Ends everything with `code`; the connection is not touched.
+  void end_all(Code code);
+  OperationQueue take_queue();
+
+  State state() const { return state_; }
+  bool ready() const { return state_ == State::kReady; }
+  // The last attempt to connect failed, and none has succeeded since.
+  bool failed() const { return failed_; }
+  const Status& last_error() const { return last_error_; }
+  uint16_t server() const { return server_; }
+  uint16_t worker() const { return worker_; }
+  uint16_t index() const { return index_; }
+  const wire::Welcome& welcome() const { return handshake_->welcome(); }
+  const ServerClock& clock() const { return clock_; }
+  // Names this connection in a Ticket.
+  uint32_t ticket_session() const { return uint32_t{incarnation_} << 16 | index_; }
+  // Requests without a reply, and READs.
+  bool work_under_way() const { return table_.in_use() > 0 || reader_.busy(); }
+  bool dirty = false;  // the client's: in its list of sessions to pump
+
+  // Adds what the connection has counted so far.
+  void add_counters(EndpointCounters& to) const;
+
+ private:
+  // A request about to be sent.
+  struct Outgoing {
+    wire::RequestHeader header;
+    std::string_view key;
+    std::span<const std::byte> value;         // the bytes, wherever they lie
+    ValueBuffer* take = nullptr;              // registered memory that begins with `value`: taken over
+    bool registered = false;                  // `value` lies in the arena and stays until the reply
+    Operation* operation = nullptr;
+    RequestStep step = RequestStep::kOperation;
+    uint32_t landing = 0;                     // landing buffer wished for, bytes
+  };
+
+  // The large PUT at the head of the queue (session_upload.cc).
+  struct Upload {
+    enum class Stage : uint8_t { kNone, kBegun, kChunks, kOver };
+    Stage stage = Stage::kNone;
+    Operation* operation = nullptr;  // null: it ended before its upload did
+    uint64_t ticket = 0;
+    uint64_t total = 0, sent = 0, acknowledged = 0;
+    uint32_t outstanding = 0;        // requests of ours on their way
+    Code failure = Code::kOk;
+    ValueBuffer source;              // the operation's buffer, when it ended before
+  };
+
+  // session.cc: the connection's life
+  void connect(uint64_t now);
+  void connected(uint64_t now);
+  void handshake_message(std::span<const std::byte> message, uint64_t now);
+  void become_ready(uint64_t now);
+  // Whatever was sent or waits is ended or kept, as client.h says; then kDying.
+  void fail(Status why, uint64_t now);
+  void fail_sent(bool was_ready);
+  void protocol_error(const char* what, uint64_t now);
+  void end(Operation& operation, Code code);
+  void expire(uint64_t now);
+
+  // session_send.cc
+  bool send_operation(Operation& operation);
+  bool send_plain(Operation& operation);
+  bool send_ticket_operation(Operation& operation);
+  bool send_releases();
+  uint32_t landing_wish(const Operation& operation) const;
+  static wire::RequestHeader header_of(const Operation& operation);
+  // False, and nothing has happened: no credit, or blocked_.
+  bool send_request(Outgoing& out);
+  bool append(Outgoing& out, uint32_t index);
+  bool write_to_ring(Outgoing& out, uint32_t index);
+  bool post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
+                    RemoteAddress to, uint32_t immediate);
+  bool close_message();
+  void take_back_open_message();
+  bool fits_message(uint64_t key_length, uint64_t value_length) const;
+  bool fits_ring(uint64_t key_length, uint64_t value_length) const;
+
+  // session_upload.cc
+  bool needs_upload(const Operation& operation) const;
+  uint32_t chunk_limit(uint64_t key_length) const;
+  bool pump_upload(Operation& operation);
+  bool begin_upload(Operation& operation);
+  bool send_chunks(Operation& operation);
+  bool commit_upload(Operation& operation);
+  void upload_reply(const RequestSlot& slot, const wire::ReplyHeader& reply);
+  void abandon_upload(bool operation_goes_on);
+  void wind_up_upload();
+
+  // session_receive.cc
+  void message(std::span<const std::byte> bytes, uint64_t now);
+  void landed(uint32_t id, uint32_t length, uint64_t now);
+  const char* take_reply(uint32_t index, const wire::ReplyView& reply);
+  const char* end_operation(uint32_t index, const wire::ReplyView& reply);
+  static void take_value(Operation& operation, std::span<const std::byte> value,
+                         ValueBuffer& landing);
+  bool pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const;
+  void take_pin(Operation& operation, const wire::ReplyHeader& reply);
+  void hear(uint64_t clock_ms, uint64_t now);
+
+  // PinnedReader::Events
+  void read_done(Operation& operation) override;
+  void give_up_pin(uint64_t ticket) override;
+
+  SessionContext& context_;
+  const FabricAddress address_;
+  const uint16_t server_, worker_, index_;
+  uint16_t incarnation_ = 0;
+
+  State state_ = State::kIdle;
+  bool wanted_ = false;
+  bool failed_ = false;
+  bool blocked_ = false;         // pump() stopped for want of a buffer or of room at the Endpoint
+  Status last_error_;
+  uint64_t ready_since_ = 0;
+  uint64_t attempt_deadline_ = 0;  // kConnecting, kHandshaking
+  uint64_t retry_at_ = 0;          // kBackoff
+  uint64_t pause_ns_ = 0;
+  uint64_t heard_at_ = 0;          // when the peer was last heard of, or probed
+
+  HandshakeOptions handshake_options_;
+  std::optional<Handshake> handshake_;
+  ServerClock clock_;
+
+  OperationQueue queue_;
+  RequestTable table_;
+  RingAllocator ring_;
+  PinnedReader reader_;
+  Upload upload_;
+  struct Release {
+    wire::Opcode opcode;  // kRelease or kUploadAbort
+    uint64_t ticket;
+  };
+  std::vector<Release> releases_;  // to be sent when there is a credit
+
+  MessageBuffer open_;             // being filled
+  wire::MessageBuilder builder_;
+  std::vector<uint32_t> open_slots_;  // whose requests are in it
+
+  std::unique_ptr<Endpoint> endpoint_;  // destroyed before what it may reach
+};
+
+}  // namespace rdmakv

@@ -1,0 +1,247 @@
+// Session: from the Endpoint to the operations. Everything here was said by the server: it is copied,
+// then checked, then used.
+#include <cstring>
+
+#include "protocol/kv_layout.h"
+#include "rdmakv/client/session.h"
+
+namespace rdmakv {
+
+Code code_of(wire::ReplyStatus status) {
+  switch (status) {
+    case wire::ReplyStatus::kOk: return Code::kOk;
+    case wire::ReplyStatus::kNotFound: return Code::kNotFound;
+    case wire::ReplyStatus::kVersionMismatch: return Code::kVersionMismatch;
+    case wire::ReplyStatus::kConditionNotMet: return Code::kConditionNotMet;
+    case wire::ReplyStatus::kNoSpace: return Code::kNoSpace;
+    case wire::ReplyStatus::kTooLarge: return Code::kTooLarge;
+    case wire::ReplyStatus::kBadRequest: return Code::kInvalidArgument;
+    case wire::ReplyStatus::kWrongWorker: return Code::kProtocolError;
+    case wire::ReplyStatus::kNoSuchTicket: return Code::kInvalidArgument;
+    case wire::ReplyStatus::kTooMany: return Code::kBusy;
+  }
+  return Code::kProtocolError;
+}
+
+void Session::on_completion(const Completion& completion, uint64_t now) {
+  if (state_ == State::kDying || completion.endpoint != endpoint_.get()) return;
+  switch (completion.kind) {
+    case CompletionKind::kConnected:
+      if (state_ == State::kConnecting) connected(now);
+      return;
+    case CompletionKind::kDisconnected: {
+      std::string text(endpoint_->error_text());
+      if (text.empty()) text = "the connection to " + address_.to_string() + " was closed";
+      const Code code = completion.code == Code::kOk ? Code::kUnavailable : completion.code;
+      return fail({code, std::move(text)}, now);
+    }
+    case CompletionKind::kMessage: {
+      Endpoint* endpoint = endpoint_.get();
+      const std::span<const std::byte> bytes{completion.message, completion.length};
+      if (state_ == State::kHandshaking) {
+        handshake_message(bytes, now);
+      } else if (state_ == State::kReady) {
+        message(bytes, now);
+      } else {
+        protocol_error("a message before the connection was up", now);
+      }
+      endpoint->release_message(completion.slot);
+      return;
+    }
+    case CompletionKind::kImmediate:
+      if (state_ != State::kReady) return protocol_error("a WRITE before the handshake", now);
+      landed(completion.immediate, completion.length, now);
+      endpoint_->release_message(completion.slot);
+      return;
+    case CompletionKind::kRead:
+      if (completion.code != Code::kOk) return;  // kDisconnected follows
+      reader_.on_read(completion.context);
+      context_.mark_dirty(*this);
+      return;
+    case CompletionKind::kSend:
+    case CompletionKind::kWrite:
+    case CompletionKind::kCompareAndSwap: return;
+  }
+}
+
+void Session::hear(uint64_t clock_ms, uint64_t now) {
+  heard_at_ = now;
+  clock_.heard(clock_ms, now);
+}
+
+void Session::message(std::span<const std::byte> bytes, uint64_t now) {
+  wire::MessageReader reader(bytes);
+  if (reader.valid() && reader.header().kind == wire::MessageKind::kRefusal) {
+    wire::ConnectRefusal refusal;
+    if (reader.body(refusal)) {
+      return fail(refusal_status(refusal, !context_.options.secret.empty()), now);
+    }
+  }
+  if (reader.valid()) hear(reader.header().clock_ms, now);
+  wire::ReplyView reply;
+  while (reader.next(reply)) {
+    const uint32_t index = table_.find(reply.header.id);
+    if (index == RequestTable::kNone) return protocol_error("a reply that nobody asked for", now);
+    if (const char* error = take_reply(index, reply); error != nullptr) {
+      return protocol_error(error, now);
+    }
+  }
+  if (!reader.valid()) return protocol_error(reader.error(), now);
+  context_.mark_dirty(*this);
+}
+
+// A reply was written to the landing buffer of request `id`.
+void Session::landed(uint32_t id, uint32_t length, uint64_t now) {
+  const uint32_t index = table_.find(id);
+  if (index == RequestTable::kNone) return protocol_error("a WRITE that nobody asked for", now);
+  const ValueBuffer& landing = table_.slot(index).landing;
+  if (!landing || length > landing.capacity()) {
+    return protocol_error("a WRITE beyond its landing buffer", now);
+  }
+  wire::MessageReader reader({landing.data(), length});
+  wire::ReplyView reply;
+  if (!reader.next(reply)) {
+    return protocol_error(reader.error() != nullptr ? reader.error() : "an empty reply", now);
+  }
+  if (reader.header().count != 1 || reply.header.id != id) {
+    return protocol_error("a WRITE that holds another reply", now);
+  }
+  hear(reader.header().clock_ms, now);
+  if (const char* error = take_reply(index, reply); error != nullptr) protocol_error(error, now);
+  context_.mark_dirty(*this);
+}
+
+// Null, or what is wrong with the reply; then nothing has been ended.
+const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply) {
+  RequestSlot& slot = table_.slot(index);
+  if (slot.stretch != RingAllocator::kNone) {
+    ring_.release(slot.stretch);
+    slot.stretch = RingAllocator::kNone;
+  }
+  if (slot.step == RequestStep::kOperation && slot.operation != nullptr) {
+    return end_operation(index, reply);
+  }
+  const bool pinned = (reply.header.flags & wire::kPinned) != 0;
+  switch (slot.step) {
+    case RequestStep::kUploadBegin:
+    case RequestStep::kUploadChunk: upload_reply(slot, reply.header); break;
+    case RequestStep::kOperation:  // too late; what it reserved at the server is not wanted
+      if (pinned && reply.header.ticket != 0) give_up_pin(reply.header.ticket);
+      if (slot.opcode == wire::Opcode::kUploadBegin && reply.header.status == wire::ReplyStatus::kOk) {
+        releases_.push_back({wire::Opcode::kUploadAbort, reply.header.ticket});
+      }
+      break;
+    case RequestStep::kBackground: break;
+  }
+  table_.give_back(index);
+  return nullptr;
+}
+
+namespace {
+
+const char* check_reply(const Operation& operation, const wire::ReplyHeader& reply) {
+  const bool has_value = (reply.flags & wire::kHasValue) != 0;
+  const bool pinned = (reply.flags & wire::kPinned) != 0;
+  const bool ok = reply.status == wire::ReplyStatus::kOk;
+  const bool is_get = operation.kind == OperationKind::kGet;
+  if (has_value && pinned) return "a reply with a value that is pinned as well";
+  if (has_value && !is_get && !operation.want_previous && operation.kind != OperationKind::kStats) {
+    return "a reply with a value where there is none";
+  }
+  if (pinned && !is_get && !operation.want_previous) return "a pin where there is no value";
+  if (is_get && ok && !has_value && !pinned) return "a GET's reply without a value";
+  if (is_get && !ok && pinned) return "a pin without a value";
+  if (reply.expiry_ms < 0) return "a negative expiry";
+  if (reply.value_length > wire::kMaxValueBytes) return "a value beyond every limit";
+  if (operation.kind == OperationKind::kUploadBegin && ok && reply.ticket == 0) {
+    return "an upload without a ticket";
+  }
+  if (pinned && (reply.ticket == 0 || reply.value_length == 0)) return "a pin of nothing";
+  return nullptr;
+}
+
+}  // namespace
+
+const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply) {
+  RequestSlot& slot = table_.slot(index);
+  Operation& operation = *slot.operation;
+  const wire::ReplyHeader& header = reply.header;
+  if (const char* error = check_reply(operation, header); error != nullptr) return error;
+  const bool has_value = (header.flags & wire::kHasValue) != 0;
+  const bool pinned = (header.flags & wire::kPinned) != 0;
+  if (pinned && !pin_makes_sense(operation, header)) return "a pin of memory outside the pool";
+
+  operation.code = code_of(header.status);
+  operation.version = header.version;
+  operation.expiry = header.expiry_ms;
+  operation.number = header.number;
+  operation.value_length =
+      has_value || pinned || operation.kind == OperationKind::kInspect ? header.value_length : 0;
+  operation.has_previous = operation.want_previous && (has_value || pinned);
+  operation.input_buffer.reset();
+  if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
+    operation.ticket = {header.ticket, ticket_session(), header.generation, 0};
+  }
+  if (pinned) {
+    table_.give_back(index);
+    take_pin(operation, header);
+    return nullptr;
+  }
+  if (has_value) take_value(operation, reply.value, slot.landing);
+  table_.give_back(index);
+  context_.finish_now(operation);
+  return nullptr;
+}
+
+// The value lies in the message that is being handled, or in the landing buffer, which then becomes
+// the operation's.
+void Session::take_value(Operation& operation, std::span<const std::byte> value,
+                         ValueBuffer& landing) {
+  if (operation.kind == OperationKind::kGet && operation.destination.data() != nullptr) {
+    if (value.size() > operation.destination.size()) {
+      operation.code = Code::kTooLarge;
+      return;
+    }
+    if (!value.empty()) std::memcpy(operation.destination.data(), value.data(), value.size());
+    operation.value = operation.destination.first(value.size());
+    return;
+  }
+  operation.value = value;
+  const bool landed = landing && !value.empty() && value.data() > landing.data() &&
+                      value.data() < landing.data() + landing.capacity();
+  if (!landed) return;
+  operation.buffer = std::move(landing);
+  operation.buffer.set_length(static_cast<uint32_t>(value.size()));
+}
+
+bool Session::pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const {
+  const wire::Location location = wire::Location::decode(reply.location);
+  const size_t key_length = operation.key.size();
+  const bool offset_known = reply.number == wire::entry_value_offset(key_length, false) ||
+                            reply.number == wire::entry_value_offset(key_length, true);
+  return location.region == 0 && location.offset != 0 && offset_known &&
+         reader_.fits(location.offset * wire::kExtentUnit, reply.number + reply.value_length);
+}
+
+void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
+  const wire::Location location = wire::Location::decode(reply.location);
+  operation.number = 0;
+  operation.ticket = {reply.ticket, ticket_session(), reply.generation,
+                      location.offset * wire::kExtentUnit + reply.number};
+  if (operation.kind != OperationKind::kGet || operation.destination.data() == nullptr) {
+    return context_.finish(operation);
+  }
+  if (operation.destination.size() >= reply.value_length) return reader_.add(operation);
+  give_up_pin(reply.ticket);
+  operation.ticket = {};
+  end(operation, Code::kTooLarge);
+}
+
+void Session::read_done(Operation& operation) { context_.finish(operation); }
+
+void Session::give_up_pin(uint64_t ticket) {
+  releases_.push_back({wire::Opcode::kRelease, ticket});
+  context_.mark_dirty(*this);
+}
+
+}  // namespace rdmakv

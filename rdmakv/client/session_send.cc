@@ -1,0 +1,325 @@
+// Session: from the queue to the Endpoint.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "rdmakv/client/session.h"
+
+namespace rdmakv {
+namespace {
+
+wire::Opcode opcode_of(OperationKind kind) {
+  switch (kind) {
+    case OperationKind::kGet: return wire::Opcode::kGet;
+    case OperationKind::kInspect: return wire::Opcode::kInspect;
+    case OperationKind::kPut: return wire::Opcode::kPut;
+    case OperationKind::kDelete: return wire::Opcode::kDelete;
+    case OperationKind::kExpire: return wire::Opcode::kExpire;
+    case OperationKind::kCount: return wire::Opcode::kCount;
+    case OperationKind::kClear: return wire::Opcode::kClear;
+    case OperationKind::kRelease: return wire::Opcode::kRelease;
+    case OperationKind::kUploadBegin: return wire::Opcode::kUploadBegin;
+    case OperationKind::kUploadChunk: return wire::Opcode::kUploadChunk;
+    case OperationKind::kUploadCommit: return wire::Opcode::kUploadCommit;
+    case OperationKind::kUploadAbort: return wire::Opcode::kUploadAbort;
+    case OperationKind::kStats: return wire::Opcode::kStats;
+    case OperationKind::kReadPinned:  // never sent
+    case OperationKind::kPing: break;
+  }
+  return wire::Opcode::kPing;
+}
+
+bool needs_ticket(OperationKind kind) {
+  return kind == OperationKind::kReadPinned || kind == OperationKind::kRelease ||
+         kind == OperationKind::kUploadChunk || kind == OperationKind::kUploadCommit ||
+         kind == OperationKind::kUploadAbort;
+}
+
+bool carries_value(OperationKind kind) {
+  return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk;
+}
+
+}  // namespace
+
+void Session::pump(uint64_t now) {
+  if (state_ == State::kIdle && (wanted_ || !queue_.empty())) connect(now);
+  if (state_ == State::kBackoff) {
+    if ((wanted_ || !queue_.empty()) && now >= retry_at_) {
+      connect(now);
+    } else if (failed_) {
+      queue_.extract([](const Operation&) { return true; },
+                     [&](Operation& operation) { end(operation, Code::kUnavailable); });
+    } else if (!queue_.empty()) {
+      context_.due(retry_at_);
+    }
+  }
+  if (state_ == State::kDying) context_.mark_dirty(*this);  // until it is buried
+  if (state_ != State::kReady) return;
+  blocked_ = false;
+  if (send_releases()) {
+    wind_up_upload();
+    while (!queue_.empty() && send_operation(*queue_.front())) {
+    }
+  }
+  close_message();
+  if (reader_.pump(*endpoint_)) blocked_ = true;
+  endpoint_->flush();
+  if (blocked_) context_.due(now + kRetryNs);
+}
+
+// True: the operation has left the queue.
+bool Session::send_operation(Operation& operation) {
+  if (needs_ticket(operation.kind)) return send_ticket_operation(operation);
+  if (operation.kind == OperationKind::kPut && needs_upload(operation)) {
+    return pump_upload(operation);
+  }
+  return send_plain(operation);
+}
+
+bool Session::send_ticket_operation(Operation& operation) {
+  if (operation.ticket.session != ticket_session()) {
+    queue_.pop_front();
+    // A pin ended with its connection.
+    end(operation, operation.kind == OperationKind::kRelease ? Code::kOk : Code::kUnavailable);
+    return true;
+  }
+  if (operation.kind == OperationKind::kReadPinned) {
+    const uint64_t from = operation.ticket.location;
+    const bool sound = operation.offset <= wire::kMaxValueBytes &&
+                       reader_.fits(from, operation.offset + operation.length);
+    queue_.pop_front();
+    if (!sound || operation.length == 0) {
+      operation.value = {};
+      end(operation, sound ? Code::kOk : Code::kInvalidArgument);
+      return true;
+    }
+    reader_.add(operation);
+    return true;
+  }
+  // The READs of a value come before its release.
+  if (operation.kind == OperationKind::kRelease && reader_.reading(operation.ticket.id)) {
+    if (reader_.pump(*endpoint_)) blocked_ = true;
+    return false;
+  }
+  return send_plain(operation);
+}
+
+wire::RequestHeader Session::header_of(const Operation& operation) {
+  wire::RequestHeader header;
+  header.opcode = opcode_of(operation.kind);
+  header.condition = operation.condition;
+  if (operation.keep_expiry) header.flags |= wire::kKeepExpiry;
+  if (operation.want_previous) header.flags |= wire::kWantPrevious;
+  header.version = operation.expected_version;
+  header.expiry_ms = operation.expiry_ms;
+  if (operation.kind == OperationKind::kUploadBegin) header.total = operation.total;
+  if (operation.kind == OperationKind::kUploadChunk) header.offset = operation.offset;
+  if (needs_ticket(operation.kind)) header.ticket = operation.ticket.id;
+  return header;
+}
+
+uint32_t Session::landing_wish(const Operation& operation) const {
+  if (operation.kind == OperationKind::kGet && operation.destination.data() != nullptr) {
+    if (operation.destination.size() < wire::kLargeValue) return 0;
+    const uint64_t whole = operation.destination.size() + sizeof(wire::MessageHeader) +
+                           wire::reply_bytes(0);
+    return static_cast<uint32_t>(std::min<uint64_t>(wire::padded(whole), BufferArena::kLargest));
+  }
+  const bool lends = operation.kind == OperationKind::kGet || operation.want_previous;
+  return lends ? std::min(context_.options.landing_bytes, BufferArena::kLargest) : 0;
+}
+
+bool Session::send_plain(Operation& operation) {
+  Outgoing out;
+  out.header = header_of(operation);
+  out.key = operation.key;
+  out.operation = &operation;
+  out.landing = landing_wish(operation);
+  if (carries_value(operation.kind)) {
+    out.value = input_of(operation);
+    if (operation.input_buffer) out.take = &operation.input_buffer;
+  }
+  if (!fits_message(out.key.size(), out.value.size()) &&
+      !fits_ring(out.key.size(), out.value.size())) {
+    queue_.pop_front();
+    end(operation, Code::kTooLarge);
+    return true;
+  }
+  if (!send_request(out)) return false;
+  queue_.pop_front();
+  return true;
+}
+
+bool Session::send_releases() {
+  while (!releases_.empty()) {
+    Outgoing out;
+    out.header.opcode = releases_.back().opcode;
+    out.header.ticket = releases_.back().ticket;
+    out.step = RequestStep::kBackground;
+    if (!send_request(out)) return false;
+    releases_.pop_back();
+  }
+  return true;
+}
+
+bool Session::fits_message(uint64_t key_length, uint64_t value_length) const {
+  return value_length < wire::kLargeValue &&
+         sizeof(wire::MessageHeader) + wire::request_bytes(key_length, value_length) <=
+             endpoint_->options().message_bytes;
+}
+
+bool Session::fits_ring(uint64_t key_length, uint64_t value_length) const {
+  return sizeof(wire::MessageHeader) + wire::request_bytes(key_length, value_length) <=
+         ring_.bytes();
+}
+
+bool Session::send_request(Outgoing& out) {
+  if (table_.full()) return false;
+  const uint32_t index = table_.take();
+  RequestSlot& slot = table_.slot(index);
+  slot.operation = out.step == RequestStep::kOperation ? out.operation : nullptr;
+  slot.step = out.step;
+  slot.opcode = out.header.opcode;
+  slot.ticket = out.header.ticket;
+  slot.bytes = static_cast<uint32_t>(out.value.size());
+  if (out.landing != 0) slot.landing = context_.arena->allocate(out.landing);
+  if (slot.landing) {
+    const auto offset = static_cast<uint64_t>(slot.landing.data() - context_.arena->region().data());
+    out.header.landing_offset = static_cast<uint32_t>(offset / wire::kRingUnit);
+    out.header.landing_bytes = slot.landing.capacity();
+  }
+  out.header.id = table_.id(index);
+  out.header.sequence = context_.next_sequence++;
+  out.header.key_length = static_cast<uint32_t>(out.key.size());
+  out.header.value_length = static_cast<uint32_t>(out.value.size());
+  const bool done = fits_message(out.key.size(), out.value.size()) ? append(out, index)
+                                                                   : write_to_ring(out, index);
+  if (!done) {
+    blocked_ = true;
+    table_.give_back(index);
+    return false;
+  }
+  ++context_.counts.requests;
+  return true;
+}
+
+bool Session::append(Outgoing& out, uint32_t index) {
+  if (open_ && builder_.add_request(out.header, out.key, out.value)) {
+    open_slots_.push_back(index);
+    return true;
+  }
+  if (!close_message()) return false;
+  open_ = endpoint_->acquire_message();
+  if (!open_) return false;
+  builder_ = wire::MessageBuilder({open_.data, open_.capacity}, wire::MessageKind::kRequests);
+  if (!builder_.add_request(out.header, out.key, out.value)) {
+    endpoint_->abandon_message(open_);
+    open_ = {};
+    return false;
+  }
+  open_slots_.push_back(index);
+  return true;
+}
+
+// Sends the open message. False: it could not be sent, and its requests are back in the queue.
+bool Session::close_message() {
+  if (!open_) return true;
+  const MessageBuffer message = open_;
+  open_ = {};
+  if (!endpoint_->send(message, builder_.finish(0), 0, false)) {
+    take_back_open_message();
+    return false;
+  }
+  open_slots_.clear();
+  ++context_.counts.messages;
+  return true;
+}
+
+void Session::take_back_open_message() {
+  blocked_ = true;
+  for (size_t i = open_slots_.size(); i > 0; --i) {
+    const uint32_t index = open_slots_[i - 1];
+    RequestSlot& slot = table_.slot(index);
+    if (slot.step == RequestStep::kBackground) {
+      releases_.push_back({slot.opcode, slot.ticket});
+    } else if (slot.step == RequestStep::kUploadBegin) {
+      upload_ = {};
+    } else if (slot.step == RequestStep::kUploadChunk) {
+      upload_.sent -= slot.bytes;
+      --upload_.outstanding;
+    } else if (slot.operation != nullptr) {
+      queue_.push_front(*slot.operation);
+    }
+    --context_.counts.requests;
+    table_.give_back(index);
+  }
+  open_slots_.clear();
+}
+
+bool Session::write_to_ring(Outgoing& out, uint32_t index) {
+  if (!close_message()) return false;  // order
+  const uint64_t bytes =
+      sizeof(wire::MessageHeader) + wire::request_bytes(out.key.size(), out.value.size());
+  const std::optional<RingAllocator::Stretch> stretch = ring_.allocate(bytes);
+  if (!stretch) return false;
+  const wire::RegionGrant& ring = handshake_->welcome().ring;
+  const RemoteAddress to{ring.base + uint64_t{stretch->offset} * wire::kRingUnit, ring.key};
+  RequestSlot& slot = table_.slot(index);
+  if (!post_to_ring(out, slot, out.header, to, stretch->offset)) {
+    ring_.release(stretch->number);
+    return false;
+  }
+  slot.stretch = stretch->number;
+  ++context_.counts.messages;
+  return true;
+}
+
+// [message header | request header | key] from a message buffer, or from the arena when the key is too
+// long for one, then the value from registered memory.
+bool Session::post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
+                           RemoteAddress to, uint32_t immediate) {
+  const uint64_t head_bytes = sizeof(wire::MessageHeader) + sizeof(header) + out.key.size();
+  const bool copies_value = out.take == nullptr && !out.registered;
+  const bool head_in_arena = head_bytes > endpoint_->options().message_bytes;
+  const uint64_t copied = (head_in_arena ? head_bytes : 0) + (copies_value ? out.value.size() : 0);
+  ValueBuffer copy;
+  if (copied != 0) {
+    copy = context_.arena->allocate(static_cast<uint32_t>(copied));
+    if (!copy) return false;
+  }
+  const MessageBuffer message = head_in_arena ? MessageBuffer{} : endpoint_->acquire_message();
+  if (!head_in_arena && !message) return false;
+
+  wire::MessageBuilder builder(
+      head_in_arena ? std::span<std::byte>{copy.data(), copy.capacity()}
+                    : std::span<std::byte>{message.data, message.capacity},
+      wire::MessageKind::kRequests);
+  const bool built = builder.add_request_head(header, out.key);
+  assert(built);
+  static_cast<void>(built);
+  const uint32_t head_length = builder.finish(0);
+
+  LocalBuffer body[2];
+  size_t pieces = 0;
+  uint32_t at = head_in_arena ? head_length : 0;
+  if (copies_value && !out.value.empty()) {
+    std::memcpy(copy.data() + at, out.value.data(), out.value.size());
+    at += static_cast<uint32_t>(out.value.size());
+  }
+  if (at != 0) body[pieces++] = context_.arena->local(copy, 0, at);
+  if (!copies_value && !out.value.empty()) {
+    // A registered buffer of ours: only its place in the arena is needed.
+    body[pieces++] = {const_cast<std::byte*>(out.value.data()),
+                      static_cast<uint32_t>(out.value.size()),
+                      context_.arena->region().local_key()};
+  }
+  if (!endpoint_->write_with_imm(message, head_in_arena ? 0 : head_length, {body, pieces}, to,
+                                 immediate, 0, false)) {
+    return false;
+  }
+  slot.source = std::move(copy);
+  if (out.take != nullptr) slot.value = std::move(*out.take);
+  return true;
+}
+
+}  // namespace rdmakv

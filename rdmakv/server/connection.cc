@@ -1,0 +1,211 @@
+#include "rdmakv/server/connection.h"
+
+#include <algorithm>
+
+namespace rdmakv::server {
+
+Connection::Connection(ConnectionContext& context, std::unique_ptr<Endpoint> endpoint,
+                       MemoryRegion& ring, uint64_t now_ns)
+    : context_(context),
+      endpoint_(std::move(endpoint)),
+      ring_(ring),
+      session_(context.partition.slab()),
+      replies_(std::make_unique<Replies>(*endpoint_, context.partition, session_, context.pool,
+                                         context.max_message)),
+      handshake_(context.secret),
+      credits_(endpoint_->options().receive_slots),
+      heard_ns_(now_ns),
+      probed_ns_(now_ns),
+      deadline_ns_(now_ns + kHandshakeNs),
+      reader_({}),
+      waiting_(endpoint_->options().receive_slots) {
+  session_.inline_limit = Replies::inline_limit(endpoint_->options().message_bytes);
+  endpoint_->set_owner(this);
+}
+
+Connection::~Connection() {
+  endpoint_.reset();
+  replies_.reset();
+}
+
+void Connection::refuse(wire::RefusalCode code, std::string why, uint64_t now_ns) {
+  if (state_ == State::kClosing || state_ == State::kGone) return;
+  replies_->flush();
+  send_refusal(*endpoint_, code, why, context_.partition.now_ms());
+  endpoint_->close();
+  why_ = std::move(why);
+  state_ = State::kClosing;
+  reading_ = false;
+  deadline_ns_ = now_ns + kClosingNs;
+}
+
+void Connection::on_completion(const Completion& completion, uint64_t now_ns) {
+  switch (completion.kind) {
+    case CompletionKind::kMessage:
+    case CompletionKind::kImmediate:
+      heard_ns_ = now_ns;
+      on_message(completion, now_ns);
+      return;
+    case CompletionKind::kSend:
+    case CompletionKind::kWrite:
+      heard_ns_ = now_ns;
+      replies_->on_sent(completion.context);
+      return;
+    case CompletionKind::kDisconnected:
+      if (why_.empty()) why_ = endpoint_->error_text();
+      state_ = State::kGone;
+      return;
+    case CompletionKind::kConnected:
+    case CompletionKind::kRead:
+    case CompletionKind::kCompareAndSwap: return;
+  }
+}
+
+void Connection::on_message(const Completion& completion, uint64_t now_ns) {
+  if (state_ != State::kHandshake && state_ != State::kReady) {
+    endpoint_->release_message(completion.slot);
+    return;
+  }
+  Input input{{completion.message, completion.length}, completion.slot};
+  if (completion.kind == CompletionKind::kImmediate) {
+    const uint64_t offset = uint64_t{completion.immediate} * wire::kRingUnit;
+    if (state_ != State::kReady || offset > ring_.size() ||
+        completion.length > ring_.size() - offset) {
+      endpoint_->release_message(completion.slot);
+      refuse(wire::RefusalCode::kBadRequest, "a WRITE outside the ring", now_ns);
+      return;
+    }
+    input.message = {ring_.data() + offset, completion.length};
+  }
+  if (state_ == State::kHandshake) {
+    greet(input.message, now_ns);
+    endpoint_->release_message(completion.slot);
+    return;
+  }
+  if (reading_) {
+    if (waiting_count_ == waiting_.size()) {
+      endpoint_->release_message(completion.slot);
+      refuse(wire::RefusalCode::kBadRequest, "more messages than credits", now_ns);
+      return;
+    }
+    waiting_[(first_waiting_ + waiting_count_) % waiting_.size()] = input;
+    ++waiting_count_;
+    return;
+  }
+  start(input);
+  run(now_ns);
+}
+
+void Connection::greet(std::span<const std::byte> message, uint64_t now_ns) {
+  const int64_t clock_ms = context_.partition.now_ms();
+  switch (handshake_.on_message(*endpoint_, message, clock_ms)) {
+    case Handshake::Progress::kMore: return;
+    case Handshake::Progress::kAdmitted: admit(now_ns); return;
+    case Handshake::Progress::kRefused:
+      why_ = handshake_.refusal();
+      endpoint_->close();
+      state_ = State::kClosing;
+      deadline_ns_ = now_ns + kClosingNs;
+      return;
+    case Handshake::Progress::kBroken:
+      why_ = "the handshake could not be answered";
+      state_ = State::kGone;
+      return;
+  }
+}
+
+// The peer has proven what it had to: from here on it may reach our memory.
+void Connection::admit(uint64_t now_ns) {
+  for (const MemoryRegion* region : {&context_.index, &context_.pool,
+                                     static_cast<const MemoryRegion*>(&ring_)}) {
+    if (Status status = endpoint_->expose(*region); !status) {
+      refuse(wire::RefusalCode::kBadRequest, status.to_string(), now_ns);
+      return;
+    }
+  }
+  replies_->set_landing(handshake_.landing());
+  wire::Welcome welcome = context_.welcome;
+  welcome.clock_ms = static_cast<uint64_t>(context_.partition.now_ms());
+  welcome.credits = credits_;
+  welcome.ring = {ring_.remote_base(), ring_.size(), ring_.remote_key(), 0};
+  if (!send_welcome(*endpoint_, welcome, context_.partition.now_ms())) {
+    why_ = "the handshake could not be answered";
+    state_ = State::kGone;
+    return;
+  }
+  state_ = State::kReady;
+}
+
+void Connection::start(const Input& input) {
+  reading_ = true;
+  input_ = input;
+  reader_ = wire::MessageReader(input.message);
+  executed_ = 0;
+}
+
+void Connection::resume(uint64_t now_ns) {
+  if (reading_ && state_ == State::kReady) run(now_ns);
+}
+
+// The receive slot is given back before the reply to the message's last request is gathered. That is
+// early enough for the credits: replies to all but the last give back fewer credits than the message took,
+// and it took at least as many as slots.
+void Connection::run(uint64_t now_ns) {
+  touched = true;
+  for (;;) {
+    if (!reader_.valid() || reader_.header().count > credits_) {
+      refuse(wire::RefusalCode::kBadRequest,
+             reader_.valid() ? "more requests than credits" : reader_.error(), now_ns);
+      return;
+    }
+    if (!replies_->ready()) {
+      if (replies_->broken()) {
+        why_ = "a reply could not be sent";
+        state_ = State::kGone;
+      }
+      return;
+    }
+    wire::RequestView request;
+    if (reader_.next(request)) {
+      const Outcome outcome =
+          context_.partition.execute(request.header, request.key, request.value, session_);
+      if (++executed_ == reader_.header().count) endpoint_->release_message(input_.slot);
+      replies_->add(request.header, outcome);
+      continue;
+    }
+    if (!reader_.valid()) continue;
+    if (waiting_count_ == 0) {
+      reading_ = false;
+      return;
+    }
+    start(waiting_[first_waiting_]);
+    first_waiting_ = (first_waiting_ + 1) % waiting_.size();
+    --waiting_count_;
+  }
+}
+
+void Connection::flush() {
+  touched = false;
+  if (state_ == State::kReady) replies_->flush();
+}
+
+uint64_t Connection::on_time(uint64_t now_ns) {
+  if (state_ == State::kHandshake || state_ == State::kClosing) {
+    if (now_ns < deadline_ns_) return deadline_ns_;
+    if (state_ == State::kHandshake) {
+      refuse(wire::RefusalCode::kBadRequest, "no handshake within 10 seconds", now_ns);
+      return deadline_ns_;
+    }
+    state_ = State::kGone;
+  }
+  if (state_ == State::kGone) return now_ns;
+  const uint64_t quiet_since = std::max(heard_ns_, probed_ns_);
+  if (now_ns - quiet_since >= kSilenceNs) {
+    endpoint_->probe();
+    probed_ns_ = now_ns;
+    return now_ns + kSilenceNs;
+  }
+  return quiet_since + kSilenceNs;
+}
+
+}  // namespace rdmakv::server

@@ -1,0 +1,107 @@
+// One client's connection with a worker: its handshake, its requests, what it holds. Lives in the
+// worker's thread. Destroying it gives everything back, in the one safe order: the Endpoint first (after
+// which neither the peer nor the device touches our memory any more), then pins, uploads and ring.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rdmakv/server/handshake.h"
+#include "rdmakv/server/partition.h"
+#include "rdmakv/server/replies.h"
+#include "rdmakv/transport/endpoint.h"
+
+namespace rdmakv::server {
+
+// What all connections of a worker have in common; outlives them.
+struct ConnectionContext {
+  Partition& partition;
+  const MemoryRegion& index;
+  const MemoryRegion& pool;
+  const std::string& secret;
+  uint32_t max_message = 0;
+  wire::Welcome welcome;        // complete but for what is the connection's own
+};
+
+class Connection {
+ public:
+  static constexpr uint64_t kHandshakeNs = 10'000'000'000;  // from accept to Welcome
+  static constexpr uint64_t kClosingNs = 2'000'000'000;     // for a Refusal to arrive
+  static constexpr uint64_t kSilenceNs = 5'000'000'000;     // then the peer is probed
+
+  enum class State : uint8_t {
+    kHandshake,
+    kReady,
+    kClosing,   // a Refusal was sent; waits for the connection to go
+    kGone,      // to be destroyed
+  };
+
+  // `ring` is this connection's alone until it is destroyed.
+  Connection(ConnectionContext& context, std::unique_ptr<Endpoint> endpoint, MemoryRegion& ring,
+             uint64_t now_ns);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void on_completion(const Completion& completion, uint64_t now_ns);
+  // Goes on with input that waited for a free send buffer.
+  void resume(uint64_t now_ns);
+  // Sends the replies gathered so far.
+  void flush();
+  // Timeouts and probes. Returns when it wants to be called next (steady ns).
+  uint64_t on_time(uint64_t now_ns);
+  // Says why and closes.
+  void refuse(wire::RefusalCode code, std::string why, uint64_t now_ns);
+  void close() { endpoint_->close(); }
+
+  State state() const { return state_; }
+  // Input waits for a free send buffer.
+  bool blocked() const { return reading_; }
+  // Why it is going, for the log; empty for a peer that just left.
+  const std::string& why() const { return why_; }
+  std::string_view peer_name() const { return endpoint_->peer_name(); }
+  MemoryRegion& ring() const { return ring_; }
+  const Session& session() const { return session_; }
+  const ReplyCounters& reply_counters() const { return replies_->counters(); }
+  const EndpointCounters& verbs() const { return endpoint_->counters(); }
+
+  // The worker's marks.
+  bool touched = false;
+
+ private:
+  struct Input {
+    std::span<const std::byte> message;
+    uint32_t slot = 0;
+  };
+
+  void on_message(const Completion& completion, uint64_t now_ns);
+  void greet(std::span<const std::byte> message, uint64_t now_ns);
+  void admit(uint64_t now_ns);
+  void start(const Input& input);
+  void run(uint64_t now_ns);
+
+  ConnectionContext& context_;
+  std::unique_ptr<Endpoint> endpoint_;
+  MemoryRegion& ring_;
+  Session session_;
+  std::unique_ptr<Replies> replies_;
+  Handshake handshake_;
+  State state_ = State::kHandshake;
+  uint32_t credits_;
+  uint64_t heard_ns_;
+  uint64_t probed_ns_;
+  uint64_t deadline_ns_;      // of the state, unless kReady
+  std::string why_;
+
+  bool reading_ = false;      // a message is being read
+  Input input_;
+  wire::MessageReader reader_;
+  uint32_t executed_ = 0;     // requests of it
+  std::vector<Input> waiting_;  // behind it: at most one per receive slot, a ring
+  uint32_t first_waiting_ = 0;
+  uint32_t waiting_count_ = 0;
+};
+
+}  // namespace rdmakv::server

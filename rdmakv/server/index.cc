@@ -1,0 +1,184 @@
+#include "rdmakv/server/index.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cassert>
+
+namespace rdmakv::server {
+namespace {
+
+// The part of a slot that a lookup compares first: fingerprint.
+constexpr uint64_t kFingerprintMask = uint64_t{511} << 1;
+
+}  // namespace
+
+Index::Index(std::span<std::byte> memory, std::byte* pool, uint32_t stash_slots)
+    : buckets_(reinterpret_cast<wire::Bucket*>(memory.data())),
+      bucket_count_(static_cast<uint32_t>(
+          std::min<size_t>(memory.size() / sizeof(wire::Bucket), ~uint32_t{0}))),
+      pool_(pool),
+      nodes_(stash_slots) {
+  assert(bucket_count_ > 0);
+  const uint32_t chains = std::max(std::bit_ceil(std::max(stash_slots, 1u)), 2u);
+  chain_shift_ = 32 - static_cast<uint32_t>(std::countr_zero(chains));
+  heads_.assign(chains, kNone);
+  for (uint32_t i = 0; i < stash_slots; ++i) nodes_[i].next = i + 1 < stash_slots ? i + 1 : kNone;
+  if (stash_slots > 0) unused_ = 0;
+}
+
+uint64_t Index::load(uint32_t bucket, uint32_t slot) const {
+  return std::atomic_ref<uint64_t>(buckets_[bucket].slots[slot]).load(std::memory_order_relaxed);
+}
+
+void Index::store(uint32_t bucket, uint32_t slot, uint64_t word) {
+  std::atomic_ref<uint64_t>(buckets_[bucket].slots[slot]).store(word, std::memory_order_release);
+}
+
+bool Index::holds(uint64_t word, std::string_view key) const {
+  const std::byte* extent = pool_ + (word >> 28) * wire::kExtentUnit;
+  return wire::view_entry(extent).key == key;
+}
+
+Index::Place Index::find(uint64_t hash, std::string_view key) const {
+  const wire::KeyPlace candidates = wire::key_place(hash, bucket_count_);
+  const uint64_t wanted = uint64_t{candidates.fingerprint} << 1;
+  const int distinct = candidates.bucket[0] == candidates.bucket[1] ? 1 : 2;
+  for (int c = 0; c < distinct; ++c) {
+    const uint32_t bucket = candidates.bucket[c];
+    for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
+      const uint64_t word = load(bucket, i);
+      if ((word & kFingerprintMask) == wanted && (word >> 28) != 0 && holds(word, key)) {
+        return {bucket, i, 0};
+      }
+    }
+  }
+  const uint32_t home = candidates.bucket[0];
+  if (!overflowed(home)) return nowhere();
+  for (uint32_t node = heads_[chain_of(home)]; node != kNone; node = nodes_[node].next) {
+    const uint64_t word = nodes_[node].slot;
+    if ((word & kFingerprintMask) == wanted && holds(word, key)) {
+      return {home, Place::kStash, node};
+    }
+  }
+  return nowhere();
+}
+
+Index::Place Index::vacancy(uint64_t hash) const {
+  const wire::KeyPlace candidates = wire::key_place(hash, bucket_count_);
+  Place best = nowhere();
+  uint32_t best_free = 0;
+  for (const uint32_t bucket : candidates.bucket) {
+    uint32_t free = 0;
+    uint32_t first_free = 0;
+    for (uint32_t i = wire::kSlotsPerBucket; i-- > 0;) {
+      if ((load(bucket, i) >> 28) != 0) continue;
+      ++free;
+      first_free = i;
+    }
+    if (free > best_free) {
+      best_free = free;
+      best = {bucket, first_free, 0};
+    }
+  }
+  if (best) return best;
+  if (unused_ == kNone) return nowhere();
+  return {candidates.bucket[0], Place::kStash, unused_};
+}
+
+wire::Slot Index::at(Place place) const {
+  return wire::Slot::decode(place.slot == Place::kStash ? nodes_[place.node].slot
+                                                        : load(place.bucket, place.slot));
+}
+
+void Index::insert(Place place, uint64_t hash, wire::Slot slot) {
+  slot.fingerprint = wire::key_place(hash, bucket_count_).fingerprint;
+  ++size_;
+  if (place.slot != Place::kStash) {
+    slot.overflow = overflowed(place.bucket);
+    store(place.bucket, place.slot, slot.encode());
+    return;
+  }
+  assert(place.node == unused_);
+  Node& node = nodes_[place.node];
+  unused_ = node.next;
+  slot.overflow = false;
+  uint32_t& head = heads_[chain_of(place.bucket)];
+  node = {slot.encode(), place.bucket, head};
+  head = place.node;
+  ++stashed_;
+  if (!overflowed(place.bucket)) set_overflow(place.bucket, true);
+}
+
+void Index::replace(Place place, wire::Slot slot) {
+  const wire::Slot old = at(place);
+  slot.fingerprint = old.fingerprint;
+  slot.overflow = old.overflow;
+  if (place.slot == Place::kStash) {
+    nodes_[place.node].slot = slot.encode();
+  } else {
+    store(place.bucket, place.slot, slot.encode());
+  }
+}
+
+void Index::remove(Place place) {
+  --size_;
+  if (place.slot == Place::kStash) {
+    remove_from_stash(place.node);
+    return;
+  }
+  // An empty slot 0 keeps the bucket's overflow bit, the others are 0.
+  store(place.bucket, place.slot, place.slot == 0 && overflowed(place.bucket) ? 1 : 0);
+}
+
+void Index::remove_from_stash(uint32_t at) {
+  const uint32_t bucket = nodes_[at].bucket;
+  uint32_t* from = &heads_[chain_of(bucket)];
+  bool bucket_has_others = false;
+  uint32_t* link_to_it = nullptr;
+  for (; *from != kNone; from = &nodes_[*from].next) {
+    if (*from == at) {
+      link_to_it = from;
+    } else if (nodes_[*from].bucket == bucket) {
+      bucket_has_others = true;
+    }
+  }
+  assert(link_to_it != nullptr);
+  *link_to_it = nodes_[at].next;
+  nodes_[at] = {0, 0, unused_};
+  unused_ = at;
+  --stashed_;
+  if (!bucket_has_others) set_overflow(bucket, false);
+}
+
+void Index::set_overflow(uint32_t bucket, bool on) {
+  for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
+    const uint64_t word = load(bucket, i);
+    if (i != 0 && (word >> 28) == 0) continue;
+    store(bucket, i, on ? word | 1 : word & ~uint64_t{1});
+  }
+}
+
+bool Index::consistent() const {
+  uint64_t keys = 0;
+  std::vector<bool> expected(bucket_count_);
+  uint64_t stashed = 0;
+  for (const uint32_t head : heads_) {
+    for (uint32_t node = head; node != kNone; node = nodes_[node].next) {
+      if ((nodes_[node].slot >> 28) == 0 || ++stashed > nodes_.size()) return false;
+      expected[nodes_[node].bucket] = true;
+    }
+  }
+  for (uint32_t bucket = 0; bucket < bucket_count_; ++bucket) {
+    for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
+      const uint64_t word = load(bucket, i);
+      const bool occupied = (word >> 28) != 0;
+      if (occupied) ++keys;
+      if (!occupied && (word & ~uint64_t{1}) != 0) return false;
+      if ((occupied || i == 0) && ((word & 1) != 0) != expected[bucket]) return false;
+    }
+  }
+  return stashed == stashed_ && keys + stashed == size_;
+}
+
+}  // namespace rdmakv::server

@@ -1,0 +1,117 @@
+// The index of a partition: key -> extent. Buckets of 8 slots in registered memory, as
+// protocol/kv_layout.h draws them, for clients to READ; two candidate buckets a key, the emptier one is
+// taken (Azar, Broder, Karlin, Upfal, "Balanced allocations", 1999). When both are full the key goes to
+// a private, bounded stash, and the overflow bit in its first bucket sends one-sided readers to the
+// server. Sized once: it never grows, and a slot never moves to another bucket while its key lives (so a
+// reader of the two buckets, which are not read at one instant, misses no key).
+//
+// Every store to a slot is one 8-byte release store. One thread writes; remote readers read any time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "protocol/kv_layout.h"
+
+namespace rdmakv::server {
+
+class Index {
+ public:
+  // `memory` is zero-filled, outlives the Index, and holds the buckets; `pool` is the base of the pool
+  // that offsets in slots count from. `stash_slots` keys may be in the stash.
+  Index(std::span<std::byte> memory, std::byte* pool, uint32_t stash_slots);
+
+  // A place in the index; valid until the next insert or remove.
+  struct Place {
+    uint32_t bucket = 0;
+    uint32_t slot = 0;       // kStash: `node` counts
+    uint32_t node = 0;
+    static constexpr uint32_t kNowhere = ~uint32_t{0};
+    static constexpr uint32_t kStash = kNowhere - 1;
+    explicit operator bool() const { return slot != kNowhere; }
+  };
+  static constexpr Place nowhere() { return {0, Place::kNowhere, 0}; }
+
+  // Where the key is, or nowhere.
+  Place find(uint64_t hash, std::string_view key) const;
+  // Where a key that is not in the index can be inserted, or nowhere: the index is full for it.
+  Place vacancy(uint64_t hash) const;
+
+  wire::Slot at(Place place) const;
+  // `place` is a vacancy of this hash.
+  void insert(Place place, uint64_t hash, wire::Slot slot);
+  // Points the key's slot to its next entry.
+  void replace(Place place, wire::Slot slot);
+  void remove(Place place);
+
+  uint64_t size() const { return size_; }
+  uint64_t stashed() const { return stashed_; }
+  uint32_t bucket_count() const { return bucket_count_; }
+  uint64_t private_bytes() const {
+    return nodes_.size() * sizeof(Node) + heads_.size() * sizeof(uint32_t);
+  }
+
+  // Iteration: `step` 0 .. steps()-1 each name up to 8 slots, and all together every slot there is. Calls
+  // visit(place, slot) for the occupied ones; visit may remove or replace what it is given.
+  uint32_t steps() const {
+    return bucket_count_ + static_cast<uint32_t>((nodes_.size() + kNodesPerStep - 1) / kNodesPerStep);
+  }
+  template <typename Visit>
+  void visit(uint32_t step, Visit&& visit);
+
+  // Walks everything; false when the books do not agree. For tests.
+  bool consistent() const;
+
+ private:
+  static constexpr uint32_t kNone = ~uint32_t{0};
+  static constexpr uint32_t kNodesPerStep = 8;
+
+  struct Node {               // of the stash
+    uint64_t slot = 0;        // offset 0: unused
+    uint32_t bucket = 0;      // the first candidate bucket, which has the overflow bit
+    uint32_t next = kNone;    // of the chain, or of the unused ones
+  };
+
+  uint64_t load(uint32_t bucket, uint32_t slot) const;
+  void store(uint32_t bucket, uint32_t slot, uint64_t word);
+  bool overflowed(uint32_t bucket) const { return (load(bucket, 0) & 1) != 0; }
+  void set_overflow(uint32_t bucket, bool on);
+  bool holds(uint64_t word, std::string_view key) const;
+  uint32_t chain_of(uint32_t bucket) const {
+    return static_cast<uint32_t>((bucket * 0x9e3779b1u) >> chain_shift_);
+  }
+  void remove_from_stash(uint32_t node);
+
+  wire::Bucket* buckets_;
+  uint32_t bucket_count_;
+  std::byte* pool_;
+  uint64_t size_ = 0;
+  uint64_t stashed_ = 0;
+  uint32_t chain_shift_;
+  uint32_t unused_ = kNone;
+  std::vector<Node> nodes_;
+  std::vector<uint32_t> heads_;
+};
+
+template <typename Visit>
+void Index::visit(uint32_t step, Visit&& visit) {
+  if (step < bucket_count_) {
+    for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
+      const auto slot = wire::Slot::decode(load(step, i));
+      if (slot.offset != 0) visit(Place{step, i, 0}, slot);
+    }
+    return;
+  }
+  const uint64_t first = uint64_t{step - bucket_count_} * kNodesPerStep;
+  for (uint64_t i = first; i < first + kNodesPerStep && i < nodes_.size(); ++i) {
+    const auto slot = wire::Slot::decode(nodes_[i].slot);
+    if (slot.offset != 0) {
+      visit(Place{nodes_[i].bucket, Place::kStash, static_cast<uint32_t>(i)}, slot);
+    }
+  }
+}
+
+}  // namespace rdmakv::server

@@ -1,0 +1,284 @@
+#include "rdmakv/server/partition.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "rdmakv/server/entry.h"
+
+namespace rdmakv::server {
+
+using wire::Condition;
+using wire::Opcode;
+using wire::ReplyStatus;
+
+namespace {
+
+// Keys that find both their buckets full: with one in 32 slots the index takes some 0.97 of its slots
+// before it refuses a key (tests/rdmakv/server/index_test.cc).
+constexpr uint32_t kSlotsPerStashSlot = 32;
+constexpr uint32_t kStatsReserve = 8192;
+
+bool takes_key(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kGet:
+    case Opcode::kInspect:
+    case Opcode::kPut:
+    case Opcode::kDelete:
+    case Opcode::kExpire:
+    case Opcode::kUploadBegin:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool takes_condition(Opcode opcode, Condition condition) {
+  if (condition == Condition::kAlways) return true;
+  switch (opcode) {
+    case Opcode::kPut:
+    case Opcode::kUploadCommit:
+      return condition <= Condition::kIfVersion;
+    case Opcode::kDelete:
+      return condition == Condition::kIfPresent || condition == Condition::kIfVersion;
+    case Opcode::kExpire:
+      return condition >= Condition::kIfVersion || condition == Condition::kIfPresent;
+    default:
+      return false;
+  }
+}
+
+bool takes_flags(Opcode opcode, uint8_t flags) {
+  switch (opcode) {
+    case Opcode::kPut:
+    case Opcode::kUploadCommit:
+      return true;
+    case Opcode::kDelete:
+      return (flags & wire::kKeepExpiry) == 0;
+    default:
+      return flags == 0;
+  }
+}
+
+bool makes_sense(const wire::RequestHeader& request, size_t key_bytes, size_t value_bytes) {
+  const Opcode opcode = request.opcode;
+  const bool may_have_key = takes_key(opcode) || opcode == Opcode::kUploadCommit;
+  const bool may_have_value = opcode == Opcode::kPut || opcode == Opcode::kUploadChunk;
+  if (key_bytes > (may_have_key ? wire::kMaxKeyBytes : 0)) return false;
+  if (value_bytes > 0 && !may_have_value) return false;
+  return takes_condition(opcode, request.condition) && takes_flags(opcode, request.flags);
+}
+
+}  // namespace
+
+uint64_t index_bytes(uint64_t memory) { return memory / 12 / 4096 * 4096; }
+
+Partition::Partition(const PartitionOptions& options)
+    : options_(options),
+      slab_(options.pool, options.most_pins),
+      index_(options.index, options.pool.data(),
+             static_cast<uint32_t>(options.index.size() / sizeof(uint64_t) / kSlotsPerStashSlot)),
+      key_(std::make_unique<char[]>(wire::kMaxKeyBytes)) {
+  stats_text_.reserve(kStatsReserve);
+  begin_batch();
+}
+
+void Partition::begin_batch() {
+  slab_.begin(options_.clock->steady_ns());
+  now_ms_ = options_.clock->wall_ms();
+  waited_ = false;
+}
+
+bool Partition::owns(std::string_view key) const {
+  return options_.workers == 1 ||
+         wire::worker_of_slot(wire::hash_slot(key), options_.workers) == options_.worker;
+}
+
+Outcome Partition::execute(const Request& request, std::string_view key, Value value,
+                           Session& session) {
+  Outcome out;
+  out.reply.id = request.id;
+  if (!makes_sense(request, key.size(), value.size())) {
+    out.reply.status = ReplyStatus::kBadRequest;
+    return out;
+  }
+  ++counters_.requests[static_cast<size_t>(request.opcode)];
+  if (!key.empty()) std::memcpy(key_.get(), key.data(), key.size());
+  key = {key_.get(), key.size()};
+  if (takes_key(request.opcode) && !owns(key)) {
+    out.reply.status = ReplyStatus::kWrongWorker;
+    return out;
+  }
+  switch (request.opcode) {
+    case Opcode::kGet:
+    case Opcode::kInspect: get(request, key, session, out); break;
+    case Opcode::kPut: put(request, key, value, nullptr, session, out); break;
+    case Opcode::kDelete: erase(request, key, session, out); break;
+    case Opcode::kExpire: expire(request, key, out); break;
+    case Opcode::kCount: out.reply.number = index_.size(); break;
+    case Opcode::kClear: clear(out); break;
+    case Opcode::kRelease: release(request, session, out); break;
+    case Opcode::kUploadBegin: begin_upload(request, key, session, out); break;
+    case Opcode::kUploadChunk: append_upload(request, value, session, out); break;
+    case Opcode::kUploadCommit: commit_upload(request, key, session, out); break;
+    case Opcode::kUploadAbort: abort_upload(request, session, out); break;
+    case Opcode::kPing: break;
+    case Opcode::kStats: stats(out); break;
+  }
+  return out;
+}
+
+Partition::Found Partition::look_at(Index::Place place) const {
+  Found found;
+  found.place = place;
+  found.offset = index_.at(place).offset;
+  found.extent = slab_.at(found.offset);
+  found.generation = load_first_word(found.extent).generation;
+  found.view = wire::view_entry(found.extent);
+  return found;
+}
+
+// An expired key is removed, and not found.
+Partition::Found Partition::look_up(std::string_view key, uint64_t hash) {
+  const Index::Place place = index_.find(hash, key);
+  if (!place) return {};
+  const Found found = look_at(place);
+  if (!has_expired(found.view.expiry_ms, now_ms_)) return found;
+  ++counters_.expired;
+  remove(found, key, hash);
+  return {};
+}
+
+void Partition::describe(const Found& found, Outcome& out) {
+  out.reply.version = found.version();
+  out.reply.expiry_ms = found.expiry_ms();
+  out.reply.location = wire::Location{found.offset, 0}.encode();
+  out.reply.generation = found.generation;
+}
+
+// False: too many are pinned, and the reply says so.
+bool Partition::attach_value(const Found& found, const Session& session, bool needs_ticket,
+                             Outcome& out) {
+  if (found.view.value.size() > session.inline_limit) {
+    if ((needs_ticket && session.pins.full()) || !slab_.pin(found.offset)) {
+      out.reply.status = ReplyStatus::kTooMany;
+      return false;
+    }
+    out.pinned = true;
+  }
+  out.has_value = true;
+  out.value = found.view.value;
+  out.extent = found.offset;
+  out.generation = found.generation;
+  return true;
+}
+
+void Partition::drop_value(Outcome& out) {
+  if (out.pinned) slab_.unpin(out.extent);
+  out.has_value = false;
+  out.pinned = false;
+  out.value = {};
+  out.extent = 0;
+}
+
+void Partition::get(const Request& request, std::string_view key, Session& session, Outcome& out) {
+  const Found found = look_up(key, wire::hash_key(key));
+  if (!found) {
+    ++counters_.misses;
+    out.reply.status = ReplyStatus::kNotFound;
+    return;
+  }
+  ++counters_.hits;
+  describe(found, out);
+  if (request.opcode == Opcode::kGet) {
+    attach_value(found, session, false, out);
+  } else {
+    out.reply.value_length = static_cast<uint32_t>(found.view.value.size());
+  }
+}
+
+void Partition::release(const Request& request, Session& session, Outcome& out) {
+  if (!session.pins.release(request.ticket)) out.reply.status = ReplyStatus::kNoSuchTicket;
+}
+
+void Partition::sweep(uint32_t steps) {
+  for (uint32_t i = 0; i < steps && expiry_.due(now_ms_); ++i) {
+    index_.visit(expiry_.next(index_.steps()), [this](Index::Place place, wire::Slot) {
+      const Found found = look_at(place);
+      if (found.view.expiry_ms == 0) return;
+      if (!has_expired(found.view.expiry_ms, now_ms_)) {
+        expiry_.seen(found.view.expiry_ms);
+        return;
+      }
+      ++counters_.expired;
+      remove(found, found.view.key, wire::hash_key(found.view.key));
+    });
+    expiry_.done();
+  }
+}
+
+uint64_t Partition::max_value_bytes() const {
+  const uint64_t around = wire::entry_bytes(wire::kMaxKeyBytes, 0, true);
+  const uint64_t largest = slab_.largest_bytes();
+  return largest <= around ? 0 : std::min<uint64_t>(largest - around, wire::kMaxValueBytes);
+}
+
+uint64_t Partition::private_bytes() const {
+  return slab_.private_bytes() + index_.private_bytes() + wire::kMaxKeyBytes + kStatsReserve;
+}
+
+void Partition::append_stats(std::string& text) const {
+  const auto line = [&text](std::string_view name, uint64_t number) {
+    text.append(name).append(" ").append(std::to_string(number)).append("\n");
+  };
+  const auto requests = [&](std::string_view name, Opcode opcode) {
+    line(name, counters_.requests[static_cast<size_t>(opcode)]);
+  };
+  const SlabAccounting a = slab_.accounting();
+  line("worker", options_.worker);
+  line("keys", index_.size());
+  line("keys_with_expiry", expiry_.keys());
+  line("pool_bytes", a.usable_pages * PageHeap::kPageBytes);
+  line("pool_free_bytes", a.free_pages * PageHeap::kPageBytes);
+  line("granted_bytes", a.live_bytes);
+  line("live_extents", a.live_extents);
+  line("quarantined_extents", a.quarantined_extents);
+  line("quarantined_bytes", a.quarantined_bytes);
+  line("doomed_extents", a.doomed_extents);
+  line("pinned_extents", a.pinned_extents);
+  line("slabs", a.slabs);
+  line("slab_bytes", a.slab_pages * PageHeap::kPageBytes);
+  line("large_bytes", a.large_pages * PageHeap::kPageBytes);
+  line("index_slots", uint64_t{index_.bucket_count()} * wire::kSlotsPerBucket);
+  line("index_stashed", index_.stashed());
+  line("private_bytes", private_bytes());
+  requests("requests_get", Opcode::kGet);
+  requests("requests_inspect", Opcode::kInspect);
+  requests("requests_put", Opcode::kPut);
+  requests("requests_delete", Opcode::kDelete);
+  requests("requests_expire", Opcode::kExpire);
+  requests("requests_upload_chunk", Opcode::kUploadChunk);
+  requests("requests_upload_commit", Opcode::kUploadCommit);
+  requests("requests_release", Opcode::kRelease);
+  line("hits", counters_.hits);
+  line("misses", counters_.misses);
+  line("changes", counters_.changes);
+  line("expired", counters_.expired);
+  line("no_space", counters_.no_space);
+  line("quarantine_waits", counters_.waits);
+}
+
+void Partition::stats(Outcome& out) {
+  stats_text_.clear();
+  append_stats(stats_text_);
+  if (more_stats_ != nullptr) more_stats_(more_stats_context_, stats_text_);
+  out.has_value = true;
+  out.value = std::as_bytes(std::span(stats_text_));
+}
+
+bool Partition::consistent(uint64_t held) const {
+  return index_.consistent() && slab_.consistent() &&
+         slab_.accounting().live_extents == index_.size() + held;
+}
+
+}  // namespace rdmakv::server

@@ -1,0 +1,64 @@
+// The storage server: its workers and its listener, on a Fabric. kv_server is this plus a command line;
+// tests run it in-process:
+//
+//   auto server = server::Server::start(*fabric, {.memory_bytes = 64 << 20, .workers = 1});
+//   connect to (*server)->port() ...
+//
+// Threads: one per worker, and one for the listener unless the owner dispatches it. start(), stop() and the
+// destructor belong to one thread; port() and the like may be called from any.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rdmakv/server/clock.h"
+#include "rdmakv/server/log.h"
+#include "rdmakv/transport/fabric.h"
+
+namespace rdmakv::server {
+
+struct ServerOptions {
+  FabricAddress address;               // where to listen; port 0: any free one
+  uint64_t memory_bytes = 1ull << 30;  // index and pool of all workers together
+  bool huge_pages = false;             // where there are none: kNoSpace or kSystemError
+  uint32_t workers = 0;                // 0: one per core, at most 4, and at least 64 MB each
+  std::string secret;                  // empty: none is asked for
+  uint32_t max_connections = 64;       // per worker
+  uint32_t ring_bytes = 1 << 20;
+  uint32_t credits = 128;              // requests outstanding per connection, at most
+  bool own_listener_thread = true;     // false: the owner waits for listener_fd() and calls dispatch()
+  Clock* clock = &Clock::system();
+  LogSink log;                         // empty: silence
+};
+
+class Server {
+ public:
+  static constexpr uint64_t kSmallestWorker = 8ull << 20;  // bytes of index and pool
+  static constexpr uint32_t kMostWorkers = 64;
+
+  // Listens, allocates and registers all memory, starts the threads. `fabric` outlives the Server.
+  static Result<std::unique_ptr<Server>> start(Fabric& fabric, const ServerOptions& options);
+  virtual ~Server() = default;  // stops
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Accepts nobody any more, closes the connections, ends the threads.
+  virtual void stop() = 0;
+
+  virtual uint16_t port() const = 0;
+  virtual uint64_t epoch() const = 0;
+  virtual uint32_t workers() const = 0;
+  // What the server got, a line each: memory by owner, pages, workers, limits.
+  virtual std::vector<std::string> describe() const = 0;
+
+  // With own_listener_thread off: readable when dispatch() has something to do.
+  virtual int listener_fd() const = 0;
+  virtual void dispatch() = 0;
+
+ protected:
+  Server() = default;
+};
+
+}  // namespace rdmakv::server

@@ -1,0 +1,311 @@
+#include "rdmakv/server/slab.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+
+#include "rdmakv/server/entry.h"
+
+namespace rdmakv::server {
+namespace {
+
+constexpr uint32_t kSmallestSlabPages = 16;
+constexpr uint32_t kLargestSlabPages = 64;
+constexpr uint64_t kLinkAt = 8;
+
+// 64 KiB, or up to 256 KiB where that leaves less unused at the end.
+std::array<uint16_t, wire::kSlabClasses> make_slab_pages() {
+  std::array<uint16_t, wire::kSlabClasses> table{};
+  for (uint32_t c = 0; c < wire::kSlabClasses; ++c) {
+    const uint64_t size = wire::size_class_bytes(c);
+    double least = 1;
+    for (uint32_t pages = kSmallestSlabPages; pages <= kLargestSlabPages; ++pages) {
+      const uint64_t bytes = uint64_t{pages} * PageHeap::kPageBytes;
+      const double waste = static_cast<double>(bytes % size) / static_cast<double>(bytes);
+      if (waste < least) {
+        least = waste;
+        table[c] = static_cast<uint16_t>(pages);
+      }
+      if (least < 1.0 / 128) break;
+    }
+  }
+  return table;
+}
+
+uint16_t slab_pages_of(uint32_t size_class) {
+  static const std::array<uint16_t, wire::kSlabClasses> kTable = make_slab_pages();
+  return kTable[size_class];
+}
+
+}  // namespace
+
+// Page 0 stays unused, so that offset 0 is never an extent.
+Slab::Slab(std::span<std::byte> pool, uint32_t most_pins)
+    : pool_(pool),
+      heap_(static_cast<uint32_t>(pool.size() / PageHeap::kPageBytes), 1),
+      pins_(most_pins) {
+  assert(pool.size() <= wire::kMaxPoolBytes);
+  std::fill(std::begin(with_room_), std::end(with_room_), kNone);
+  // A slab has 16 pages or more, unless the pool is nearly full and cut up.
+  records_.resize(pool.size() / PageHeap::kPageBytes / 8 + wire::kSlabClasses);
+  for (uint32_t id = 0; id < records_.size(); ++id) {
+    records_[id].next = id + 1 < records_.size() ? id + 1 : kNone;
+  }
+  unused_records_ = 0;
+}
+
+uint64_t Slab::link(uint64_t offset) const {
+  uint64_t to = 0;
+  std::memcpy(&to, at(offset) + kLinkAt, sizeof(to));
+  return to;
+}
+
+void Slab::set_link(uint64_t offset, uint64_t to) const {
+  std::memcpy(at(offset) + kLinkAt, &to, sizeof(to));
+}
+
+void Slab::append(Batch& batch, const Batch& more, const Slab& slab) {
+  if (batch.head == 0) {
+    batch.head = more.head;
+  } else {
+    slab.set_link(batch.tail, more.head);
+  }
+  batch.tail = more.tail;
+}
+
+void Slab::begin(uint64_t now_ns) {
+  assert(now_ns >= now_ns_);
+  now_ns_ = now_ns;
+  if (open_.head != 0) {
+    Batch* last = batches_ == 0 ? nullptr : &closed_[(first_batch_ + batches_ - 1) % kBatches];
+    // Few batches, however often the clock is read: a young one takes more, and a later stamp.
+    if (last != nullptr && (batches_ == kBatches ||
+                            now_ns - last->first_stamp_ns < kQuarantineNs / (kBatches / 2))) {
+      append(*last, open_, *this);
+    } else {
+      last = &closed_[(first_batch_ + batches_) % kBatches];
+      ++batches_;
+      *last = open_;
+      last->first_stamp_ns = now_ns;
+    }
+    last->stamp_ns = now_ns;
+    open_ = {};
+  }
+  while (batches_ > 0 && now_ns - closed_[first_batch_].stamp_ns >= kQuarantineNs) {
+    const Batch batch = closed_[first_batch_];
+    first_batch_ = (first_batch_ + 1) % kBatches;
+    --batches_;
+    for (uint64_t offset = batch.head;;) {
+      const uint64_t next = link(offset);
+      const bool last = offset == batch.tail;
+      recycle(offset);
+      if (last) break;
+      offset = next;
+    }
+  }
+}
+
+Extent Slab::allocate(uint64_t bytes) {
+  const uint32_t size_class = wire::size_class_of(bytes);
+  if (size_class == wire::kLargeClass) return allocate_large(bytes);
+  uint32_t id = with_room_[size_class];
+  if (id == kNone) {
+    id = new_slab(size_class);
+    if (id == kNone) return {};
+  }
+  Record& slab = records_[id];
+  const uint32_t size = wire::size_class_bytes(size_class);
+  const uint64_t base = uint64_t{slab.first_page} * kUnitsPerPage;
+  uint32_t index = slab.free_head;
+  if (index != kNone) {
+    slab.free_head = static_cast<uint32_t>(link(base + index * (size / wire::kExtentUnit)));
+  } else {
+    index = slab.carved++;
+  }
+  if (++slab.used == slab.capacity) unlist_slab(id);
+  const uint64_t offset = base + index * (size / wire::kExtentUnit);
+  prepare_entry(at(offset));
+  ++live_extents_;
+  live_bytes_ += size;
+  return {offset, size_class};
+}
+
+Extent Slab::allocate_large(uint64_t bytes) {
+  if (bytes > largest_bytes()) return {};
+  const auto pages =
+      static_cast<uint32_t>((bytes + PageHeap::kPageBytes - 1) / PageHeap::kPageBytes);
+  const uint32_t first = heap_.allocate(pages);
+  if (first == PageHeap::kNone) return {};
+  heap_.set_tags(first, kLargeTag);
+  large_pages_ += pages;
+  ++live_extents_;
+  live_bytes_ += uint64_t{pages} * PageHeap::kPageBytes;
+  const uint64_t offset = uint64_t{first} * kUnitsPerPage;
+  prepare_entry(at(offset));
+  return {offset, wire::kLargeClass};
+}
+
+uint32_t Slab::new_slab(uint32_t size_class) {
+  const uint32_t id = unused_records_;
+  if (id == kNone) return kNone;
+  const uint32_t size = wire::size_class_bytes(size_class);
+  const uint32_t fewest = (size + PageHeap::kPageBytes - 1) / PageHeap::kPageBytes;
+  uint32_t pages = slab_pages_of(size_class);
+  uint32_t first = heap_.allocate(pages);
+  while (first == PageHeap::kNone && pages > fewest) {
+    pages = std::max(pages / 2, fewest);
+    first = heap_.allocate(pages);
+  }
+  if (first == PageHeap::kNone) return kNone;
+  heap_.set_tags(first, id);
+  Record& slab = records_[id];
+  unused_records_ = slab.next;
+  slab = {};
+  slab.first_page = first;
+  slab.pages = static_cast<uint16_t>(pages);
+  slab.capacity = pages * PageHeap::kPageBytes / size;
+  slab.size_class = static_cast<uint8_t>(size_class);
+  list_slab(id);
+  ++slabs_;
+  slab_pages_ += pages;
+  return id;
+}
+
+void Slab::list_slab(uint32_t id) {
+  Record& slab = records_[id];
+  uint32_t& head = with_room_[slab.size_class];
+  slab.listed = true;
+  slab.previous = kNone;
+  slab.next = head;
+  if (head != kNone) records_[head].previous = id;
+  head = id;
+}
+
+void Slab::unlist_slab(uint32_t id) {
+  Record& slab = records_[id];
+  slab.listed = false;
+  if (slab.previous != kNone) {
+    records_[slab.previous].next = slab.next;
+  } else {
+    with_room_[slab.size_class] = slab.next;
+  }
+  if (slab.next != kNone) records_[slab.next].previous = slab.previous;
+}
+
+uint64_t Slab::extent_bytes(uint64_t offset) const {
+  const uint32_t tag = heap_.tag(page_of(offset));
+  if (tag == kLargeTag) return uint64_t{heap_.run_pages(page_of(offset))} * PageHeap::kPageBytes;
+  return wire::size_class_bytes(records_[tag].size_class);
+}
+
+void Slab::free(uint64_t offset) {
+  assert(offset != 0);
+  const uint64_t bytes = extent_bytes(offset);
+  --live_extents_;
+  live_bytes_ -= bytes;
+  if (pins_.doom(offset)) {
+    ++doomed_extents_;
+    doomed_bytes_ += bytes;
+  } else {
+    quarantine(offset);
+  }
+}
+
+void Slab::unpin(uint64_t offset) {
+  if (pins_.unpin(offset) != PinCounts::Unpinned::kFreeAndDoomed) return;
+  --doomed_extents_;
+  doomed_bytes_ -= extent_bytes(offset);
+  quarantine(offset);
+}
+
+void Slab::quarantine(uint64_t offset) {
+  ++quarantined_extents_;
+  quarantined_bytes_ += extent_bytes(offset);
+  append(open_, {0, 0, offset, offset}, *this);
+}
+
+void Slab::recycle(uint64_t offset) {
+  const uint64_t bytes = extent_bytes(offset);
+  --quarantined_extents_;
+  quarantined_bytes_ -= bytes;
+  const uint32_t page = page_of(offset);
+  const uint32_t id = heap_.tag(page);
+  if (id == kLargeTag) {
+    large_pages_ -= heap_.run_pages(page);
+    heap_.release(page);
+    return;
+  }
+  Record& slab = records_[id];
+  const uint64_t base = uint64_t{slab.first_page} * kUnitsPerPage;
+  set_link(offset, slab.free_head);
+  slab.free_head = static_cast<uint32_t>((offset - base) / (bytes / wire::kExtentUnit));
+  --slab.used;
+  if (slab.used > 0) {
+    if (!slab.listed) list_slab(id);
+    return;
+  }
+  if (slab.listed) unlist_slab(id);
+  --slabs_;
+  slab_pages_ -= slab.pages;
+  heap_.release(slab.first_page);
+  slab = {};
+  slab.next = unused_records_;
+  unused_records_ = id;
+}
+
+SlabAccounting Slab::accounting() const {
+  SlabAccounting a;
+  a.live_extents = live_extents_;
+  a.live_bytes = live_bytes_;
+  a.quarantined_extents = quarantined_extents_;
+  a.quarantined_bytes = quarantined_bytes_;
+  a.doomed_extents = doomed_extents_;
+  a.doomed_bytes = doomed_bytes_;
+  a.pinned_extents = pins_.pinned();
+  a.slabs = slabs_;
+  a.slab_pages = slab_pages_;
+  a.large_pages = large_pages_;
+  a.free_pages = heap_.free_pages();
+  a.usable_pages = heap_.usable_pages();
+  return a;
+}
+
+uint64_t Slab::private_bytes() const {
+  return heap_.private_bytes() + pins_.private_bytes() + records_.size() * sizeof(Record);
+}
+
+bool Slab::consistent() const {
+  if (!heap_.consistent()) return false;
+  if (slab_pages_ + large_pages_ + heap_.free_pages() != heap_.usable_pages()) return false;
+  uint64_t used_in_slabs = 0;
+  uint64_t slabs = 0;
+  for (const Record& slab : records_) {
+    if (slab.capacity == 0) continue;
+    ++slabs;
+    used_in_slabs += slab.used;
+    if (slab.used > slab.carved || slab.carved > slab.capacity || slab.used == 0) return false;
+    if (slab.listed != (slab.used < slab.capacity)) return false;
+    const uint32_t units = wire::size_class_bytes(slab.size_class) / wire::kExtentUnit;
+    const uint64_t base = uint64_t{slab.first_page} * kUnitsPerPage;
+    uint32_t free = 0;
+    for (uint32_t i = slab.free_head; i != kNone; ++free) {
+      if (i >= slab.carved || free > slab.carved) return false;
+      i = static_cast<uint32_t>(link(base + uint64_t{i} * units));
+    }
+    if (free + slab.used != slab.carved) return false;
+  }
+  uint64_t quarantined = 0;
+  const auto count = [&](const Batch& batch) {
+    for (uint64_t offset = batch.head; batch.head != 0; offset = link(offset)) {
+      ++quarantined;
+      if (offset == batch.tail) break;
+    }
+  };
+  count(open_);
+  for (uint32_t i = 0; i < batches_; ++i) count(closed_[(first_batch_ + i) % kBatches]);
+  const uint64_t all = live_extents_ + quarantined_extents_ + doomed_extents_;
+  return slabs == slabs_ && quarantined == quarantined_extents_ && used_in_slabs <= all;
+}
+
+}  // namespace rdmakv::server

@@ -1,0 +1,393 @@
+#include "rdmakv/server/worker.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace rdmakv::server {
+namespace {
+
+constexpr size_t kBatch = 64;
+constexpr uint32_t kFewestSlots = 4;
+constexpr uint32_t kSmallestMessage = 512;
+constexpr uint32_t kLargestMessage = 16 * 1024;
+constexpr uint32_t kMoreSendSlots = 32;   // beyond one per credit: spare ones, large values, refusals
+constexpr uint64_t kNever = ~uint64_t{0};
+constexpr uint64_t kMillisecond = 1'000'000;
+constexpr uint64_t kTimerNs = 10 * kMillisecond;       // housekeeping while there is work
+constexpr uint64_t kBlockedNs = 5 * kMillisecond;      // looks again for send buffers
+constexpr uint64_t kSweepPauseNs = 10 * kMillisecond;  // between the steps of a sweep
+constexpr uint32_t kSweepSteps = 512;
+constexpr uint64_t kShutdownNs = 500 * kMillisecond;
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Worker::Worker(const WorkerOptions& options, const FabricLimits& limits)
+    : options_(options),
+      limits_(limits),
+      log_(options.log, "worker " + std::to_string(options.worker) + ": ") {}
+
+Result<std::unique_ptr<Worker>> Worker::create(Fabric& fabric, const WorkerOptions& options) {
+  std::unique_ptr<Worker> worker(new Worker(options, fabric.limits()));
+  if (Status status = worker->allocate(fabric); !status) return status;
+  return worker;
+}
+
+Status Worker::allocate(Fabric& fabric) {
+  const std::string name = "worker" + std::to_string(options_.worker);
+  const auto allocate_region = [&](uint64_t bytes, RemoteAccess access, const char* what)
+      -> Result<std::unique_ptr<MemoryRegion>> {
+    RegionOptions region;
+    region.bytes = bytes;
+    region.remote_access = access;
+    region.huge_pages = options_.huge_pages && access == RemoteAccess::kRead;
+    region.name = "kv_server." + name + "." + what;
+    return fabric.allocate(region);
+  };
+  const uint64_t for_index = index_bytes(options_.memory_bytes);
+  const uint64_t for_pool = (options_.memory_bytes - for_index) / 4096 * 4096;
+  Result<std::unique_ptr<MemoryRegion>> index =
+      allocate_region(for_index, RemoteAccess::kRead, "index");
+  if (!index) return index.status();
+  index_ = std::move(*index);
+  Result<std::unique_ptr<MemoryRegion>> pool =
+      allocate_region(for_pool, RemoteAccess::kRead, "pool");
+  if (!pool) return pool.status();
+  pool_ = std::move(*pool);
+
+  const uint32_t per_connection = options_.credits * 2 + kMoreSendSlots + Replies::kMostWrites;
+  const uint64_t depth = std::max<uint64_t>(uint64_t{options_.max_connections} * per_connection, 16);
+  if (limits_.max_completions != 0 && depth > limits_.max_completions) {
+    return {Code::kInvalidArgument,
+            "the device's completion queues hold " + std::to_string(limits_.max_completions) +
+                " completions, enough for --max-connections " +
+                std::to_string(limits_.max_completions / per_connection)};
+  }
+  Result<std::unique_ptr<CompletionQueue>> queue =
+      fabric.create_completion_queue(static_cast<uint32_t>(depth));
+  if (!queue) return queue.status();
+  queue_ = std::move(*queue);
+
+  // A region of its own for each connection: a key covers a whole region, and a client must reach no
+  // other client's ring.
+  for (uint32_t i = 0; i < options_.max_connections; ++i) {
+    Result<std::unique_ptr<MemoryRegion>> ring =
+        allocate_region(options_.ring_bytes, RemoteAccess::kWrite, "ring");
+    if (!ring) return ring.status();
+    memory_.rings += (*ring)->size();
+    free_rings_.push_back(ring->get());
+    rings_.push_back(std::move(*ring));
+  }
+
+  PartitionOptions partition;
+  partition.worker = options_.worker;
+  partition.workers = options_.workers;
+  partition.index = index_->bytes();
+  partition.pool = pool_->bytes();
+  partition.most_pins = options_.max_connections * (Pins::kMost + Replies::kMostWrites) + 1;
+  partition.clock = options_.clock;
+  partition_ = std::make_unique<Partition>(partition);
+  partition_->set_more_stats(
+      [](void* self, std::string& text) { static_cast<Worker*>(self)->append_stats(text); }, this);
+  memory_.index = index_->size();
+  memory_.pool = pool_->size();
+  memory_.tables = partition_->private_bytes();
+
+  context_.reset(new ConnectionContext{*partition_, *index_, *pool_, options_.secret,
+                                       limits_.max_message, {}});
+  wire::Welcome& welcome = context_->welcome;
+  welcome.epoch = options_.epoch;
+  welcome.workers = static_cast<uint16_t>(options_.workers);
+  welcome.worker = static_cast<uint16_t>(options_.worker);
+  welcome.index = {index_->remote_base(), index_->size(), index_->remote_key(), 0};
+  welcome.pool = {pool_->remote_base(), pool_->size(), pool_->remote_key(), 0};
+  welcome.bucket_count = partition_->index().bucket_count();
+  welcome.max_value_bytes = partition_->max_value_bytes();
+
+  event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd_ < 0) return Status::from_errno("eventfd", errno);
+  return Status::ok();
+}
+
+Worker::~Worker() {
+  stop();
+  if (event_fd_ >= 0) close(event_fd_);
+}
+
+void Worker::start() { thread_ = std::thread([this] { run(); }); }
+
+void Worker::stop() {
+  stopping_.store(true, std::memory_order_release);
+  if (event_fd_ >= 0) wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::wake() {
+  has_mail_.store(true, std::memory_order_release);
+  const uint64_t one = 1;
+  // Cannot fail but when the counter is full, and then the thread is woken already.
+  [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
+}
+
+void Worker::adopt(std::unique_ptr<Endpoint> endpoint) {
+  connections_.fetch_add(1, std::memory_order_relaxed);
+  {
+    const std::lock_guard<std::mutex> lock(mail_mutex_);
+    mail_.push_back(std::move(endpoint));
+  }
+  wake();
+}
+
+Result<EndpointOptions> Worker::accept_options(const wire::ConnectRequest& request) const {
+  if (connections() >= options_.max_connections) {
+    return {Code::kBusy, "worker " + std::to_string(options_.worker) + " has its " +
+                             std::to_string(options_.max_connections) +
+                             " connections (--max-connections)"};
+  }
+  if (request.receive_slots < kFewestSlots || request.message_bytes < kSmallestMessage) {
+    return {Code::kInvalidArgument,
+            "at least " + std::to_string(kFewestSlots) + " receive slots of " +
+                std::to_string(kSmallestMessage) + " bytes are needed"};
+  }
+  EndpointOptions options;
+  options.receive_slots = std::min(request.receive_slots, options_.credits);
+  options.send_slots = options.receive_slots + kMoreSendSlots;
+  options.message_bytes = std::min(request.message_bytes, kLargestMessage);
+  options.max_work = options.send_slots + Replies::kMostWrites;
+  if (limits_.max_work != 0) options.max_work = std::min(options.max_work, limits_.max_work);
+  options.max_reads = request.max_reads;
+  if (limits_.max_reads != 0) options.max_reads = std::min(options.max_reads, limits_.max_reads);
+  return options;
+}
+
+void Worker::run() {
+  Completion completions[kBatch];
+  bool armed = false;
+  uint64_t worked_ns = options_.clock->steady_ns();
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const size_t count = queue_->poll(completions);
+    const uint64_t now_ns = options_.clock->steady_ns();
+    const bool mail = has_mail_.load(std::memory_order_acquire);
+    if (count > 0 || mail || now_ns >= timer_ns_ || blocked_) {
+      partition_->begin_batch();
+      if (mail) take_mail(now_ns);
+      turn({completions, count}, now_ns);
+      if (count > 0 || mail) {
+        worked_ns = now_ns;
+        armed = false;
+        continue;
+      }
+    }
+    if (now_ns - worked_ns < options_.spin_ns) {
+      options_.yield ? static_cast<void>(sched_yield()) : relax();
+    } else if (!armed) {
+      if (Status status = queue_->arm(); !status) {
+        log_.write(LogLevel::kError, "arm: " + status.to_string(), now_ns);
+        options_.clock->wait_ns(kMillisecond);
+        continue;
+      }
+      armed = true;  // and poll once more
+    } else {
+      sleep(now_ns);
+      armed = false;
+    }
+  }
+  shut_down();
+}
+
+void Worker::take_mail(uint64_t now_ns) {
+  has_mail_.store(false, std::memory_order_relaxed);
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t drained = read(event_fd_, &count, sizeof(count));
+  std::vector<std::unique_ptr<Endpoint>> mail;
+  {
+    const std::lock_guard<std::mutex> lock(mail_mutex_);
+    mail.swap(mail_);
+  }
+  for (std::unique_ptr<Endpoint>& endpoint : mail) welcome(std::move(endpoint), now_ns);
+}
+
+void Worker::welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns) {
+  if (free_rings_.empty()) {
+    ++refused_;
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    log_.write(LogLevel::kWarning,
+               std::string(endpoint->peer_name()) + " refused: too many connections", now_ns);
+    send_refusal(*endpoint, wire::RefusalCode::kTooManyConnections, "too many connections",
+                 partition_->now_ms());
+    endpoint->close();
+    turned_away_.push_back({std::move(endpoint), now_ns + Connection::kClosingNs});
+    return;
+  }
+  ++accepted_;
+  MemoryRegion& ring = *free_rings_.back();
+  free_rings_.pop_back();
+  log_.write(LogLevel::kDebug, std::string(endpoint->peer_name()) + " connects", now_ns);
+  clients_.push_back(std::make_unique<Connection>(*context_, std::move(endpoint), ring, now_ns));
+  timer_ns_ = 0;
+}
+
+// Nothing that those say matters any more.
+void Worker::on_turned_away(const Completion& completion) {
+  if (completion.kind == CompletionKind::kMessage || completion.kind == CompletionKind::kImmediate) {
+    completion.endpoint->release_message(completion.slot);
+  } else if (completion.kind == CompletionKind::kDisconnected) {
+    for (TurnedAway& away : turned_away_) {
+      if (away.endpoint.get() == completion.endpoint) away.until_ns = 0;
+    }
+  }
+}
+
+void Worker::turn(std::span<const Completion> completions, uint64_t now_ns) {
+  ++turns_;
+  for (const Completion& completion : completions) {
+    auto* connection = static_cast<Connection*>(completion.endpoint->owner());
+    if (connection == nullptr) {
+      on_turned_away(completion);
+      continue;
+    }
+    connection->touched = true;
+    connection->on_completion(completion, now_ns);
+  }
+  bool blocked = false;
+  bool gone = false;
+  for (const auto& connection : clients_) {
+    if (connection->blocked()) connection->resume(now_ns);
+    if (connection->touched) connection->flush();
+    blocked |= connection->blocked();
+    gone |= connection->state() == Connection::State::kGone;
+  }
+  blocked_ = blocked;
+  if (now_ns >= timer_ns_) {
+    housekeeping(now_ns);
+    gone = true;
+  }
+  if (gone) remove_gone(now_ns);
+}
+
+// While there is work this comes round every kTimerNs; a sleeping worker sleeps until it is needed.
+void Worker::housekeeping(uint64_t now_ns) {
+  timer_ns_ = now_ns + kTimerNs;
+  for (const auto& connection : clients_) connection->on_time(now_ns);
+  if (partition_->sweep_due_ms() <= partition_->now_ms()) partition_->sweep(kSweepSteps);
+}
+
+void Worker::remove_gone(uint64_t now_ns) {
+  std::erase_if(turned_away_, [&](const TurnedAway& away) { return away.until_ns <= now_ns; });
+  std::erase_if(clients_, [&](std::unique_ptr<Connection>& connection) {
+    if (connection->state() != Connection::State::kGone) return false;
+    const std::string& why = connection->why();
+    log_.write(why.empty() ? LogLevel::kDebug : LogLevel::kInfo,
+               std::string(connection->peer_name()) + " is gone" +
+                   (why.empty() ? std::string() : ": " + why),
+               now_ns);
+    const ReplyCounters& replies = connection->reply_counters();
+    past_replies_.messages += replies.messages;
+    past_replies_.replies += replies.replies;
+    past_replies_.writes += replies.writes;
+    past_replies_.pinned += replies.pinned;
+    MemoryRegion* ring = &connection->ring();
+    connection.reset();  // the Endpoint with it; only now may another peer write to the ring
+    free_rings_.push_back(ring);
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  });
+}
+
+// When the worker has to wake though nothing comes.
+uint64_t Worker::wake_time(uint64_t now_ns) const {
+  uint64_t wake_ns = blocked_ ? now_ns + kBlockedNs : kNever;
+  for (const auto& connection : clients_) {
+    wake_ns = std::min(wake_ns, connection->on_time(now_ns));
+  }
+  for (const TurnedAway& away : turned_away_) wake_ns = std::min(wake_ns, away.until_ns);
+  const int64_t sweep_ms = partition_->sweep_due_ms();
+  if (sweep_ms != ExpirySweep::kNever) {
+    const int64_t away_ms = std::clamp<int64_t>(sweep_ms - options_.clock->wall_ms(), 0, 3'600'000);
+    wake_ns = std::min(wake_ns, now_ns + std::max(static_cast<uint64_t>(away_ms) * kMillisecond,
+                                                  kSweepPauseNs));
+  }
+  return wake_ns;
+}
+
+void Worker::sleep(uint64_t now_ns) {
+  const uint64_t wake_ns = wake_time(now_ns);
+  timer_ns_ = wake_ns;
+  if (wake_ns <= now_ns) return;
+  pollfd fds[2] = {{queue_->fd(), POLLIN, 0}, {event_fd_, POLLIN, 0}};
+  timespec timeout{};
+  timeout.tv_sec = static_cast<time_t>((wake_ns - now_ns) / 1'000'000'000);
+  timeout.tv_nsec = static_cast<long>((wake_ns - now_ns) % 1'000'000'000);
+  ++sleeps_;
+  // EINTR and timeouts are wake-ups like any other.
+  ppoll(fds, 2, wake_ns == kNever ? nullptr : &timeout, nullptr);
+  timer_ns_ = 0;
+}
+
+void Worker::shut_down() {
+  partition_->begin_batch();
+  take_mail(options_.clock->steady_ns());
+  for (const auto& connection : clients_) {
+    connection->flush();
+    connection->close();
+  }
+  Completion completions[kBatch];
+  const uint64_t began_ns = options_.clock->steady_ns();
+  for (;;) {
+    const uint64_t now_ns = options_.clock->steady_ns();
+    const size_t count = queue_->poll(completions);
+    for (size_t i = 0; i < count; ++i) {
+      auto* connection = static_cast<Connection*>(completions[i].endpoint->owner());
+      if (connection == nullptr) continue;
+      // Too late for requests; their senders see the connection go.
+      if (completions[i].kind == CompletionKind::kDisconnected) {
+        connection->on_completion(completions[i], now_ns);
+      }
+    }
+    remove_gone(now_ns);
+    if (clients_.empty() || now_ns - began_ns > kShutdownNs) break;
+    options_.clock->wait_ns(kMillisecond / 2);
+  }
+  clients_.clear();
+  turned_away_.clear();
+}
+
+void Worker::append_stats(std::string& text) const {
+  ReplyCounters replies = past_replies_;
+  uint64_t uploads = 0;
+  uint64_t tickets = 0;
+  for (const auto& connection : clients_) {
+    replies.messages += connection->reply_counters().messages;
+    replies.replies += connection->reply_counters().replies;
+    replies.writes += connection->reply_counters().writes;
+    replies.pinned += connection->reply_counters().pinned;
+    uploads += connection->session().uploads.open();
+    tickets += connection->session().pins.open();
+  }
+  const auto line = [&text](std::string_view name, uint64_t number) {
+    text.append(name).append(" ").append(std::to_string(number)).append("\n");
+  };
+  line("connections", clients_.size());
+  line("connections_accepted", accepted_);
+  line("connections_refused", refused_);
+  line("uploads_open", uploads);
+  line("pins_open", tickets);
+  line("replies", replies.replies);
+  line("reply_messages", replies.messages);
+  line("reply_writes", replies.writes);
+  line("reply_pins", replies.pinned);
+  line("turns", turns_);
+  line("sleeps", sleeps_);
+}
+
+}  // namespace rdmakv::server

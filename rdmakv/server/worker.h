@@ -1,0 +1,123 @@
+// A worker: one thread, one partition, the connections that clients have with it. Polls, executes,
+// replies; spins a little while there is work, then sleeps on its completion queue. An idle worker uses
+// no CPU: it wakes for a timer only while a connection or an expiry wants one.
+//
+// Threads: create(), start(), adopt(), stop() and the destructor belong to the owner; adopt(),
+// connections() and queue() (only to be named, not used) may be called from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "rdmakv/server/clock.h"
+#include "rdmakv/server/connection.h"
+#include "rdmakv/server/log.h"
+#include "rdmakv/server/partition.h"
+#include "rdmakv/transport/fabric.h"
+
+namespace rdmakv::server {
+
+struct WorkerOptions {
+  uint32_t worker = 0;
+  uint32_t workers = 1;
+  uint64_t memory_bytes = 0;      // index and pool together
+  bool huge_pages = false;
+  uint32_t max_connections = 64;
+  uint32_t ring_bytes = wire::kRingBytes;
+  uint32_t credits = 128;         // receive slots of a connection, at most
+  uint64_t spin_ns = 0;           // polls on without sleeping this long after the last work
+  bool yield = true;              // gives the core away between such polls
+  uint64_t epoch = 0;
+  std::string secret;
+  Clock* clock = &Clock::system();
+  LogSink log;
+};
+
+// Bytes of memory by owner.
+struct WorkerMemory {
+  uint64_t index = 0, pool = 0;   // registered; the partition's
+  uint64_t rings = 0;             // registered; one per connection that there may be
+  uint64_t tables = 0;            // private; slab, index stash and pins
+};
+
+class Worker {
+ public:
+  // Allocates and registers all memory.
+  static Result<std::unique_ptr<Worker>> create(Fabric& fabric, const WorkerOptions& options);
+  ~Worker();  // stops
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void start();
+  // Closes the connections and ends the thread.
+  void stop();
+
+  // Takes an accepted Endpoint of queue(), handing it to the thread.
+  void adopt(std::unique_ptr<Endpoint> endpoint);
+  CompletionQueue& queue() { return *queue_; }
+  // Connections that there are, those being adopted included.
+  uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  // What route() answers: the sizes for a connection, or why it is refused.
+  Result<EndpointOptions> accept_options(const wire::ConnectRequest& request) const;
+
+  const WorkerMemory& memory() const { return memory_; }
+  bool huge_pages() const { return pool_->huge_pages(); }
+  uint64_t max_value_bytes() const { return partition_->max_value_bytes(); }
+
+ private:
+  Worker(const WorkerOptions& options, const FabricLimits& limits);
+  Status allocate(Fabric& fabric);
+
+  void run();
+  void take_mail(uint64_t now_ns);
+  void welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns);
+  void turn(std::span<const Completion> completions, uint64_t now_ns);
+  void housekeeping(uint64_t now_ns);
+  void remove_gone(uint64_t now_ns);
+  uint64_t wake_time(uint64_t now_ns) const;
+  void sleep(uint64_t now_ns);
+  void on_turned_away(const Completion& completion);
+  void shut_down();
+  void wake();
+  void append_stats(std::string& text) const;
+
+  WorkerOptions options_;
+  FabricLimits limits_;
+  WorkerMemory memory_;
+  LimitedLog log_;
+  // Declared so that what uses memory is destroyed before it: connections, partition, regions.
+  std::unique_ptr<MemoryRegion> index_;
+  std::unique_ptr<MemoryRegion> pool_;
+  std::vector<std::unique_ptr<MemoryRegion>> rings_;
+  std::vector<MemoryRegion*> free_rings_;
+  std::unique_ptr<CompletionQueue> queue_;
+  std::unique_ptr<Partition> partition_;
+  std::unique_ptr<ConnectionContext> context_;
+  std::vector<std::unique_ptr<Connection>> clients_;
+  struct TurnedAway {             // one connection too many, until its Refusal has arrived
+    std::unique_ptr<Endpoint> endpoint;
+    uint64_t until_ns = 0;
+  };
+  std::vector<TurnedAway> turned_away_;
+
+  int event_fd_ = -1;
+  std::mutex mail_mutex_;
+  std::vector<std::unique_ptr<Endpoint>> mail_;
+  std::atomic<bool> has_mail_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<uint32_t> connections_{0};
+  std::thread thread_;
+
+  // The thread's own.
+  uint64_t timer_ns_ = 0;         // when housekeeping() is due at the latest
+  bool blocked_ = false;          // some connection's input waits for a send buffer
+  uint64_t turns_ = 0, sleeps_ = 0, refused_ = 0, accepted_ = 0;
+  ReplyCounters past_replies_;    // of connections that are gone
+};
+
+}  // namespace rdmakv::server

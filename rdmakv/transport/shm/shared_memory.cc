@@ -1,0 +1,160 @@
+#include "rdmakv/transport/shm/shared_memory.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+namespace rdmakv::shm {
+namespace {
+
+Result<UniqueFd> make_memfd(const std::string& name, bool huge_pages) {
+  const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge_pages ? MFD_HUGETLB : 0);
+  int fd = memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), flags);  // before Linux 6.3
+  if (fd < 0) return Status::from_errno("memfd_create", errno);
+  return UniqueFd(fd);
+}
+
+// Bytes that the kernel thinks it could give out without swapping; 0 when it does not tell.
+size_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  std::string key, unit;
+  size_t kilobytes = 0;
+  while (info >> key >> kilobytes) {
+    if (key == "MemAvailable:") return kilobytes * 1024;
+    std::getline(info, unit);
+  }
+  return 0;
+}
+
+Status no_huge_pages(size_t bytes, size_t page) {
+  const size_t pages = bytes / page;
+  return {Code::kNoSpace, "not enough huge pages: " + std::to_string(pages) + " of " +
+                              std::to_string(page >> 10) +
+                              " kB are needed; raise vm.nr_hugepages (sysctl -w vm.nr_hugepages=" +
+                              std::to_string(pages) + ")"};
+}
+
+Status touch(const Mapping& mapping, size_t page) {
+  if (madvise(mapping.data(), mapping.size(), MADV_POPULATE_WRITE) == 0) return Status::ok();
+  if (errno != EINVAL) return Status::from_errno("touching shared memory", errno);
+  for (size_t at = 0; at < mapping.size(); at += page) {  // before Linux 5.14
+    *reinterpret_cast<volatile std::byte*>(mapping.data() + at) = std::byte{0};
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Result<SharedMemory> make_shared_memory(const SharedMemoryOptions& options) {
+  if (options.bytes == 0) return {Code::kInvalidArgument, options.name + ": no bytes asked for"};
+  Result<UniqueFd> fd = make_memfd(options.name, options.huge_pages);
+  if (!fd) {
+    if (!options.huge_pages) return fd.status();
+    return {Code::kNoSpace, "this kernel has no huge pages (" + fd.status().message() + ")"};
+  }
+  struct stat about {};
+  if (fstat(fd->get(), &about) != 0) return Status::from_errno("fstat", errno);
+  // hugetlbfs tells the size of its pages as the block size.
+  const size_t page = options.huge_pages ? static_cast<size_t>(about.st_blksize)
+                                         : static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  if (options.bytes > SIZE_MAX - page) return {Code::kNoSpace, options.name + ": too many bytes"};
+  const size_t bytes = (options.bytes + page - 1) / page * page;
+  const size_t available = options.huge_pages || !options.populate ? 0 : available_memory();
+  if (available != 0 && bytes > available) {
+    // Touching more than there is would end in the out-of-memory killer instead of an error.
+    return {Code::kNoSpace, options.name + ": " + std::to_string(bytes >> 20) +
+                                " MB asked for, but only " + std::to_string(available >> 20) +
+                                " MB of memory are available"};
+  }
+  if (ftruncate(fd->get(), static_cast<off_t>(bytes)) != 0) {
+    return Status::from_errno(options.name + ": sizing shared memory", errno);
+  }
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get(), 0);
+  if (data == MAP_FAILED) {
+    if (options.huge_pages && errno == ENOMEM) return no_huge_pages(bytes, page);
+    return Status::from_errno(options.name + ": mapping shared memory", errno);
+  }
+  SharedMemory memory{std::move(fd).value(), Mapping(static_cast<std::byte*>(data), bytes)};
+  if (options.populate) {
+    if (!options.huge_pages) madvise(data, bytes, MADV_HUGEPAGE);  // where the system allows it
+    Status touched = touch(memory.mapping, page);
+    if (!touched) return touched;
+  }
+  const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL |
+                    (options.peers_may_write ? 0 : F_SEAL_FUTURE_WRITE);
+  if (fcntl(memory.fd.get(), F_ADD_SEALS, seals) != 0) {
+    return Status::from_errno(options.name + ": sealing shared memory", errno);
+  }
+  return memory;
+}
+
+Result<size_t> check_peer_memory(int fd, PeerMemory kind) {
+  struct statfs filesystem {};
+  if (fstatfs(fd, &filesystem) != 0) return Status::from_errno("fstatfs", errno);
+  const bool huge = filesystem.f_type == HUGETLBFS_MAGIC;
+  if (filesystem.f_type != TMPFS_MAGIC && !huge) {
+    return {Code::kProtocolError, "the peer passed something that is not shared memory"};
+  }
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+    return {Code::kProtocolError, "the peer passed memory that it could shrink at any time"};
+  }
+  // A hole punched into huge pages may find no page to fill it again, which is SIGBUS as well.
+  if (huge && kind != PeerMemory::kAny && (seals & F_SEAL_FUTURE_WRITE) == 0) {
+    return {Code::kProtocolError, "the peer passed writable memory in huge pages"};
+  }
+  struct stat about {};
+  if (fstat(fd, &about) != 0) return Status::from_errno("fstat", errno);
+  if (about.st_size <= 0) return {Code::kProtocolError, "the peer passed memory of no size"};
+  return static_cast<size_t>(about.st_size);
+}
+
+Result<Mapping> map_peer_memory(int fd, size_t bytes, bool writable) {
+  const int protection = PROT_READ | (writable ? PROT_WRITE : 0);
+  void* data = mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) return Status::from_errno("mapping the peer's memory", errno);
+  return Mapping(static_cast<std::byte*>(data), bytes);
+}
+
+Result<std::shared_ptr<const Mapping>> MappingCache::map(int fd, size_t bytes, bool writable) {
+  struct stat about {};
+  if (fstat(fd, &about) != 0) return Status::from_errno("fstat", errno);
+  const std::lock_guard lock(mutex_);
+  std::erase_if(entries_, [](const Entry& entry) { return entry.mapping.expired(); });
+  for (const Entry& entry : entries_) {
+    if (entry.device != about.st_dev || entry.inode != about.st_ino || entry.writable != writable) {
+      continue;
+    }
+    std::shared_ptr<const Mapping> mapping = entry.mapping.lock();
+    if (mapping != nullptr && mapping->size() == bytes) return mapping;
+  }
+  Result<Mapping> fresh = map_peer_memory(fd, bytes, writable);
+  if (!fresh) return fresh.status();
+  auto mapping = std::make_shared<const Mapping>(std::move(fresh).value());
+  entries_.push_back({about.st_dev, about.st_ino, writable, mapping});
+  return mapping;
+}
+
+}  // namespace rdmakv::shm

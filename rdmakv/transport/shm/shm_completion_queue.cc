@@ -1,0 +1,206 @@
+#include "rdmakv/transport/shm/shm_completion_queue.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+
+namespace rdmakv::shm {
+namespace {
+
+// Completions that one connection gives before it is the next one's turn.
+constexpr size_t kBurst = 16;
+constexpr int kEvents = 64;
+// What an epoll event is about, if not a socket: then it is the address of an Endpoint.
+constexpr uint64_t kOwnEvent = 0;
+constexpr uint64_t kDoorbell = 1;
+
+}  // namespace
+
+Result<std::unique_ptr<ShmCompletionQueue>> ShmCompletionQueue::create() {
+  std::unique_ptr<ShmCompletionQueue> queue(new ShmCompletionQueue());
+  queue->epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  if (!queue->epoll_) return Status::from_errno("epoll_create1", errno);
+  queue->event_ = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!queue->event_) return Status::from_errno("eventfd", errno);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kOwnEvent;
+  if (epoll_ctl(queue->epoll_.get(), EPOLL_CTL_ADD, queue->event_.get(), &event) != 0) {
+    return Status::from_errno("epoll_ctl", errno);
+  }
+  Result<SharedMemory> page = make_shared_memory({"rdmakv:queue", kQueuePageBytes, false, true, false});
+  if (!page) return page.status();
+  queue->page_ = std::move(page).value();
+  return queue;
+}
+
+ShmCompletionQueue::~ShmCompletionQueue() {
+  assert(endpoints_.empty() && "a CompletionQueue outlives its Endpoints");
+}
+
+// The two ends of a sleep. A poll() that returns 0 while armed leaves the queue armed, whatever it did
+// meanwhile, so the caller may wait; one that returns something after the caller was entitled to wait
+// ends the sleep. The events that woke us are taken later, off the way of what they announced.
+size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
+  if (inbox_filled_.load(std::memory_order_acquire)) adopt();
+  size_t count = scan(completions);
+  const bool must_service =
+      --until_service_ == 0 || (count == 0 && (drain_due_ || (armed_ && may_sleep_)));
+  if (must_service) {
+    // The peers that rang do so once per epoch, so what was taken must not be the last of it.
+    if (service() && armed_) set_epoch(epoch_ + 2);
+    if (count == 0) {
+      if (inbox_filled_.load(std::memory_order_acquire)) adopt();
+      count = scan(completions);
+    }
+  }
+  if (!armed_) return count;
+  if (count == 0) {
+    may_sleep_ = true;
+  } else if (may_sleep_) {
+    armed_ = may_sleep_ = false;
+    drain_due_ = true;
+    set_epoch(epoch_ + 1);
+  }
+  return count;
+}
+
+size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
+  size_t count = 0;
+  bool gate = false;
+  // Rounds, until one brings nothing or there is no more room. A round ends where it began or where the
+  // room ended; the next one goes on behind that.
+  for (size_t progress = 1; progress != 0 && count < completions.size();) {
+    progress = 0;
+    const size_t turns = endpoints_.size();
+    for (size_t i = 0; i < turns && count < completions.size(); ++i) {
+      if (next_ >= endpoints_.size()) next_ = 0;
+      ShmEndpoint* endpoint = endpoints_[next_];
+      if (endpoint->idle()) {
+        ++next_;
+        continue;
+      }
+      const size_t room = std::min(kBurst, completions.size() - count);
+      const size_t taken = endpoint->take(completions.subspan(count, room));
+      count += taken;
+      progress += taken;
+      if (endpoint->done()) {
+        endpoints_[next_] = endpoints_.back();
+        endpoints_.pop_back();
+      } else {
+        gate = gate || endpoint->waits_for_gate();
+        ++next_;
+      }
+    }
+  }
+  if (count == 0 && gate) nudge();
+  if (count == 0 && armed_) {
+    for (ShmEndpoint* endpoint : endpoints_) {
+      if (endpoint->fed()) nudge();
+    }
+  }
+  return count;
+}
+
+bool ShmCompletionQueue::service() {
+  until_service_ = kServiceInterval;
+  drain_due_ = false;
+  std::array<epoll_event, kEvents> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), kEvents, 0);
+  for (int i = 0; i < count; ++i) {
+    const uint64_t tag = events[i].data.u64;
+    if (tag == kOwnEvent) {
+      uint64_t ignored = 0;
+      while (read(event_.get(), &ignored, sizeof(ignored)) < 0 && errno == EINTR) {}
+    } else if (tag != kDoorbell) {
+      reinterpret_cast<ShmEndpoint*>(tag)->on_socket_ready();
+    }
+  }
+  for (ShmEndpoint* endpoint : endpoints_) endpoint->wake_if_starved();
+  return count > 0;
+}
+
+Status ShmCompletionQueue::arm() {
+  for (ShmEndpoint* endpoint : endpoints_) endpoint->wake_if_starved();
+  armed_ = true;
+  may_sleep_ = false;
+  set_epoch(epoch_ + (epoch_ % 2 == 0 ? 1 : 2));
+  return Status::ok();
+}
+
+void ShmCompletionQueue::set_epoch(uint64_t epoch) {
+  epoch_ = epoch;
+  page().epoch.store(epoch, std::memory_order_relaxed);
+  full_fence();  // before the rings are looked at again
+}
+
+void ShmCompletionQueue::nudge() {
+  const uint64_t one = 1;
+  while (write(event_.get(), &one, sizeof(one)) < 0 && errno == EINTR) {}
+}
+
+void ShmCompletionQueue::add(ShmEndpoint* endpoint) { endpoints_.push_back(endpoint); }
+
+void ShmCompletionQueue::cancel(Handover& handover) {
+  const std::lock_guard lock(mutex_);
+  handover.endpoint = nullptr;
+}
+
+void ShmCompletionQueue::remove(ShmEndpoint* endpoint) {
+  const auto found = std::find(endpoints_.begin(), endpoints_.end(), endpoint);
+  if (found != endpoints_.end()) {
+    *found = endpoints_.back();
+    endpoints_.pop_back();
+  }
+}
+
+Status ShmCompletionQueue::watch(int socket, int doorbell, ShmEndpoint* endpoint) {
+  epoll_event event{};
+  event.data.u64 = reinterpret_cast<uint64_t>(endpoint);
+  event.events = EPOLLIN | EPOLLRDHUP;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event) != 0) {
+    return Status::from_errno("epoll_ctl", errno);
+  }
+  event.data.u64 = kDoorbell;
+  event.events = EPOLLIN | EPOLLET;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell, &event) != 0) {
+    return Status::from_errno("epoll_ctl", errno);
+  }
+  return Status::ok();
+}
+
+void ShmCompletionQueue::unwatch(int fd) {
+  if (fd >= 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void ShmCompletionQueue::hand_over(const std::shared_ptr<Handover>& handover) {
+  const std::lock_guard lock(mutex_);
+  if (handover->endpoint == nullptr) return;
+  inbox_.push_back(handover);
+  inbox_filled_.store(true, std::memory_order_release);
+  // Under the lock, so that the queue cannot have been destroyed meanwhile: its Endpoint is there.
+  nudge();
+}
+
+void ShmCompletionQueue::adopt() {
+  std::vector<ShmEndpoint*> fresh;
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_filled_.store(false, std::memory_order_relaxed);
+    for (const std::shared_ptr<Handover>& handover : inbox_) {
+      if (handover->endpoint != nullptr) fresh.push_back(handover->endpoint);
+    }
+    inbox_.clear();
+  }
+  // Only this thread destroys Endpoints of this queue, so they stay while it is here.
+  for (ShmEndpoint* endpoint : fresh) {
+    add(endpoint);
+    endpoint->on_adopted();
+  }
+}
+
+}  // namespace rdmakv::shm

@@ -1,0 +1,313 @@
+#!/usr/bin/python3
+"""The real programs together, over the transport that RDMAKV_TRANSPORT names: shm (default), rdma
+(RDMA CM) or rdma+socket (Socket mode). The same scenarios run on the host over shared memory and in the
+Soft-RoCE VM over verbs, there at the address SOFTROCE_ADDRESS.
+
+    scenarios.py [TEST...]      ends with unittest's summary and a line "N passed, N failed"
+"""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import redis
+
+from programs import BIN, PATIENCE, Program, Stack, free_port
+
+WAY = os.environ.get("RDMAKV_TRANSPORT", "shm")
+TRANSPORT = "shm" if WAY == "shm" else "rdma"
+BY_SOCKET = WAY == "rdma+socket"
+ADDRESS = os.environ.get("SOFTROCE_ADDRESS", "127.0.0.1") if TRANSPORT == "rdma" else "127.0.0.1"
+
+
+def make_stack(**options):
+    return Stack(transport=TRANSPORT, address=ADDRESS, by_socket=BY_SOCKET, **options)
+
+
+def kv_client(stack, *words, input=None, options=()):
+    """Runs kv_client once; returns the finished process."""
+    argv = [str(BIN / "kv_client"), "-p", str(stack.server_port), "--transport", TRANSPORT,
+            "-a", ADDRESS, *(["-S"] if BY_SOCKET else []), *options, *words]
+    return subprocess.run(argv, input=input, capture_output=True, timeout=PATIENCE)
+
+
+def pattern(size, seed):
+    """`size` bytes that differ everywhere and from seed to seed."""
+    block = b"".join(hashlib.sha256(b"%d/%d" % (seed, i)).digest() for i in range(512))
+    return (block * (size // len(block) + 1))[:size]
+
+
+def eventually(check):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return check()
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+class OneStack(unittest.TestCase):
+    """Scenarios that share a running server and proxy."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = make_stack(memory=512)
+        cls.stack.__enter__()
+        cls.redis = redis.Redis(port=cls.stack.port, socket_timeout=PATIENCE)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.redis.close()
+        cls.stack.__exit__(None)
+
+    def test_says_on_which_transport_it_runs(self):
+        self.assertIn(TRANSPORT, self.stack.server.output)
+        self.assertIn(TRANSPORT, self.stack.proxy.output)
+
+    def test_values_of_all_sizes_through_the_proxy(self):
+        for size in (0, 1, 63, 64, 4095, 4096, 4097, 65535, 65536, 200_000, 262_144, 262_145,
+                     1 << 20, (1 << 20) + 1, 16 << 20, 64 << 20):
+            value = pattern(size, size)
+            self.assertTrue(self.redis.set("size", value))
+            self.assertTrue(self.redis.get("size") == value, f"{size} bytes differ")
+        self.redis.delete("size")
+
+    def test_values_written_by_one_road_are_read_by_the_other(self):
+        for size in (1, 5000, 300_000):
+            value = pattern(size, 7)
+            put = kv_client(self.stack, "put", "road", "-", input=value)
+            self.assertEqual(put.returncode, 0, put.stderr)
+            self.assertTrue(self.redis.get("road") == value)
+            self.redis.set("road", value[::-1])
+            got = kv_client(self.stack, "--raw", "get", "road")
+            self.assertTrue(got.stdout == value[::-1], got.stderr)
+
+    def test_keys_to_64_kb(self):
+        for size in (1, 250, 4000, 5000, 65535, 65536):
+            key = pattern(size, 3)
+            self.redis.set(key, b"v%d" % size)
+            self.assertEqual(self.redis.get(key), b"v%d" % size)
+            self.assertEqual(self.redis.delete(key), 1)
+        with self.assertRaises(redis.ResponseError):
+            self.redis.set(b"k" * 65537, b"v")
+        self.assertTrue(self.redis.ping())
+
+    def test_cas_by_version(self):
+        cas = lambda *words: self.redis.execute_command("CAS", *words)  # noqa: E731
+        self.redis.delete("cas")
+        self.assertEqual(cas("cas", 5, "x"), [0, 0])
+        won, version = cas("cas", 0, "first")
+        self.assertEqual(won, 1)
+        self.assertEqual(cas("cas", version, "second"), [1, version + 1])
+        self.assertEqual(cas("cas", version, "third"), [0, version + 1])
+        self.assertEqual(self.redis.execute_command("GETV", "cas"), [b"second", version + 1])
+        self.assertEqual(cas("cas", version + 1, pattern(100_000, 1)), [1, version + 2])
+        lost = kv_client(self.stack, "cas", "cas", str(version), "no")
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn(str(version + 2), (lost.stdout + lost.stderr).decode())
+
+    def test_a_pipeline_keeps_order_and_mixes_sizes(self):
+        values = [pattern((i * 977) % 9000, i) for i in range(200)]
+        with self.redis.pipeline(transaction=False) as pipe:
+            for i, value in enumerate(values):
+                pipe.set(b"pipe%d" % (i % 7), value).get(b"pipe%d" % (i % 7))
+            replies = pipe.execute()
+        self.assertTrue(replies[1::2] == values)
+
+    def test_expiry(self):
+        self.redis.set("short", "x", px=1)
+        eventually(lambda: self.assertIsNone(self.redis.get("short")))
+        self.redis.set("long", "x", ex=1000)
+        self.assertGreater(self.redis.ttl("long"), 900)
+
+    def test_kv_client_one_shot_and_pipe(self):
+        self.assertEqual(kv_client(self.stack, "put", "mykey", "myvalue").returncode, 0)
+        got = kv_client(self.stack, "get", "mykey")
+        self.assertEqual(got.returncode, 0)
+        self.assertIn(b"myvalue", got.stdout)
+        self.assertEqual(kv_client(self.stack, "del", "mykey").returncode, 0)
+        self.assertEqual(kv_client(self.stack, "get", "mykey").returncode, 1)
+        piped = kv_client(self.stack, input=b"put a 1\nget a\ndel a\n")
+        self.assertEqual(piped.returncode, 0, piped.stderr)
+
+    def test_bench_reports(self):
+        bench = kv_client(self.stack, "bench", "200")
+        self.assertEqual(bench.returncode, 0, bench.stderr)
+        for word in (b"p50", b"p99", b"put", b"get", b"cas"):
+            self.assertIn(word, bench.stdout.lower())
+
+    def test_redis_cli(self):
+        cli = ["redis-cli", "-p", str(self.stack.port)]
+        out = subprocess.run([*cli, "-3", "set", "cli", "yes"], capture_output=True, text=True,
+                             timeout=PATIENCE).stdout
+        self.assertEqual(out.strip(), "OK")
+        out = subprocess.run([*cli, "get", "cli"], capture_output=True, text=True,
+                             timeout=PATIENCE).stdout
+        self.assertEqual(out.strip(), "yes")
+
+    def test_no_such_server(self):
+        nobody = Stack(transport=TRANSPORT, address=ADDRESS, by_socket=BY_SOCKET)
+        result = kv_client(nobody, "get", "a", options=("--timeout", "3000"))
+        self.assertEqual(result.returncode, 3)
+        self.assertIn(str(nobody.server_port), result.stderr.decode())
+
+    def test_port_in_use(self):
+        argv = [str(BIN / "kv_server"), "-p", str(self.stack.server_port), "-m", "64",
+                "--transport", TRANSPORT, *(["-S"] if BY_SOCKET else [])]
+        if TRANSPORT == "rdma":
+            argv += ["-a", ADDRESS]
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(str(self.stack.server_port), result.stderr + result.stdout)
+
+
+class OwnStack(unittest.TestCase):
+    """Scenarios that stop, kill or fill what they started."""
+
+    def test_server_restart_under_a_running_proxy(self):
+        with make_stack() as stack:
+            client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+            client.set("a", "before")
+            stack.server.stop(signal.SIGKILL)
+            with self.assertRaises(redis.ResponseError):
+                client.get("a")
+            self.assertTrue(client.ping())  # the proxy itself is well
+            stack.start_server()
+            eventually(lambda: client.set("a", "after"))
+            self.assertEqual(client.get("a"), b"after")
+            client.close()
+
+    def test_a_killed_proxy_releases_everything_at_the_server(self):
+        with make_stack() as stack:
+            client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+            client.set("big", pattern(8 << 20, 1))
+            # Leave a GET of a large value and an upload half done, then kill the proxy.
+            reader = socket.create_connection(("127.0.0.1", stack.port))
+            reader.sendall(b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n")
+            reader.recv(1000)
+            writer = socket.create_connection(("127.0.0.1", stack.port))
+            writer.sendall(b"*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$8388608\r\n" + b"x" * 1_000_000)
+            stack.proxy.stop(signal.SIGKILL)
+            reader.close(), writer.close(), client.close()
+            stack.start_proxy()
+            client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+            # Nothing is held any more: the pool takes as much as before, again and again.
+            for i in range(10):
+                eventually(lambda: client.set("big", pattern(64 << 20, i)))
+            self.assertIsNone(client.get("half"))
+            client.close()
+
+    def test_pool_full_keeps_what_is_stored(self):
+        with make_stack(memory=64, workers=1) as stack:
+            client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+            stored = 0
+            with self.assertRaises(redis.ResponseError) as full:
+                while True:
+                    client.set("full%d" % stored, pattern(1 << 20, stored))
+                    stored += 1
+            self.assertIn("OOM", str(full.exception))
+            self.assertGreater(stored, 20)
+            for i in range(stored):
+                self.assertTrue(client.get("full%d" % i) == pattern(1 << 20, i))
+            with self.assertRaises(redis.ResponseError):
+                client.set("huge", b"x" * (200 << 20))
+            client.flushall()
+            self.assertTrue(eventually(lambda: client.set("again", pattern(20 << 20, 1))))
+            client.close()
+
+    def test_shared_secret(self):
+        with tempfile.NamedTemporaryFile("w") as right, tempfile.NamedTemporaryFile("w") as wrong:
+            right.write("sesame\n"), wrong.write("guess\n")
+            right.flush(), wrong.flush()
+            options = ("--secret-file", right.name)
+            with make_stack(server_options=options, proxy_options=options) as stack:
+                client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+                self.assertTrue(client.set("a", "b"))
+                client.close()
+                none = kv_client(stack, "get", "a")
+                self.assertEqual(none.returncode, 3)
+                self.assertIn("secret", none.stderr.decode())
+                bad = kv_client(stack, "get", "a", options=("--secret-file", wrong.name))
+                self.assertEqual(bad.returncode, 3)
+                self.assertIn("secret", bad.stderr.decode())
+                good = kv_client(stack, "get", "a", options=("--secret-file", right.name))
+                self.assertEqual(good.returncode, 0, good.stderr)
+
+    def test_clean_shutdown_on_sigterm(self):
+        stack = make_stack()
+        with stack:
+            client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+            client.set("a", "b")
+            client.close()
+        # __exit__ has checked that both ended with status 0.
+
+    def test_the_proxy_starts_before_the_server(self):
+        stack = make_stack()
+        try:
+            stack.start_proxy()
+            client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
+            with self.assertRaises(redis.ResponseError):
+                client.get("a")
+            stack.start_server()
+            self.assertTrue(eventually(lambda: client.set("a", "b")))
+            client.close()
+        finally:
+            stack.stop()
+
+
+class CommandLine(unittest.TestCase):
+    """What the programs say to bad options."""
+
+    def run_program(self, name, *words):
+        return subprocess.run([str(BIN / name), *words], capture_output=True, text=True,
+                              timeout=PATIENCE)
+
+    def test_help_and_version(self):
+        for name in ("kv_server", "kv_proxy", "kv_client"):
+            self.assertEqual(self.run_program(name, "--help").returncode, 0)
+            version = self.run_program(name, "--version")
+            self.assertEqual(version.returncode, 0)
+            self.assertRegex(version.stdout, r"\d+\.\d+\.\d+")
+
+    def test_bad_options_are_named(self):
+        for name, *words in (("kv_server", "--nonsense"), ("kv_server", "--port", "99999"),
+                             ("kv_server", "--memory", "lots"), ("kv_server", "--workers", "0"),
+                             ("kv_server", "--transport", "pigeon"), ("kv_proxy", "--nonsense"),
+                             ("kv_proxy", "--server", "nowhere"), ("kv_proxy", "--port", "-1"),
+                             ("kv_client", "--nonsense"), ("kv_client", "frobnicate")):
+            result = self.run_program(name, *words)
+            self.assertNotEqual(result.returncode, 0, (name, words))
+            self.assertIn(words[-1].lstrip("-"), result.stderr + result.stdout, (name, words))
+
+    def test_no_such_device(self):
+        result = self.run_program("kv_server", "-p", str(free_port()), "-m", "64", "-d", "mlx5_77")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("mlx5_77", result.stderr + result.stdout)
+
+    def test_a_configuration_file(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            port = free_port()
+            file.write(f"port={port}\nmemory=64\nworkers=1\ntransport=\"shm\"\n")
+            file.flush()
+            server = Program([BIN / "kv_server", "--config", file.name])
+            self.assertIn(str(port), server.output)
+            self.assertEqual(server.stop(), 0)
+
+
+def main():
+    result = unittest.main(exit=False, verbosity=2).result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{WAY}: {result.testsRun - failed - len(result.skipped)} passed, {failed} failed", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

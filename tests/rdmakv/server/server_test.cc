@@ -1,0 +1,149 @@
+// The server as a whole: starting, several workers, stopping.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <thread>
+
+#include "protocol/kv_hash.h"
+#include "tests/rdmakv/server/server_fixture.h"
+
+namespace rdmakv::server {
+namespace {
+
+using wire::Opcode;
+using wire::ReplyStatus;
+
+class ServerTest : public ServerFixture {};
+
+TEST_F(ServerTest, TooLittleMemoryIsSaidClearly) {
+  options_.memory_bytes = 4 << 20;
+  const auto server = Server::start(*fabric_, options_);
+  ASSERT_FALSE(server);
+  EXPECT_NE(server.status().message().find("too little memory"), std::string::npos);
+}
+
+TEST_F(ServerTest, PortInUseIsSaidClearly) {
+  start();
+  options_.address.port = port();
+  const auto second = Server::start(*fabric_, options_);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.status().message().find("in use"), std::string::npos);
+}
+
+TEST_F(ServerTest, BadRingAndLimitsAreRefused) {
+  for (const uint32_t ring : {0u, 1000u, 100'000u, 1u << 30}) {
+    options_.ring_bytes = ring;
+    EXPECT_FALSE(Server::start(*fabric_, options_)) << ring;
+  }
+  options_.ring_bytes = 1 << 20;
+  options_.max_connections = 0;
+  EXPECT_FALSE(Server::start(*fabric_, options_));
+}
+
+TEST_F(ServerTest, EachWorkerHasItsOwnKeys) {
+  options_.memory_bytes = 32 << 20;
+  options_.workers = 3;
+  start();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (uint16_t worker = 0; worker < 3; ++worker) {
+    clients.push_back(client());
+    ASSERT_TRUE(clients.back()->connect(port(), worker));
+    ASSERT_TRUE(clients.back()->admit());
+    EXPECT_EQ(clients.back()->welcome().worker, worker);
+    EXPECT_EQ(clients.back()->welcome().workers, 3u);
+  }
+  for (int i = 0; i < 60; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    const uint32_t owner = wire::worker_of_slot(wire::hash_slot(key), 3);
+    for (uint32_t worker = 0; worker < 3; ++worker) {
+      EXPECT_EQ(clients[worker]->put(key, "v")->header.status,
+                worker == owner ? ReplyStatus::kOk : ReplyStatus::kWrongWorker);
+    }
+  }
+}
+
+TEST_F(ServerTest, AnotherStartHasAnotherEpoch) {
+  start();
+  const uint64_t epoch = server_->epoch();
+  server_.reset();
+  start();
+  EXPECT_NE(server_->epoch(), epoch);
+}
+
+TEST_F(ServerTest, StopClosesConnections) {
+  start();
+  auto one = open_client();
+  std::thread stopper([&] { server_->stop(); });
+  EXPECT_TRUE(one->wait([&] { return one->gone(); }));
+  stopper.join();
+}
+
+TEST_F(ServerTest, StopsWithClientsInEveryState) {
+  start();
+  auto idle = open_client();
+  auto silent = client();
+  ASSERT_TRUE(silent->connect(port()));
+  auto busy = open_client();
+  busy->send(RawClient::message(RawClient::header(Opcode::kPing)));
+  server_.reset();
+}
+
+TEST_F(ServerTest, KeysExpireWithoutBeingAskedFor) {
+  start();
+  auto one = open_client();
+  wire::RequestHeader header = RawClient::header(Opcode::kPut);
+  for (int i = 0; i < 100; ++i) {
+    header.expiry_ms = static_cast<int64_t>(one->welcome().clock_ms) + 300;
+    ASSERT_EQ(one->ask(header, "k" + std::to_string(i), "v")->header.status, ReplyStatus::kOk);
+  }
+  // kCount does not look at them.
+  EXPECT_TRUE(one->wait([&] {
+    return one->ask(RawClient::header(Opcode::kCount))->header.number == 0;
+  }));
+}
+
+TEST_F(ServerTest, IdleServerUsesNoCpu) {
+  start();
+  auto one = open_client();
+  one->put("k", "v");
+  const auto cpu_ms = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+  };
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto before = cpu_ms();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  EXPECT_LT(cpu_ms() - before, 200);  // one spinning thread alone would take 1000
+}
+
+TEST_F(ServerTest, ClientsOfManyThreadsAreServedTogether) {
+  options_.workers = 2;
+  start();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      RawClient one(*fabric_);
+      const auto worker = static_cast<uint16_t>(t % 2);
+      ASSERT_TRUE(one.connect(port(), worker));
+      ASSERT_TRUE(one.admit());
+      int stored = 0;
+      for (int i = 0; stored < 200; ++i) {
+        const std::string key = "t" + std::to_string(t) + "." + std::to_string(i);
+        if (wire::worker_of_slot(wire::hash_slot(key), 2) != worker) continue;
+        const std::string value(static_cast<size_t>(i) * 37 % 6000, 'v');
+        ASSERT_EQ(one.put(key, value)->header.status, ReplyStatus::kOk);
+        wire::RequestHeader header = RawClient::header(Opcode::kGet);
+        header.landing_bytes = 8192;
+        one.landings_[1] = 0;
+        ASSERT_EQ(one.ask(header, key)->value, value);
+        ++stored;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace rdmakv::server

@@ -1,0 +1,419 @@
+// The choice of devices and addresses, what must not be accepted, and limits of the system; in the
+// Soft-RoCE machine (see device_test.cc).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "rdmakv/transport/verbs/connect_messages.h"
+#include "rdmakv/transport/verbs/device.h"
+#include "rdmakv/transport/verbs/handles.h"
+#include "rdmakv/transport/verbs/socket_address.h"
+#include "rdmakv/transport/verbs/verbs_fabric.h"
+#include "tests/rdmakv/transport/verbs/rig.h"
+
+namespace rdmakv::verbs {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string error_of(const VerbsOptions& options) {
+  const auto fabric = open_verbs_fabric(options);
+  return fabric ? "" : fabric.status().message();
+}
+
+bool disconnected(const std::vector<Event>& events) {
+  return Rig::find(events, CompletionKind::kDisconnected) != nullptr;
+}
+
+// --- devices -------------------------------------------------------------------------------------
+
+TEST(DeviceChoice, WithoutANameTheFirstActiveOne) {
+  const auto fabric = open_verbs_fabric({});
+  ASSERT_TRUE(fabric) << fabric.status().to_string();
+  EXPECT_TRUE(verbs_device_present());
+  EXPECT_THAT(fabric.value()->describe(), HasSubstr("RDMA device rxe0 port 1"));
+}
+
+TEST(DeviceChoice, UnknownNameListsThoseThereAre) {
+  EXPECT_EQ(error_of({"mlx5_9", -1}),
+            "no such RDMA device 'mlx5_9': this machine has rxe0, rxe1");
+}
+
+TEST(DeviceChoice, TheBestGidIsTheIPv4One) {
+  const auto fabric = open_verbs_fabric({"rxe1", -1});
+  ASSERT_TRUE(fabric);
+  EXPECT_THAT(fabric.value()->describe(), HasSubstr("GID 1 10.77.0.2 (RoCE v2)"));
+}
+
+TEST(DeviceChoice, GidIndexIsTaken) {
+  const auto fabric = open_verbs_fabric({"rxe1", 0});
+  ASSERT_TRUE(fabric);
+  EXPECT_THAT(fabric.value()->describe(), HasSubstr("GID 0 fe80::"));
+}
+
+TEST(DeviceChoice, UnknownGidIndexListsThoseThereAre) {
+  EXPECT_EQ(error_of({"rxe0", 7}), "RDMA device rxe0 has no GID with index 7 (it has 0, 1)");
+}
+
+TEST(DeviceChoice, LimitsAreTheDevices) {
+  const auto fabric = open_verbs_fabric({});
+  ASSERT_TRUE(fabric);
+  const FabricLimits limits = fabric.value()->limits();
+  EXPECT_EQ(limits.max_message, 8u << 20);
+  EXPECT_EQ(limits.max_completions, 32767u);
+  EXPECT_EQ(limits.max_reads, 128u);
+  EXPECT_FALSE(limits.atomics_with_cpu);
+}
+
+TEST(DeviceChoice, TooDeepAQueueNamesTheLimit) {
+  const auto fabric = open_verbs_fabric({});
+  ASSERT_TRUE(fabric);
+  const auto queue = fabric.value()->create_completion_queue(1 << 20);
+  ASSERT_FALSE(queue);
+  EXPECT_THAT(queue.status().message(), HasSubstr("takes 1 to 32767"));
+}
+
+TEST(DeviceChoice, ADeviceWhoseLinkIsDownIsNotActive) {
+  // Taking the link down also loses its neighbours, which were entered by hand.
+  ASSERT_EQ(std::system("ip link set v1 down"), 0);
+  std::string error;
+  for (int i = 0; i < 600 && error.empty(); ++i) {
+    error = error_of({"rxe1", -1});
+    usleep(100'000);
+  }
+  EXPECT_EQ(error, "port 1 of RDMA device rxe1 is not active (is its link up?)");
+  ASSERT_EQ(std::system("ip link set v1 up"), 0);
+  for (int i = 0; i < 600 && !error.empty(); ++i) {
+    error = error_of({"rxe1", 1});
+    if (error.empty()) error = error_of({"rxe0", 1});
+    usleep(100'000);
+  }
+  EXPECT_EQ(error, "");
+  ASSERT_EQ(std::system("ip neighbour replace 10.77.0.2 lladdr $(cat /sys/class/net/v1/address) "
+                        "dev v0 nud permanent && "
+                        "ip neighbour replace 10.77.0.1 lladdr $(cat /sys/class/net/v0/address) "
+                        "dev v1 nud permanent"),
+            0);
+}
+
+// --- addresses -----------------------------------------------------------------------------------
+
+TEST(AddressChoice, ListeningOnAnotherDevicesAddressNamesBoth) {
+  RigOptions options;
+  Rig rig(options);
+  const auto fabric = open_verbs_fabric({"rxe0", -1});
+  ASSERT_TRUE(fabric);
+  const auto listener = fabric.value()->listen({"10.77.0.2", 0, false}, rig);
+  ASSERT_FALSE(listener);
+  EXPECT_THAT(listener.status().message(), AllOf(HasSubstr("rxe1"), HasSubstr("rxe0")));
+}
+
+TEST(AddressChoice, ListeningOnAnAddressOfNoDeviceSaysSo) {
+  RigOptions options;
+  Rig rig(options);
+  const auto fabric = open_verbs_fabric({"rxe0", -1});
+  ASSERT_TRUE(fabric);
+  const auto listener = fabric.value()->listen({"192.0.2.1", 0, false}, rig);
+  ASSERT_FALSE(listener);
+  EXPECT_THAT(listener.status().message(), HasSubstr("192.0.2.1 is the address of no RDMA device"));
+}
+
+TEST(AddressChoice, ARequestThroughAnotherDeviceIsRefusedByName) {
+  RigOptions options;
+  options.server_host = "";  // all addresses, also those of rxe0
+  options.client_device = "rxe1";
+  Rig rig(options);
+  ASSERT_TRUE(rig.open());
+  rig.options.server_host = "10.77.0.1";
+  ASSERT_TRUE(rig.start());
+  ASSERT_TRUE(rig.wait_for("refusal", [&] { return disconnected(rig.client_events); }));
+  EXPECT_EQ(rig.client_events.back().completion.code, Code::kRefused);
+  EXPECT_EQ(rig.client->error_text(),
+            "this address is on RDMA device rxe0, the server works on rxe1");
+}
+
+TEST(AddressChoice, ATargetBehindAnotherDeviceNamesBoth) {
+  ASSERT_EQ(std::system("ip route replace 198.51.100.0/24 dev v1 src 10.77.0.2"), 0);
+  RigOptions options;
+  Rig rig(options);
+  ASSERT_TRUE(rig.open());
+  const auto endpoint = rig.client_fabric->connect({"198.51.100.7", 7471, false}, {}, options.sizes,
+                                                   *rig.client_queue);
+  ASSERT_FALSE(endpoint);
+  EXPECT_EQ(endpoint.status().message(),
+            "198.51.100.7 is reached through RDMA device rxe1, but this process uses rxe0: choose "
+            "it with --device rxe1");
+  EXPECT_EQ(std::system("ip route del 198.51.100.0/24"), 0);
+}
+
+TEST(AddressChoice, AHostThatDoesNotAnswerIsGivenUp) {
+  RigOptions options;
+  Rig rig(options);
+  ASSERT_TRUE(rig.open());
+  auto endpoint = rig.client_fabric->connect({"10.77.0.99", 7471, false}, {}, options.sizes,
+                                             *rig.client_queue);
+  ASSERT_TRUE(endpoint) << endpoint.status().to_string();
+  rig.client = std::move(*endpoint);
+  ASSERT_TRUE(rig.wait_for("end", [&] { return disconnected(rig.client_events); }));
+  EXPECT_EQ(rig.client_events.back().completion.code, Code::kUnavailable);
+  EXPECT_THAT(std::string(rig.client->error_text()), HasSubstr("10.77.0.99"));
+}
+
+TEST(AddressChoice, WithinOneAdapter) {
+  for (const bool by_socket : {false, true}) {
+    RigOptions options;
+    options.by_socket = by_socket;
+    options.client_device = "rxe1";
+    Rig rig(options);
+    EXPECT_TRUE(rig.connect());
+    EXPECT_THAT(std::string(rig.client->peer_name()),
+                HasSubstr(by_socket ? " (socket, rxe1)" : " (cm, rxe1)"));
+  }
+}
+
+TEST(AddressChoice, SocketModeOverLinkLocalGids) {
+  RigOptions options;
+  options.by_socket = true;
+  options.client_gid_index = 0;
+  options.client_device = "rxe1";
+  Rig rig(options);
+  ASSERT_TRUE(rig.connect());
+  ASSERT_TRUE(rig.send(*rig.client, "over another GID"));
+  rig.client->flush();
+  ASSERT_TRUE(rig.wait_for("message", [&] {
+    return Rig::find(rig.server_events, CompletionKind::kMessage) != nullptr ||
+           disconnected(rig.client_events);
+  }));
+  EXPECT_EQ(rig.client->error_text(), "");
+}
+
+// --- hostile clients of Socket mode --------------------------------------------------------------
+
+class HostileClient {
+ public:
+  explicit HostileClient(uint16_t port) {
+    socket_ = FileDescriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const SocketAddress server = SocketAddress::resolve("10.77.0.2", port).value();
+    EXPECT_EQ(connect(socket_.get(), server.get(), server.size()), 0);
+  }
+  void say(const void* data, size_t length) {
+    EXPECT_EQ(::send(socket_.get(), data, length, MSG_NOSIGNAL), static_cast<ssize_t>(length));
+  }
+  // What the server says until it hangs up; pumps it meanwhile.
+  std::string hear(Rig& rig) {
+    std::string heard;
+    rig.wait_for("the server to hang up", [&] {
+      char buffer[4096];
+      const ssize_t got = recv(socket_.get(), buffer, sizeof(buffer), MSG_DONTWAIT);
+      if (got > 0) heard.append(buffer, static_cast<size_t>(got));
+      return got == 0 || (got < 0 && errno != EAGAIN);
+    });
+    return heard;
+  }
+  // The text of the refusal that it ends with.
+  std::string refusal(Rig& rig) {
+    const std::string heard = hear(rig);
+    ExchangeRecord record;
+    if (heard.size() != sizeof(record)) return "";
+    std::memcpy(reinterpret_cast<char*>(&record), heard.data(), sizeof(record));
+    const Status status = check_record(record, ExchangeKind::kReply);
+    return status.code() == Code::kRefused ? status.message() : "";
+  }
+
+ private:
+  FileDescriptor socket_;
+};
+
+class HostileSocketClient : public testing::Test {
+ protected:
+  HostileSocketClient() : rig_(options()) {}
+  void SetUp() override { ASSERT_TRUE(rig_.open()); }
+  // The listener serves a good client as if nothing had been.
+  void TearDown() override {
+    ASSERT_TRUE(rig_.start());
+    ASSERT_TRUE(rig_.wait_for("connected", [&] {
+      return Rig::find(rig_.client_events, CompletionKind::kConnected) != nullptr;
+    }));
+  }
+  static RigOptions options() {
+    RigOptions options;
+    options.by_socket = true;
+    return options;
+  }
+  ExchangeRecord good() const {
+    ExchangeRecord record;
+    record.kind = ExchangeKind::kRequest;
+    record.address.number = 17;
+    record.address.gid[10] = record.address.gid[11] = 0xff;
+    const uint8_t client_address[4] = {10, 77, 0, 1};
+    std::memcpy(record.address.gid + 12, client_address, 4);
+    record.address.link_layer = IBV_LINK_LAYER_ETHERNET;
+    record.address.gid_type = IBV_GID_TYPE_ROCE_V2;
+    record.address.mtu = IBV_MTU_1024;
+    record.address.max_reads = 16;
+    const wire::ConnectRequest request = request_with({}, EndpointOptions{});
+    std::memcpy(record.body, &request, sizeof(request));
+    return record;
+  }
+  Rig rig_;
+};
+
+TEST_F(HostileSocketClient, HttpIsToldAndDropped) {
+  HostileClient client(rig_.listener->port());
+  const std::string http = "GET / HTTP/1.1\r\nHost: here\r\n\r\n" + std::string(5000, 'x');
+  client.say(http.data(), http.size());
+  EXPECT_EQ(client.refusal(rig_), "this port speaks the rdmakv protocol in Socket mode only");
+}
+
+TEST_F(HostileSocketClient, OneByteAtATimeIsServed) {
+  HostileClient client(rig_.listener->port());
+  ExchangeRecord record = good();
+  record.version = 3;
+  for (size_t i = 0; i < sizeof(record); ++i) {
+    client.say(reinterpret_cast<const char*>(&record) + i, 1);
+    rig_.pump();
+  }
+  EXPECT_THAT(client.refusal(rig_), HasSubstr("version 3"));
+}
+
+TEST_F(HostileSocketClient, OtherProtocolVersionIsTold) {
+  HostileClient client(rig_.listener->port());
+  ExchangeRecord record = good();
+  wire::ConnectRequest request = request_with({}, EndpointOptions{});
+  request.version = 99;
+  std::memcpy(record.body, &request, sizeof(request));
+  client.say(&record, sizeof(record));
+  EXPECT_THAT(client.refusal(rig_), HasSubstr("the client version 99"));
+}
+
+TEST_F(HostileSocketClient, WrongFieldsAreTold) {
+  const auto refusal_of = [&](auto&& change) {
+    ExchangeRecord record = good();
+    change(record);
+    HostileClient client(rig_.listener->port());
+    client.say(&record, sizeof(record));
+    return client.refusal(rig_);
+  };
+  EXPECT_THAT(refusal_of([](auto& r) { r.kind = ExchangeKind::kReady; }), HasSubstr("wrong kind"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.number = 0; }), HasSubstr("queue pair number"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.psn = 1u << 30; }), HasSubstr("sequence number"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.mtu = 99; }), HasSubstr("MTU"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.max_reads = 0; }), HasSubstr("reads"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.link_layer = 1; }), HasSubstr("InfiniBand"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.gid_type = 1; }),
+              HasSubstr("can talk to the peer's GID 10.77.0.1 (RoCE v1)"));
+  EXPECT_THAT(refusal_of([](auto& r) { r.address.gid[15] = 250; }), HasSubstr("state RTR"));
+  EXPECT_THAT(refusal_of([](auto& r) { std::memset(r.body, 0, sizeof(r.body)); }),
+              HasSubstr("rdmakv protocol"));
+  EXPECT_EQ(rig_.server, nullptr);
+}
+
+TEST_F(HostileSocketClient, SilentOnesAreDroppedInTime) {
+  HostileClient client(rig_.listener->port());
+  client.say("", 0);
+  EXPECT_EQ(client.hear(rig_), "");
+}
+
+TEST_F(HostileSocketClient, ManyHalfOpenOnesDoNotKeepOthersOut) {
+  std::vector<std::unique_ptr<HostileClient>> crowd;
+  for (int i = 0; i < 600; ++i) {
+    crowd.push_back(std::make_unique<HostileClient>(rig_.listener->port()));
+    rig_.pump();
+  }
+  TearDown();
+  rig_.client_events.clear();
+}
+
+TEST_F(HostileSocketClient, OneThatHangsUpAfterTheRequestIsForgotten) {
+  {
+    HostileClient client(rig_.listener->port());
+    const ExchangeRecord record = good();
+    client.say(&record, sizeof(record));
+  }
+  ASSERT_TRUE(rig_.wait_for("end", [&] { return disconnected(rig_.server_events); }));
+  EXPECT_THAT(std::string(rig_.server->error_text()), HasSubstr("before it was up"));
+  rig_.server.reset();
+}
+
+// --- memory --------------------------------------------------------------------------------------
+
+TEST(Memory, HugePagesAreUsedAndTheirLackIsAnError) {
+  const auto fabric = open_verbs_fabric({});
+  ASSERT_TRUE(fabric);
+  RegionOptions options;
+  options.bytes = 1;
+  options.huge_pages = true;
+  options.remote_access = RemoteAccess::kRead;
+  const auto region = fabric.value()->allocate(options);
+  ASSERT_TRUE(region) << region.status().to_string();
+  EXPECT_EQ(region.value()->size(), 2u << 20);
+  EXPECT_TRUE(region.value()->huge_pages());
+  options.bytes = size_t{1} << 40;
+  const auto too_much = fabric.value()->allocate(options);
+  ASSERT_FALSE(too_much);
+  EXPECT_EQ(too_much.status().code(), Code::kNoSpace);
+  EXPECT_THAT(too_much.status().message(), HasSubstr("vm.nr_hugepages"));
+}
+
+TEST(Memory, RegionsAreNamedZeroFilledAndPageSized) {
+  const auto fabric = open_verbs_fabric({});
+  ASSERT_TRUE(fabric);
+  RegionOptions options;
+  options.bytes = 5000;
+  const auto region = fabric.value()->allocate(options);
+  ASSERT_TRUE(region);
+  EXPECT_EQ(region.value()->size(), 8192u);
+  EXPECT_EQ(region.value()->remote_base(), reinterpret_cast<uint64_t>(region.value()->data()));
+  for (const std::byte byte : region.value()->bytes()) ASSERT_EQ(byte, std::byte{0});
+}
+
+// Root may lock what it likes by a capability; without it the limit counts.
+class WithoutLockCapability {
+ public:
+  WithoutLockCapability() {
+    header_ = {_LINUX_CAPABILITY_VERSION_3, 0};
+    EXPECT_EQ(syscall(SYS_capget, &header_, before_), 0);
+    __user_cap_data_struct without[2] = {before_[0], before_[1]};
+    without[0].effective &= ~(1u << CAP_IPC_LOCK);
+    EXPECT_EQ(syscall(SYS_capset, &header_, without), 0);
+    getrlimit(RLIMIT_MEMLOCK, &limit_);
+    const rlimit small = {1 << 20, limit_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_MEMLOCK, &small), 0);
+  }
+  ~WithoutLockCapability() {
+    syscall(SYS_capset, &header_, before_);
+    setrlimit(RLIMIT_MEMLOCK, &limit_);
+  }
+
+ private:
+  __user_cap_header_struct header_ = {};
+  __user_cap_data_struct before_[2] = {};
+  rlimit limit_ = {};
+};
+
+TEST(Memory, TheLimitOfLockedMemoryIsNamed) {
+  const auto fabric = open_verbs_fabric({});
+  ASSERT_TRUE(fabric);
+  const WithoutLockCapability without;
+  RegionOptions options;
+  options.bytes = 32 << 20;
+  options.name = "pool";
+  const auto region = fabric.value()->allocate(options);
+  ASSERT_FALSE(region);
+  EXPECT_EQ(region.status().code(), Code::kNoSpace);
+  EXPECT_EQ(region.status().message(),
+            "cannot register 32 MiB of 'pool': the limit of locked memory is 1024 KiB; raise it "
+            "(ulimit -l, or LimitMEMLOCK= in a service file)");
+}
+
+}  // namespace
+}  // namespace rdmakv::verbs
