@@ -56,7 +56,7 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
     store(at, fields.expiry_ms);
     at += kEntryExpiryBytes;
   }
-  std::memcpy(at, key.data(), key.size());
+  if (!key.empty()) std::memcpy(at, key.data(), key.size());
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ bool MessageBuilder::add_request(const RequestHeader& header, std::string_view k
 
 bool MessageBuilder::add_request_head(const RequestHeader& header, std::string_view key) {
   const uint64_t bytes = sizeof(header) + key.size();
-  if (count_ != 0 || buffer_.size() - used_ < bytes) return false;
+  if (count_ != 0 || buffer_.size() < used_ + bytes) return false;
   std::memcpy(buffer_.data() + used_, &header, sizeof(header));
   if (!key.empty()) {
     std::memcpy(buffer_.data() + used_ + sizeof(header), key.data(), key.size());
@@ -116,7 +116,7 @@ bool MessageBuilder::add_reply(const ReplyHeader& header, std::span<const std::b
 }
 
 bool MessageBuilder::add_reply_head(const ReplyHeader& header) {
-  if (count_ != 0 || buffer_.size() - used_ < sizeof(header)) return false;
+  if (count_ != 0 || buffer_.size() < used_ + sizeof(header)) return false;
   std::memcpy(buffer_.data() + used_, &header, sizeof(header));
   used_ += sizeof(header);
   ++count_;

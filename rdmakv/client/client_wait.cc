@@ -39,6 +39,7 @@ Status ClientCore::connect_and_wait() {
   }
   flush();
   for (;;) {
+    poll();
     size_t ready = 0;
     for (const Server& server : servers_) {
       const Session& session = *server.sessions[0];
@@ -53,7 +54,7 @@ Status ClientCore::connect_and_wait() {
       return {Code::kTimeout, "no connection within " +
                                   std::to_string(options.connect_timeout_ns / 1'000'000) + " ms"};
     }
-    if (poll() == 0 && arm()) sleep();
+    if (arm()) sleep();
   }
 }
 

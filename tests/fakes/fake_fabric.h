@@ -155,6 +155,7 @@ class FakeServer {
   std::vector<FakeMessage> messages;
   std::deque<FakeRequest> held;
   size_t most_outstanding = 0;
+  int proofs = 0;  // handshakes that got so far
   size_t writes_outside_ring = 0;
   std::vector<uint64_t> released;
   std::vector<uint64_t> aborted;

@@ -62,6 +62,7 @@ void FakeServer::handshake(FakeEndpoint& endpoint, wire::MessageReader& reader) 
     return send_body(endpoint, wire::MessageKind::kChallenge, challenge);
   }
   ASSERT_EQ(reader.header().kind, wire::MessageKind::kProof);
+  ++proofs;
   wire::Proof proof;
   ASSERT_TRUE(reader.body(proof));
   EXPECT_NE(endpoint.exposed, nullptr) << "the landing region's key was told before expose()";

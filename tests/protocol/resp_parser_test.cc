@@ -191,6 +191,9 @@ INSTANTIATE_TEST_SUITE_P(
             "LengthFourDigitsAndMore", "*1\r\n$1234a\r\n", {protocol_error("invalid bulk length")}},
         StreamCase{
             "LengthAboveLimit", "*1\r\n$536870913\r\n", {protocol_error("invalid bulk length")}},
+        StreamCase{"NoDigitWithEnoughBytes",
+                   "*1\r\n$a\r\n" + std::string(70, 'x'),
+                   {protocol_error("invalid bulk length")}},
         StreamCase{"OneDigitAndGarbageWithEnoughBytes",
                    "*1\r\n$1a\r\n" + std::string(70, 'x'),
                    {protocol_error("invalid bulk length")}},

@@ -6,14 +6,16 @@
 namespace rdmakv::shm {
 namespace {
 
-// Returned buffers are taken back once in so many acquisitions: often enough that few buffers circulate
-// and stay in the cache, seldom enough that the line in which the peer writes them is not fetched for
-// each message.
+// Returned buffers are taken back once in so many acquisitions: often enough that few buffers
+// circulate and stay in the cache, seldom enough that the line in which the peer writes them is not
+// fetched for each message.
 constexpr uint32_t kReturnsInterval = 8;
 constexpr uint32_t kBufferBits = 24;
 constexpr uint32_t kBufferMask = (1u << kBufferBits) - 1;
 
-constexpr size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+constexpr size_t round_up(size_t bytes, size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
 
 }  // namespace
 
@@ -75,8 +77,7 @@ bool MessageRings::may_publish() {
   return free;
 }
 
-void MessageRings::publish(RingMessage kind, uint32_t buffer, uint32_t length,
-                           uint32_t immediate) {
+void MessageRings::publish(RingMessage kind, uint32_t buffer, uint32_t length, uint32_t immediate) {
   assert(buffer < sizes_.own_buffers && acquired_ > 0 && published_[buffer] == 0);
   assert(in_flight_ < sizes_.receive_slots);
   Descriptor& descriptor = own_descriptors()[sent_ & layout_.ring_mask];

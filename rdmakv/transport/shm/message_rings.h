@@ -11,16 +11,16 @@
 //   | buffers: A's messages' bytes |--- read --->| buffers ...                  |
 //   +------------------------------+             +------------------------------+
 //
-// A message is built in place in a free buffer of the sender's outbox and published by a descriptor;
-// the receiver reads it where it lies and names the buffer in its own `returns` when it is done with
-// it, in any order. So a message costs no copy, and no unreleased buffer is ever written again. Both
-// rings are single-producer single-consumer; an element is valid when its sequence number is the one
-// expected (as in Lamport's queue, but with the index inside the element, so that one cache line moves
-// per message and not two).
+// A message is built in place in a free buffer of the sender's outbox and published by a
+// descriptor; the receiver reads it where it lies and names the buffer in its own `returns` when it
+// is done with it, in any order. So a message costs no copy, and no unreleased buffer is ever
+// written again. Both rings are single-producer single-consumer; an element is valid when its
+// sequence number is the one expected (as in Lamport's queue, but with the index inside the
+// element, so that one cache line moves per message and not two).
 //
-// Bounds: at most `receive_slots` of a sender's messages are published and not returned, so neither ring
-// can overtake its reader. Everything in the peer's outbox is hostile: it is read once, as atomics, and
-// checked against private state; nonsense ends the connection.
+// Bounds: at most `receive_slots` of a sender's messages are published and not returned, so neither
+// ring can overtake its reader. Everything in the peer's outbox is hostile: it is read once, as
+// atomics, and checked against private state; nonsense ends the connection.
 #pragma once
 
 #include <atomic>
@@ -34,8 +34,8 @@ inline constexpr size_t kCacheLine = 64;
 
 // The first page of an outbox.
 struct OutboxControl {
-  // 1 from the moment on at which the writer's endpoint is closed: its memory must not be touched any
-  // more by the peer. See shm_endpoint.h, "closing".
+  // 1 from the moment on at which the writer's endpoint is closed: its memory must not be touched
+  // any more by the peer. See shm_endpoint.h, "closing".
   alignas(kCacheLine) std::atomic<uint32_t> closed;
   // 1 while the writer found no receive slot free at its peer and waits for one.
   std::atomic<uint32_t> starved;
@@ -65,7 +65,7 @@ struct OutboxLayout {
   uint32_t stride = 0;     // bytes from one buffer to the next
   size_t returns = 0;
   size_t buffers = 0;
-  size_t bytes = 0;        // of the whole outbox
+  size_t bytes = 0;  // of the whole outbox
 
   static constexpr size_t kDescriptors = 4096;
   static OutboxLayout of(uint32_t receive_slots, uint32_t message_bytes, uint32_t buffers);
@@ -81,7 +81,8 @@ struct RingSizes {
 
 class MessageRings {
  public:
-  // Both memories must have the size of their OutboxLayout at least and stay as long as this is used.
+  // Both memories must have the size of their OutboxLayout at least and stay as long as this is
+  // used.
   void start(std::byte* own, const std::byte* peer, const RingSizes& sizes);
   bool started() const { return own_ != nullptr; }
 
@@ -91,7 +92,9 @@ class MessageRings {
   // The same without that limit, for a message that is published at once.
   uint32_t acquire_extra();
   void abandon(uint32_t buffer);
-  std::byte* buffer(uint32_t number) const { return own_ + layout_.buffers + size_t{layout_.stride} * number; }
+  std::byte* buffer(uint32_t number) const {
+    return own_ + layout_.buffers + size_t{layout_.stride} * number;
+  }
   // Whether the peer has a receive slot free.
   bool may_publish();
   // Hands an acquired buffer to the peer. Only after may_publish() said so.
@@ -131,13 +134,16 @@ class MessageRings {
  private:
   // Takes back the buffers that the peer has returned. False when the peer broke the rules.
   bool take_returns();
-  bool violate(const char* what) { violation_ = what; return false; }
+  bool violate(const char* what) {
+    violation_ = what;
+    return false;
+  }
   Descriptor* own_descriptors() const {
     return reinterpret_cast<Descriptor*>(own_ + OutboxLayout::kDescriptors);
   }
 
   RingSizes sizes_;
-  OutboxLayout layout_;       // of the own outbox
+  OutboxLayout layout_;  // of the own outbox
   OutboxLayout peer_layout_;
   std::byte* own_ = nullptr;
   const std::byte* peer_ = nullptr;
@@ -148,16 +154,16 @@ class MessageRings {
   std::vector<uint8_t> published_;  // by own buffer: 1 while the peer has it
   uint64_t sent_ = 0;
   uint64_t returns_taken_ = 0;
-  uint32_t in_flight_ = 0;          // published and not returned
-  uint32_t acquired_ = 0;           // acquired and neither published nor abandoned
-  uint32_t until_returns_ = 0;      // acquire() looks at the returns only now and then
+  uint32_t in_flight_ = 0;      // published and not returned
+  uint32_t acquired_ = 0;       // acquired and neither published nor abandoned
+  uint32_t until_returns_ = 0;  // acquire() looks at the returns only now and then
   bool starving_ = false;
 
   // Receiving.
-  const Descriptor* next_ = nullptr;  // where message number received_ will be
+  const Descriptor* next_ = nullptr;   // where message number received_ will be
   std::vector<uint32_t> slot_buffer_;  // by receive slot: the peer's buffer in it, or kNone
   std::vector<uint32_t> free_slots_;
-  std::vector<uint8_t> held_;          // by peer's buffer: 1 while in a slot
+  std::vector<uint8_t> held_;  // by peer's buffer: 1 while in a slot
   uint64_t received_ = 0;
   uint64_t returned_ = 0;
   uint64_t told_ = 0;

@@ -6,8 +6,8 @@
 namespace rdmakv::shm {
 namespace {
 
-constexpr uint32_t kAllRights = static_cast<uint32_t>(RemoteAccess::kRead | RemoteAccess::kWrite |
-                                                      RemoteAccess::kAtomic);
+constexpr uint32_t kAllRights =
+    static_cast<uint32_t>(RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic);
 
 bool writes(RemoteAccess rights) {
   return allows(rights, RemoteAccess::kWrite) || allows(rights, RemoteAccess::kAtomic);

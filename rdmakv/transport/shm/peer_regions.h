@@ -1,5 +1,5 @@
-// The regions that the peer of one connection has exposed to it: received as descriptors, mapped when
-// first used, released with the connection.
+// The regions that the peer of one connection has exposed to it: received as descriptors, mapped
+// when first used, released with the connection.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class PeerRegions {
   Status add(const RegionFrame& frame, UniqueFd fd);
 
   bool knows(uint32_t key) const { return find(key) != nullptr; }
-  // `length` bytes at `at`, to be used as `access` says; null when the region is not mapped yet, and when
-  // the peer exposed no such memory to us: resolve() then tells.
+  // `length` bytes at `at`, to be used as `access` says; null when the region is not mapped yet,
+  // and when the peer exposed no such memory to us: resolve() then tells.
   std::byte* lookup(RemoteAddress at, uint64_t length, RemoteAccess access) const {
     const Region* region = find(at.key);
     const bool good = region != nullptr && region->data != nullptr &&

@@ -1,9 +1,10 @@
-// Memory shared between two processes: memfds, how they are sealed, and how a peer's is checked before
-// it is mapped.
+// Memory shared between two processes: memfds, how they are sealed, and how a peer's is checked
+// before it is mapped.
 //
-// Who may write is settled by seals, not by descriptor modes: a descriptor opened O_RDONLY can be opened
-// again for writing through /proc by any process of the same user, whereas F_SEAL_FUTURE_WRITE, set once
-// the owner has its own mapping, leaves nobody else a way to map the memory writable.
+// Who may write is settled by seals, not by descriptor modes: a descriptor opened O_RDONLY can be
+// opened again for writing through /proc by any process of the same user, whereas
+// F_SEAL_FUTURE_WRITE, set once the owner has its own mapping, leaves nobody else a way to map the
+// memory writable.
 #pragma once
 
 #include <atomic>
@@ -44,10 +45,10 @@ class Mapping {
 };
 
 struct SharedMemoryOptions {
-  std::string name;            // shown in /proc/PID/maps
-  size_t bytes = 0;            // rounded up to whole pages
+  std::string name;  // shown in /proc/PID/maps
+  size_t bytes = 0;  // rounded up to whole pages
   bool huge_pages = false;
-  bool populate = false;       // touch every page now
+  bool populate = false;  // touch every page now
   bool peers_may_write = false;
 };
 
@@ -56,8 +57,8 @@ struct SharedMemory {
   Mapping mapping;
 };
 
-// Makes zero-filled memory, maps it writable and seals its size. kNoSpace, with what to do about it,
-// when the machine has not enough memory or huge pages.
+// Makes zero-filled memory, maps it writable and seals its size. kNoSpace, with what to do about
+// it, when the machine has not enough memory or huge pages.
 Result<SharedMemory> make_shared_memory(const SharedMemoryOptions& options);
 
 enum class PeerMemory : uint8_t {
@@ -69,9 +70,9 @@ enum class PeerMemory : uint8_t {
 Result<size_t> check_peer_memory(int fd, PeerMemory kind);
 Result<Mapping> map_peer_memory(int fd, size_t bytes, bool writable);
 
-// Mappings of peers' regions, so that the connections of one process share one mapping (and its page
-// tables) of a region that several of them were given. Thread-safe. A mapping goes when the last
-// connection drops it.
+// Mappings of peers' regions, so that the connections of one process share one mapping (and its
+// page tables) of a region that several of them were given. Thread-safe. A mapping goes when the
+// last connection drops it.
 class MappingCache {
  public:
   Result<std::shared_ptr<const Mapping>> map(int fd, size_t bytes, bool writable);
@@ -87,9 +88,11 @@ class MappingCache {
   std::vector<Entry> entries_;  // guarded by mutex_
 };
 
-// A full barrier between this thread's earlier stores and later loads, of all memory. (A C++ fence by
-// another name: ThreadSanitizer cannot follow atomic_thread_fence, and g++ warns of it.)
-inline void full_fence() { __sync_synchronize(); }
+// A full barrier between this thread's earlier stores and later loads, of all memory. (A C++ fence
+// by another name: ThreadSanitizer cannot follow atomic_thread_fence, and g++ warns of it.)
+inline void full_fence() {
+  __sync_synchronize();
+}
 
 // Earlier loads before later loads.
 inline void load_fence() {

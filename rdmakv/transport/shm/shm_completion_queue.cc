@@ -32,7 +32,8 @@ Result<std::unique_ptr<ShmCompletionQueue>> ShmCompletionQueue::create() {
   if (epoll_ctl(queue->epoll_.get(), EPOLL_CTL_ADD, queue->event_.get(), &event) != 0) {
     return Status::from_errno("epoll_ctl", errno);
   }
-  Result<SharedMemory> page = make_shared_memory({"rdmakv:queue", kQueuePageBytes, false, true, false});
+  Result<SharedMemory> page =
+      make_shared_memory({"rdmakv:queue", kQueuePageBytes, false, true, false});
   if (!page) return page.status();
   queue->page_ = std::move(page).value();
   return queue;
@@ -42,9 +43,10 @@ ShmCompletionQueue::~ShmCompletionQueue() {
   assert(endpoints_.empty() && "a CompletionQueue outlives its Endpoints");
 }
 
-// The two ends of a sleep. A poll() that returns 0 while armed leaves the queue armed, whatever it did
-// meanwhile, so the caller may wait; one that returns something after the caller was entitled to wait
-// ends the sleep. The events that woke us are taken later, off the way of what they announced.
+// The two ends of a sleep. A poll() that returns 0 while armed leaves the queue armed, whatever it
+// did meanwhile, so the caller may wait; one that returns something after the caller was entitled
+// to wait ends the sleep. The events that woke us are taken later, off the way of what they
+// announced.
 size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
   if (inbox_filled_.load(std::memory_order_acquire)) adopt();
   size_t count = scan(completions);
@@ -72,8 +74,8 @@ size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
 size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
   size_t count = 0;
   bool gate = false;
-  // Rounds, until one brings nothing or there is no more room. A round ends where it began or where the
-  // room ended; the next one goes on behind that.
+  // Rounds, until one brings nothing or there is no more room. A round ends where it began or where
+  // the room ended; the next one goes on behind that.
   for (size_t progress = 1; progress != 0 && count < completions.size();) {
     progress = 0;
     const size_t turns = endpoints_.size();
@@ -115,7 +117,8 @@ bool ShmCompletionQueue::service() {
     const uint64_t tag = events[i].data.u64;
     if (tag == kOwnEvent) {
       uint64_t ignored = 0;
-      while (read(event_.get(), &ignored, sizeof(ignored)) < 0 && errno == EINTR) {}
+      while (read(event_.get(), &ignored, sizeof(ignored)) < 0 && errno == EINTR) {
+      }
     } else if (tag != kDoorbell) {
       reinterpret_cast<ShmEndpoint*>(tag)->on_socket_ready();
     }
@@ -140,10 +143,13 @@ void ShmCompletionQueue::set_epoch(uint64_t epoch) {
 
 void ShmCompletionQueue::nudge() {
   const uint64_t one = 1;
-  while (write(event_.get(), &one, sizeof(one)) < 0 && errno == EINTR) {}
+  while (write(event_.get(), &one, sizeof(one)) < 0 && errno == EINTR) {
+  }
 }
 
-void ShmCompletionQueue::add(ShmEndpoint* endpoint) { endpoints_.push_back(endpoint); }
+void ShmCompletionQueue::add(ShmEndpoint* endpoint) {
+  endpoints_.push_back(endpoint);
+}
 
 void ShmCompletionQueue::cancel(Handover& handover) {
   const std::lock_guard lock(mutex_);

@@ -1,9 +1,9 @@
 // Where one thread finds what its connections brought: it looks at each connection's ring in turn.
 //
-// The file descriptor is an epoll over each connection's doorbell (an eventfd, edge-triggered and never
-// read) and Unix socket (descriptors passed, the peer's end), and over one eventfd of the queue's own
-// (connections handed over). While nobody sleeps, the sockets are looked at once in kServiceInterval
-// polls, so that the death of a peer is noticed without a system call per poll.
+// The file descriptor is an epoll over each connection's doorbell (an eventfd, edge-triggered and
+// never read) and Unix socket (descriptors passed, the peer's end), and over one eventfd of the
+// queue's own (connections handed over). While nobody sleeps, the sockets are looked at once in
+// kServiceInterval polls, so that the death of a peer is noticed without a system call per poll.
 #pragma once
 
 #include <atomic>
@@ -38,7 +38,9 @@ class ShmCompletionQueue final : public CompletionQueue {
   void unwatch(int fd);
   int page_fd() const { return page_.fd.get(); }
   // There is something to poll for that no descriptor tells of.
-  void wake_self() { if (armed_) nudge(); }
+  void wake_self() {
+    if (armed_) nudge();
+  }
 
   // ---- any thread
   // Brings an accepted Endpoint to the queue's thread, unless it has been destroyed already.
@@ -57,7 +59,7 @@ class ShmCompletionQueue final : public CompletionQueue {
   QueuePage& page() { return *reinterpret_cast<QueuePage*>(page_.mapping.data()); }
 
   UniqueFd epoll_;
-  UniqueFd event_;       // makes fd() readable
+  UniqueFd event_;  // makes fd() readable
   SharedMemory page_;
   uint64_t epoch_ = 0;
 

@@ -46,7 +46,8 @@ std::string clean_text(const char* text, size_t size) {
 
 Status check_sizes(uint32_t receive_slots, uint32_t message_bytes, uint32_t max_reads) {
   Status status = check_range("receive_slots", receive_slots, 1, kMaxReceiveSlots);
-  if (status) status = check_range("message_bytes", message_bytes, kMinMessageBytes, kMaxMessageBytes);
+  if (status)
+    status = check_range("message_bytes", message_bytes, kMinMessageBytes, kMaxMessageBytes);
   if (status) status = check_range("max_reads", max_reads, 1, kMaxReads);
   return status;
 }
@@ -125,12 +126,9 @@ Status ShmEndpoint::send_connect_frame(const wire::ConnectRequest& request) {
                     {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get()});
 }
 
-Result<std::unique_ptr<ShmEndpoint>> ShmEndpoint::accept(UniqueFd& socket,
-                                                         const ConnectFrame& request, Frame& frame,
-                                                         const EndpointOptions& options,
-                                                         ShmCompletionQueue& queue,
-                                                         std::shared_ptr<MappingCache> cache,
-                                                         std::string peer_name) {
+Result<std::unique_ptr<ShmEndpoint>> ShmEndpoint::accept(
+    UniqueFd& socket, const ConnectFrame& request, Frame& frame, const EndpointOptions& options,
+    ShmCompletionQueue& queue, std::shared_ptr<MappingCache> cache, std::string peer_name) {
   std::unique_ptr<ShmEndpoint> endpoint(new ShmEndpoint(queue, std::move(cache), true));
   EndpointOptions& agreed = endpoint->options_;
   agreed = options;
@@ -190,8 +188,8 @@ void ShmEndpoint::on_adopted() {
     frame.reply.message_bytes = options_.message_bytes;
     frame.reply.max_reads = options_.max_reads;
     frame.buffers = own_buffers_;
-    status = send_frame(socket_.get(), frame,
-                        {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get()});
+    status =
+        send_frame(socket_.get(), frame, {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get()});
     outbox_fd_.reset();
   }
   if (!status) shut(status.code(), status.message());
@@ -217,9 +215,14 @@ void ShmEndpoint::on_socket_ready() {
   Frame frame;
   while (socket_ && !ended_) {
     switch (receive_frame(socket_.get(), frame)) {
-      case Received::kNothing: return;
-      case Received::kFrame: on_frame(frame); break;
-      case Received::kEnd: on_end(); return;
+      case Received::kNothing:
+        return;
+      case Received::kFrame:
+        on_frame(frame);
+        break;
+      case Received::kEnd:
+        on_end();
+        return;
       case Received::kBroken:
         shut(Code::kProtocolError,
              "a malformed packet came over the Unix socket, or more descriptors than the limit of "
@@ -250,9 +253,9 @@ Status ShmEndpoint::on_reply(Frame& frame) {
   }
   const wire::ConnectReply& reply = answer.reply;
   if (reply.version != wire::kProtocolVersion) {
-    return {Code::kProtocolError,
-            "the server speaks protocol version " + std::to_string(reply.version) + ", this client " +
-                std::to_string(wire::kProtocolVersion)};
+    return {Code::kProtocolError, "the server speaks protocol version " +
+                                      std::to_string(reply.version) + ", this client " +
+                                      std::to_string(wire::kProtocolVersion)};
   }
   Status status = check_sizes(reply.receive_slots, reply.message_bytes, reply.max_reads);
   if (!status || reply.receive_slots > options_.receive_slots ||
@@ -275,8 +278,8 @@ void ShmEndpoint::on_refusal(const Frame& frame) {
   if (!frame.as(answer, 0) || answer.refusal.magic != wire::kConnectMagic) {
     return shut(Code::kProtocolError, "the server's refusal is malformed");
   }
-  shut(Code::kRefused, "refused by the server: " +
-                           clean_text(answer.refusal.text, sizeof(answer.refusal.text)));
+  shut(Code::kRefused,
+       "refused by the server: " + clean_text(answer.refusal.text, sizeof(answer.refusal.text)));
 }
 
 void ShmEndpoint::on_region(Frame& frame) {
@@ -419,16 +422,19 @@ bool ShmEndpoint::receive(Completion& out) {
   }
   MessageRings::Message message;
   switch (rings_.receive(message)) {
-    case MessageRings::Receive::kNothing: return false;
+    case MessageRings::Receive::kNothing:
+      return false;
     case MessageRings::Receive::kBroken:
       shut(Code::kProtocolError, rings_.violation());
       return false;
-    case MessageRings::Receive::kMessage: break;
+    case MessageRings::Receive::kMessage:
+      break;
   }
   ++counters_.messages;
   out = Completion{};
   out.endpoint = this;
-  out.kind = message.kind == RingMessage::kSend ? CompletionKind::kMessage : CompletionKind::kImmediate;
+  out.kind =
+      message.kind == RingMessage::kSend ? CompletionKind::kMessage : CompletionKind::kImmediate;
   out.slot = message.slot;
   out.length = message.length;
   out.immediate = message.immediate;

@@ -1,6 +1,6 @@
-// One connection over shared memory. Work is executed when it is posted, by this thread: a SEND is a
-// message published in the own outbox, a WRITE or READ a copy to or from the peer's region, a CAS a CPU
-// compare-and-swap. flush() rings the peer's doorbell if the peer sleeps.
+// One connection over shared memory. Work is executed when it is posted, by this thread: a SEND is
+// a message published in the own outbox, a WRITE or READ a copy to or from the peer's region, a CAS
+// a CPU compare-and-swap. flush() rings the peer's doorbell if the peer sleeps.
 //
 // States:
 //
@@ -13,13 +13,13 @@
 //                     |            the peer had sent
 //                     +--- kDisconnected polled ---> kDone
 //
-// Closing, and what the peer may still do to our memory. A mapping cannot be taken away from a peer, so
-// both sides keep to a gate: before it changes the peer's memory, a side sets its own `accessing` and
-// then looks at the peer's `closed`; a closing side sets its own `closed` and then waits until the
-// peer's `accessing` is 0 (each with a full fence between: Dekker's argument again). A READ needs no
-// gate: it looks at `closed` after it copied, and fails if it is set. The wait ends at once when the
-// peer's process has gone, and after kGateNs at the latest: a peer that is stopped in the middle of a
-// copy must not stop us.
+// Closing, and what the peer may still do to our memory. A mapping cannot be taken away from a
+// peer, so both sides keep to a gate: before it changes the peer's memory, a side sets its own
+// `accessing` and then looks at the peer's `closed`; a closing side sets its own `closed` and then
+// waits until the peer's `accessing` is 0 (each with a full fence between: Dekker's argument
+// again). A READ needs no gate: it looks at `closed` after it copied, and fails if it is set. The
+// wait ends at once when the peer's process has gone, and after kGateNs at the latest: a peer that
+// is stopped in the middle of a copy must not stop us.
 #pragma once
 
 #include <chrono>
@@ -41,8 +41,8 @@ namespace rdmakv::shm {
 class ShmCompletionQueue;
 class ShmEndpoint;
 
-// Connects the listener's thread, which makes an Endpoint, with the queue's, which may destroy it before
-// the queue has heard of it. Guarded by the queue's mutex.
+// Connects the listener's thread, which makes an Endpoint, with the queue's, which may destroy it
+// before the queue has heard of it. Guarded by the queue's mutex.
 struct Handover {
   ShmEndpoint* endpoint = nullptr;  // null: destroyed
 };
@@ -57,8 +57,9 @@ class ShmEndpoint final : public Endpoint {
                                                       const EndpointOptions& options,
                                                       ShmCompletionQueue& queue,
                                                       std::shared_ptr<MappingCache> cache);
-  // The answer to `request`, which was checked and came by `socket` (taken when it succeeds) with the frame's
-  // descriptors. Called in the listener's thread; the caller hands it over to the queue.
+  // The answer to `request`, which was checked and came by `socket` (taken when it succeeds) with
+  // the frame's descriptors. Called in the listener's thread; the caller hands it over to the
+  // queue.
   static Result<std::unique_ptr<ShmEndpoint>> accept(UniqueFd& socket, const ConnectFrame& request,
                                                      Frame& frame, const EndpointOptions& options,
                                                      ShmCompletionQueue& queue,
@@ -76,8 +77,8 @@ class ShmEndpoint final : public Endpoint {
              bool signalled) override;
   bool read(LocalBuffer into, RemoteAddress from, uint64_t context, bool signalled,
             bool fence) override;
-  bool compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected,
-                        uint64_t desired, uint64_t context, bool signalled, bool fence) override;
+  bool compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected, uint64_t desired,
+                        uint64_t context, bool signalled, bool fence) override;
   void flush() override;
   void release_message(uint32_t slot) override;
   Status expose(const MemoryRegion& region) override;
@@ -123,9 +124,15 @@ class ShmEndpoint final : public Endpoint {
   void on_end();
 
   bool may_post() const { return state_ == State::kUp && local_count_ < local_.size(); }
+  bool may_publish();
+  // Ends the connection when the peer broke the rules of the rings.
+  void check_rings();
   void complete(CompletionKind kind, Code code, uint64_t context, bool signalled);
   bool receive(Completion& out);
-  // Null after a remote access error, which has then broken the connection.
+  // What work ends with once the connection has broken; never kOk, as an orderly end is.
+  Code failure() const { return code_ == Code::kOk ? Code::kUnavailable : code_; }
+  // Null after a remote access error, which has then broken the connection, or when the peer has
+  // gone.
   std::byte* reach(RemoteAddress at, uint64_t length, RemoteAccess access);
   bool enter_gate();
   void leave_gate();
@@ -146,20 +153,20 @@ class ShmEndpoint final : public Endpoint {
   ShmCompletionQueue& queue_;
   State state_ = State::kConnecting;
   const bool accepting_;
-  bool registered_ = false;     // with the queue, by its thread
+  bool registered_ = false;  // with the queue, by its thread
   bool connected_due_ = false;
-  bool ended_ = false;          // the socket is at its end
-  bool posted_ = false;         // since the last flush
-  bool published_ = false;      // a message, since the last flush
-  uint32_t drain_left_ = 0;     // kDraining: messages that may still be delivered
-  Code code_ = Code::kOk;       // of kDisconnected
+  bool ended_ = false;       // the socket is at its end
+  bool posted_ = false;      // since the last flush
+  bool published_ = false;   // a message, since the last flush
+  uint32_t drain_left_ = 0;  // kDraining: messages that may still be delivered
+  Code code_ = Code::kOk;    // of kDisconnected
   std::string error_text_;
   std::string peer_name_;
   std::chrono::steady_clock::time_point gate_deadline_;
   std::shared_ptr<Handover> handover_;
 
   UniqueFd socket_;
-  UniqueFd outbox_fd_;          // until it was sent
+  UniqueFd outbox_fd_;  // until it was sent
   Mapping outbox_;
   uint32_t own_buffers_ = 0;
   Mapping peer_outbox_;

@@ -31,12 +31,16 @@ void refuse(int socket, wire::RefusalCode code, const std::string& text) {
 
 wire::RefusalCode refusal_of(Code code) {
   switch (code) {
-    case Code::kNotFound: return wire::RefusalCode::kNoSuchWorker;
+    case Code::kNotFound:
+      return wire::RefusalCode::kNoSuchWorker;
     case Code::kBusy:
-    case Code::kNoSpace: return wire::RefusalCode::kTooManyConnections;
+    case Code::kNoSpace:
+      return wire::RefusalCode::kTooManyConnections;
     case Code::kUnavailable:
-    case Code::kCancelled: return wire::RefusalCode::kShuttingDown;
-    default: return wire::RefusalCode::kBadRequest;
+    case Code::kCancelled:
+      return wire::RefusalCode::kShuttingDown;
+    default:
+      return wire::RefusalCode::kBadRequest;
   }
 }
 
@@ -132,8 +136,8 @@ void ShmListener::admit(UniqueFd socket) {
     return;
   }
   if (half_made_.size() == kMaxHalfMade) half_made_.pop_front();
-  half_made_.push_back({std::move(socket), Clock::now() + kPatience,
-                        "shm (pid " + std::to_string(peer->pid) + ")"});
+  half_made_.push_back(
+      {std::move(socket), Clock::now() + kPatience, "shm (pid " + std::to_string(peer->pid) + ")"});
   HalfMade& fresh = half_made_.back();
   if (!watch(fresh.socket.get(), &fresh)) {
     half_made_.pop_back();
@@ -185,9 +189,8 @@ Status ShmListener::answer(HalfMade& peer, Frame& frame, wire::RefusalCode* refu
   }
   auto* queue = dynamic_cast<ShmCompletionQueue*>(acceptance->queue);
   if (queue == nullptr) return {Code::kInvalidArgument, "the worker has no queue of this fabric"};
-  Result<std::unique_ptr<ShmEndpoint>> endpoint =
-      ShmEndpoint::accept(peer.socket, request, frame, acceptance->options, *queue, cache_,
-                          peer.peer_name);
+  Result<std::unique_ptr<ShmEndpoint>> endpoint = ShmEndpoint::accept(
+      peer.socket, request, frame, acceptance->options, *queue, cache_, peer.peer_name);
   if (!endpoint) return endpoint.status();
   // The handler has the Endpoint before its queue's thread does, and the peer hears of it only from
   // there: so no message can come before accepted() returned.

@@ -1,5 +1,6 @@
-// Accepts connections of the shm fabric. dispatch() never waits: a peer that connects and says nothing
-// is dropped after kPatience, and the number of such peers is bounded (the oldest one goes).
+// Accepts connections of the shm fabric. dispatch() never waits: a peer that connects and says
+// nothing is dropped after kPatience, and the number of such peers is bounded (the oldest one
+// goes).
 #pragma once
 
 #include <chrono>

@@ -7,8 +7,8 @@
 namespace rdmakv::shm {
 namespace {
 
-// Keys are unique in this process and do not follow one another visibly: a counter from a random start,
-// scrambled by a bijection (the finalizer of MurmurHash3).
+// Keys are unique in this process and do not follow one another visibly: a counter from a random
+// start, scrambled by a bijection (the finalizer of MurmurHash3).
 uint32_t next_key() {
   static std::atomic<uint32_t> counter{static_cast<uint32_t>(random_u64())};
   uint32_t key = 0;

@@ -1,5 +1,5 @@
-// What travels over the Unix socket of one shm connection: frames, one per SOCK_SEQPACKET packet, with
-// file descriptors (SCM_RIGHTS) beside them. Set-up only; messages go through shared memory
+// What travels over the Unix socket of one shm connection: frames, one per SOCK_SEQPACKET packet,
+// with file descriptors (SCM_RIGHTS) beside them. Set-up only; messages go through shared memory
 // (message_rings.h).
 //
 //   connecting side                                          listening side
@@ -12,8 +12,8 @@
 //     | end of file: the peer closed the connection, or died    |
 //     |<------------------------------------------------------->|
 //
-// The descriptors, each made by the process that sends it, which is also the only one to write to it
-// (the doorbell excepted):
+// The descriptors, each made by the process that sends it, which is also the only one to write to
+// it (the doorbell excepted):
 //   outbox      memfd: the messages that the sender has for the receiver (message_rings.h)
 //   queue page  memfd: whether the sender's completion queue sleeps (queue_page.h)
 //   doorbell    eventfd of this connection: written to when the sender sleeps
@@ -29,7 +29,8 @@ enum class FrameKind : uint32_t { kConnect = 1, kReply = 2, kRefusal = 3, kRegio
 
 #pragma pack(push, 1)
 
-// The first 12 bytes are the same in every version of the protocol, so that versions can be compared.
+// The first 12 bytes are the same in every version of the protocol, so that versions can be
+// compared.
 struct ConnectFrame {
   FrameKind kind = FrameKind::kConnect;
   wire::ConnectRequest request;
@@ -52,7 +53,7 @@ struct RegionFrame {
   uint32_t key = 0;
   uint32_t rights = 0;  // RemoteAccess bits
   uint32_t reserved = 0;
-  uint64_t bytes = 0;   // the size of the memfd beside it
+  uint64_t bytes = 0;  // the size of the memfd beside it
 };
 
 #pragma pack(pop)

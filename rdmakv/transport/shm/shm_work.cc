@@ -11,11 +11,12 @@
 namespace rdmakv::shm {
 namespace {
 
-// The first word of an entry decides whether the rest of it is believed, so it is read whole, and before
-// the rest.
+// The first word of an entry decides whether the rest of it is believed, so it is read whole, and
+// before the rest.
 void copy_in(std::byte* to, const std::byte* from, uint32_t length) {
   if (length >= sizeof(uint64_t) && reinterpret_cast<uintptr_t>(from) % sizeof(uint64_t) == 0) {
-    const uint64_t first = __atomic_load_n(reinterpret_cast<const uint64_t*>(from), __ATOMIC_ACQUIRE);
+    const uint64_t first =
+        __atomic_load_n(reinterpret_cast<const uint64_t*>(from), __ATOMIC_ACQUIRE);
     std::memcpy(to, &first, sizeof(first));
     to += sizeof(first);
     from += sizeof(first);
@@ -35,12 +36,25 @@ uint64_t total_of(std::span<const LocalBuffer> body) {
 MessageBuffer ShmEndpoint::acquire_message() {
   if (state_ != State::kUp) return {};
   const uint32_t buffer = rings_.acquire();
-  if (buffer == MessageRings::kNone) return {};
+  if (buffer == MessageRings::kNone) {
+    check_rings();
+    return {};
+  }
   return {rings_.buffer(buffer), options_.message_bytes, buffer};
 }
 
 void ShmEndpoint::abandon_message(MessageBuffer message) {
   if (message) rings_.abandon(message.slot);
+}
+
+bool ShmEndpoint::may_publish() {
+  if (rings_.may_publish()) return true;
+  check_rings();
+  return false;
+}
+
+void ShmEndpoint::check_rings() {
+  if (rings_.violation() != nullptr) shut(Code::kProtocolError, rings_.violation());
 }
 
 void ShmEndpoint::complete(CompletionKind kind, Code code, uint64_t context, bool signalled) {
@@ -59,7 +73,7 @@ void ShmEndpoint::complete(CompletionKind kind, Code code, uint64_t context, boo
 
 bool ShmEndpoint::send(MessageBuffer message, uint32_t length, uint64_t context, bool signalled) {
   assert(message && length <= options_.message_bytes);
-  if (!may_post() || length > options_.message_bytes || !rings_.may_publish()) {
+  if (!may_post() || length > options_.message_bytes || !may_publish()) {
     rings_.abandon(message.slot);
     return false;
   }
@@ -75,7 +89,7 @@ bool ShmEndpoint::write_with_imm(MessageBuffer header, uint32_t header_length,
                                  uint32_t immediate, uint64_t context, bool signalled) {
   const uint64_t total = header_length + total_of(body);
   if (!may_post() || header_length > (header ? options_.message_bytes : 0) || total > UINT32_MAX ||
-      !rings_.may_publish()) {
+      !may_publish()) {
     abandon_message(header);
     return false;
   }
@@ -111,7 +125,7 @@ bool ShmEndpoint::read(LocalBuffer into, RemoteAddress from, uint64_t context, b
   if (into.length > 0) {
     const std::byte* source = reach(from, into.length, RemoteAccess::kRead);
     if (source == nullptr) {
-      code = code_;
+      code = failure();
     } else {
       copy_in(into.address, source, into.length);
       load_fence();
@@ -137,7 +151,7 @@ bool ShmEndpoint::compare_and_swap(LocalBuffer previous, RemoteAddress at, uint6
     code = Code::kInvalidArgument;
     shut(code, "remote access error: an atomic on an address that is not a multiple of 8");
   } else if ((target = reach(at, sizeof(uint64_t), RemoteAccess::kAtomic)) == nullptr) {
-    code = code_;
+    code = failure();
   } else if (enter_gate()) {
     __atomic_compare_exchange_n(reinterpret_cast<uint64_t*>(target), &expected, desired, false,
                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -154,6 +168,7 @@ std::byte* ShmEndpoint::reach(RemoteAddress at, uint64_t length, RemoteAccess ac
   if (data != nullptr) return data;
   // Perhaps the region has only just been exposed.
   if (!peer_regions_.knows(at.key)) on_socket_ready();
+  if (state_ != State::kUp) return nullptr;
   Result<std::byte*> reached = peer_regions_.resolve(at, length, access);
   if (reached) return *reached;
   shut(reached.status().code(), reached.status().message());
@@ -178,7 +193,7 @@ Code ShmEndpoint::copy_out(const std::byte* header, uint32_t header_length,
   std::byte* target = nullptr;
   if (total > 0) {
     target = reach(to, total, RemoteAccess::kWrite);
-    if (target == nullptr) return code_;
+    if (target == nullptr) return failure();
   }
   if (!enter_gate()) return Code::kUnavailable;
   if (header_length > 0) {
@@ -212,7 +227,8 @@ bool ShmEndpoint::ring() {
   rung_epoch_ = epoch;
   ++counters_.wakeups;
   const uint64_t one = 1;
-  while (::write(peer_doorbell_.get(), &one, sizeof(one)) < 0 && errno == EINTR) {}
+  while (::write(peer_doorbell_.get(), &one, sizeof(one)) < 0 && errno == EINTR) {
+  }
   return true;
 }
 

@@ -32,7 +32,8 @@ SocketName name_of(uint16_t port) {
 
 int bind_to(int socket, uint16_t port) {
   const SocketName name = name_of(port);
-  return bind(socket, reinterpret_cast<const sockaddr*>(&name.address), name.length) == 0 ? 0 : errno;
+  return bind(socket, reinterpret_cast<const sockaddr*>(&name.address), name.length) == 0 ? 0
+                                                                                          : errno;
 }
 
 Result<UniqueFd> make_socket() {
@@ -62,9 +63,9 @@ Result<UniqueFd> listen_on_port(uint16_t* port) {
     Status bound = bind_free_port(fd->get(), port);
     if (!bound) return bound;
   } else if (const int error = bind_to(fd->get(), *port); error == EADDRINUSE) {
-    return {Code::kBusy, "port " + std::to_string(*port) +
-                             " is in use: another process on this host listens on shm:" +
-                             std::to_string(*port)};
+    return {Code::kBusy,
+            "port " + std::to_string(*port) +
+                " is in use: another process on this host listens on shm:" + std::to_string(*port)};
   } else if (error != 0) {
     return Status::from_errno("binding shm:" + std::to_string(*port), error);
   }
@@ -102,7 +103,9 @@ Result<PeerCredentials> peer_credentials(int socket) {
   return PeerCredentials{credentials.pid, credentials.uid};
 }
 
-bool trusted_user(uid_t uid) { return uid == geteuid() || uid == 0; }
+bool trusted_user(uid_t uid) {
+  return uid == geteuid() || uid == 0;
+}
 
 Received receive_frame(int socket, Frame& frame) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFrameDescriptors)];
@@ -116,7 +119,8 @@ Received receive_frame(int socket, Frame& frame) {
   do {
     length = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (length < 0 && errno == EINTR);
-  if (length < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Received::kNothing : Received::kEnd;
+  if (length < 0)
+    return errno == EAGAIN || errno == EWOULDBLOCK ? Received::kNothing : Received::kEnd;
 
   // Whatever came is owned first, so that nothing leaks when the frame turns out to be bad.
   frame.descriptor_count = 0;

@@ -52,7 +52,7 @@ enum class Received : uint8_t {
   kFrame,
   kNothing,  // nothing there for now
   kEnd,      // the peer has gone
-  kBroken,   // a packet too long, or descriptors that did not fit this process's limit of open files
+  kBroken,  // a packet too long, or descriptors that did not fit this process's limit of open files
 };
 Received receive_frame(int socket, Frame& frame);
 

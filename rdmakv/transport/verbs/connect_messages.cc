@@ -10,7 +10,7 @@ namespace rdmakv::verbs {
 namespace {
 
 bool sizes_make_sense(uint32_t receive_slots, uint32_t message_bytes, uint32_t max_reads) {
-  return receive_slots != 0 && message_bytes != 0 && max_reads != 0 &&
+  return receive_slots != 0 && max_reads != 0 && message_bytes >= kMinMessageBytes &&
          message_bytes <= kMaxMessageBytes &&
          static_cast<uint64_t>(receive_slots) * message_bytes <= kMaxBufferBytes;
 }

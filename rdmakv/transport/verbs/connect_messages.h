@@ -30,8 +30,9 @@
 
 namespace rdmakv::verbs {
 
-// Most of a connection's message buffers that a peer may make the other end allocate.
+// The sizes of message buffers, and most of them that a peer may make the other end allocate.
 inline constexpr uint32_t kMaxMessageBytes = 1u << 20;
+inline constexpr uint32_t kMinMessageBytes = 1024;
 inline constexpr uint64_t kMaxBufferBytes = 256ull << 20;
 
 inline constexpr uint32_t kExchangeMagic = 0x51444b52;  // "RKDQ"

@@ -11,7 +11,7 @@ namespace rdmakv::verbs {
 // --- posting -------------------------------------------------------------------------------------
 
 MessageBuffer VerbsEndpoint::acquire_message() {
-  if (state_ != State::kUp || free_slots_.empty()) return {};
+  if ((state_ != State::kUp && state_ != State::kAccepting) || free_slots_.empty()) return {};
   const uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
   return {send_buffer(slot), options_.message_bytes, slot};
@@ -25,6 +25,7 @@ VerbsEndpoint::Work* VerbsEndpoint::append(WorkKind kind, ibv_wr_opcode opcode, 
                                            uint32_t slot, bool signalled) {
   uint64_t chained = tail_ - handed_over_;
   if (chained == kMaxChain) {
+    if (state_ == State::kAccepting) return nullptr;
     hand_over();
     if (is_over()) return nullptr;
     chained = 0;
@@ -149,7 +150,9 @@ bool VerbsEndpoint::compare_and_swap(LocalBuffer previous, RemoteAddress at, uin
 }
 
 void VerbsEndpoint::flush() {
-  if (tail_ != handed_over_ && state_ == State::kUp) hand_over();
+  if (tail_ == handed_over_) return;
+  if (state_ == State::kUp) hand_over();
+  if (state_ == State::kAccepting) flush_when_up_ = true;
 }
 
 void VerbsEndpoint::hand_over() {

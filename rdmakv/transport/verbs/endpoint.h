@@ -15,6 +15,8 @@
 // States:
 //   kConnecting -> kUp -> kClosing -> kBroken -> kGone      kConnecting: of connect()
 //   kAccepting  ->                                          kAccepting: the peer may not be ready yet
+// In kAccepting work may be posted; it is handed over when the peer has said that it is ready, or sent
+// something (before, its adapter would drop it, and only a retransmission bring it through).
 // In kBroken the queue pair is in ERROR and the device reports all that was posted; when nothing is
 // left, kDisconnected is reported: kGone.
 //
@@ -128,8 +130,11 @@ class VerbsEndpoint final : public Endpoint {
 
   VerbsEndpoint(VerbsCompletionQueue& queue, Origin origin, const EndpointOptions& options,
                 std::string peer_name, std::unique_ptr<Connection> connection);
-  bool can_post() const { return state_ == State::kUp && tail_ - head_ < options_.max_work; }
-  // The next request, in the chain and recorded; null when that took a hand-over which failed.
+  bool can_post() const {
+    return (state_ == State::kUp || state_ == State::kAccepting) &&
+           tail_ - head_ < options_.max_work;
+  }
+  // The next request, in the chain and recorded; null when the chain is full and cannot be handed over.
   Work* append(WorkKind kind, ibv_wr_opcode opcode, uint64_t context, uint32_t slot, bool signalled);
   bool append_write(ibv_wr_opcode opcode, MessageBuffer header, uint32_t header_length,
                     std::span<const LocalBuffer> body, RemoteAddress to, uint32_t immediate,
@@ -168,7 +173,9 @@ class VerbsEndpoint final : public Endpoint {
   uint32_t receives_posted_ = 0;
   State state_;
   bool receiving_ = false;
+  bool adopted_;  // by the owner's thread, which completions are delivered in
   bool probing_ = false;
+  bool flush_when_up_ = false;
   bool announce_ = false;  // kConnected is to be reported
   bool drain_given_up_ = false;
   std::vector<uint32_t> free_slots_;

@@ -47,6 +47,7 @@ VerbsEndpoint::VerbsEndpoint(VerbsCompletionQueue& queue, Origin origin,
                              const EndpointOptions& options, std::string peer_name,
                              std::unique_ptr<Connection> connection)
     : state_(origin == Origin::kConnect ? State::kConnecting : State::kAccepting),
+      adopted_(origin == Origin::kConnect),
       queue_(queue),
       peer_name_(std::move(peer_name)),
       connection_(std::move(connection)) {
@@ -118,6 +119,7 @@ void VerbsEndpoint::begin_set_up() { set_deadline(kSetUpTime); }
 
 void VerbsEndpoint::adopted() {
   if (is_over()) return;  // closed before it was taken up
+  adopted_ = true;
   begin_set_up();
   connection_->adopted(*this);
 }
@@ -127,6 +129,7 @@ void VerbsEndpoint::established() {
   announce_ = state_ == State::kConnecting;
   state_ = State::kUp;
   clear_deadline();
+  if (flush_when_up_) flush();
   if (announce_) queue_.schedule(this);
 }
 
@@ -172,8 +175,8 @@ void VerbsEndpoint::break_connection(Code code, std::string reason) {
   error_text_ = std::move(reason);
   state_ = State::kBroken;
   connection_->disconnect();
-  if (!receiving_) {
-    // It never left INIT: nothing has completed, and nothing will.
+  if (!receiving_ || !adopted_) {
+    // It never left INIT, or the owner has not been told what arrived: nothing will be.
     pair_.destroy();
     receives_posted_ = 0;
   } else if (!pair_.to_error()) {

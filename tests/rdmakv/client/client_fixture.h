@@ -41,7 +41,10 @@ struct TestOperation : Operation {
 
 class ClientTest : public testing::Test {
  protected:
-  ClientTest() { options.servers = {{"fake", 1, false}}; }
+  ClientTest() {
+    options.servers = {{"fake", 1, false}};
+    options.arena_bytes = 4 << 20;
+  }
   ~ClientTest() override { client.reset(); }
 
   void open() {

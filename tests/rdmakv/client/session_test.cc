@@ -351,9 +351,10 @@ TEST_F(SessionTest, ADestinationGetsACopy) {
 
 TEST_F(SessionTest, ATooSmallDestinationTellsTheNeed) {
   open_and_connect();
-  for (const size_t size : {size_t{10}, size_t{5000}, size_t{500'000}}) {
+  struct Case { size_t value, room; };
+  for (const auto [size, room] : {Case{10, 9}, Case{5000, 4999}, Case{5000, 100}, Case{5000, 0}}) {
     server().entries["k"] = {std::string(size, 'y'), 3};
-    std::string destination(size - 1, '-');
+    std::string destination(room, '-');
     TestOperation get(OperationKind::kGet, "k");
     get.destination = std::as_writable_bytes(std::span<char>(destination));
     EXPECT_EQ(run(get), Code::kTooLarge) << size;
@@ -367,13 +368,14 @@ TEST_F(SessionTest, ATooSmallDestinationTellsTheNeed) {
 TEST_F(SessionTest, AGetWithoutALandingBufferIsSentAllTheSame) {
   options.arena_bytes = 1 << 20;
   open_and_connect();
-  const ValueBuffer all = client->allocate(1 << 20);
+  ValueBuffer all = client->allocate(1 << 20);
   server().hold = true;
   TestOperation get(OperationKind::kGet, "k");
   client->submit(get);
   drive();
   ASSERT_EQ(server().held.size(), 1u);
   EXPECT_EQ(server().held[0].header.landing_bytes, 0u);
+  all.reset();
   client.reset();
 }
 

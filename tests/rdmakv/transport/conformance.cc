@@ -25,8 +25,8 @@ RemoteAddress remote(const MemoryRegion& region, uint64_t offset) {
 }
 
 size_t Party::count(CompletionKind kind) const {
-  return static_cast<size_t>(std::count_if(log.begin(), log.end(),
-                                           [&](const Completion& c) { return c.kind == kind; }));
+  return static_cast<size_t>(
+      std::count_if(log.begin(), log.end(), [&](const Completion& c) { return c.kind == kind; }));
 }
 
 const Completion* Party::find(CompletionKind kind) const {
@@ -84,9 +84,8 @@ void TransportConformance::open(Party& party,
     return region ? std::move(region).value() : nullptr;
   };
   party.local = allocate(4 << 20, RemoteAccess::kNone, "test-local");
-  party.exposed =
-      allocate(4 << 20, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic,
-               "test-exposed");
+  party.exposed = allocate(
+      4 << 20, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic, "test-exposed");
   party.readable = allocate(64 << 10, RemoteAccess::kRead, "test-readable");
   Result<std::unique_ptr<CompletionQueue>> queue = party.fabric->create_completion_queue(1024);
   ASSERT_TRUE(queue) << queue.status().to_string();
@@ -123,8 +122,7 @@ void TransportConformance::connect_pair(const EndpointOptions& options) {
   client_.endpoint = std::move(endpoint).value();
   ASSERT_TRUE(pump_until([&] { return !client_.log.empty() && server_.endpoint != nullptr; }))
       << client_.endpoint->error_text();
-  ASSERT_EQ(client_.log.front().kind, CompletionKind::kConnected)
-      << client_.endpoint->error_text();
+  ASSERT_EQ(client_.log.front().kind, CompletionKind::kConnected) << client_.endpoint->error_text();
   client_.log.clear();
   for (const auto& [from, to] : {std::pair(&server_, &client_), std::pair(&client_, &server_)}) {
     for (const MemoryRegion* region : {from->exposed.get(), from->readable.get()}) {

@@ -1,6 +1,7 @@
 // What any Fabric must do, as GoogleTest suites. A fabric's test program
 //
-//   1. compiles conformance.cc and conformance_{connections,messages,memory,sleep}.cc together with a
+//   1. compiles conformance.cc and conformance_{connections,messages,memory,sleep}.cc together with
+//   a
 //      file of its own, in which it
 //   2. describes the fabric, once for each way to connect:
 //
@@ -29,10 +30,10 @@ struct TransportUnderTest {
   // Each is called at most once per test and process; both may open the same device.
   std::function<Result<std::unique_ptr<Fabric>>()> open_server;
   std::function<Result<std::unique_ptr<Fabric>>()> open_client;
-  FabricAddress listen_at;     // with port 0
-  std::string connect_host;    // where the client finds the server; the port is the listener's
-  uint16_t unused_port = 1;    // nobody listens there
-  uint32_t effort = 100;       // percent of the repetitions of the long tests; less for slow fabrics
+  FabricAddress listen_at;   // with port 0
+  std::string connect_host;  // where the client finds the server; the port is the listener's
+  uint16_t unused_port = 1;  // nobody listens there
+  uint32_t effort = 100;     // percent of the repetitions of the long tests; less for slow fabrics
 };
 
 inline std::string transport_name(const testing::TestParamInfo<TransportUnderTest>& info) {
@@ -44,15 +45,16 @@ inline constexpr std::chrono::seconds kPatience{60};
 // Sizes small enough that the tests reach every limit.
 EndpointOptions small_options();
 
-// One end: a fabric, a queue, memory, and what the queue has brought. All in the thread of the test.
+// One end: a fabric, a queue, memory, and what the queue has brought. All in the thread of the
+// test.
 struct Party {
   std::unique_ptr<Fabric> fabric;
-  std::unique_ptr<MemoryRegion> local;    // 4 MiB, for this party's own use
-  std::unique_ptr<MemoryRegion> exposed;  // 4 MiB, all rights, exposed by connect_pair()
-  std::unique_ptr<MemoryRegion> readable; // 64 KiB, READ only, likewise
+  std::unique_ptr<MemoryRegion> local;     // 4 MiB, for this party's own use
+  std::unique_ptr<MemoryRegion> exposed;   // 4 MiB, all rights, exposed by connect_pair()
+  std::unique_ptr<MemoryRegion> readable;  // 64 KiB, READ only, likewise
   std::unique_ptr<CompletionQueue> queue;
   std::unique_ptr<Endpoint> endpoint;
-  std::vector<Completion> log;            // in the order in which it came; nothing is released
+  std::vector<Completion> log;  // in the order in which it came; nothing is released
 
   LocalBuffer at(size_t offset, uint32_t length) const {
     return {local->data() + offset, length, local->local_key()};
@@ -76,8 +78,8 @@ class TransportConformance : public testing::TestWithParam<TransportUnderTest>,
   void SetUp() override;
   void TearDown() override;
 
-  // Opens fabric, queue and memory of one end. SetUp() does it for both unless the test calls fork():
-  // such a test derives from ForkingConformance.
+  // Opens fabric, queue and memory of one end. SetUp() does it for both unless the test calls
+  // fork(): such a test derives from ForkingConformance.
   void open(Party& party, const std::function<Result<std::unique_ptr<Fabric>>()>& fabric);
   void start_listening();
   FabricAddress server_address() const;
@@ -102,8 +104,8 @@ class TransportConformance : public testing::TestWithParam<TransportUnderTest>,
   Party server_;
   Party client_;
   std::unique_ptr<Listener> listener_;
-  std::vector<wire::ConnectRequest> requests_;              // accepted ones
-  std::vector<std::unique_ptr<Endpoint>> more_endpoints_;   // accepted after server_.endpoint
+  std::vector<wire::ConnectRequest> requests_;             // accepted ones
+  std::vector<std::unique_ptr<Endpoint>> more_endpoints_;  // accepted after server_.endpoint
 };
 
 // The fixture of tests that fork: nothing is open when they begin.
@@ -116,17 +118,18 @@ class ForkingConformance : public TransportConformance {
 class RemoteAccessConformance : public TransportConformance {
  protected:
   void SetUp() override;
-  // The client posted signalled work, the first of it of `kind`, which must fail and end the connection.
+  // The client posted signalled work, the first of it of `kind`, which must fail and end the
+  // connection.
   void expect_error(CompletionKind kind);
 };
 
 }  // namespace rdmakv::conformance
 
 // Runs all suites on the fabrics given (at namespace scope of rdmakv::conformance).
-#define RDMAKV_CONFORMANCE(prefix, ...)                                                           \
-  INSTANTIATE_TEST_SUITE_P(prefix, TransportConformance, testing::Values(__VA_ARGS__),            \
-                           transport_name);                                                       \
-  INSTANTIATE_TEST_SUITE_P(prefix, ForkingConformance, testing::Values(__VA_ARGS__),              \
-                           transport_name);                                                       \
-  INSTANTIATE_TEST_SUITE_P(prefix, RemoteAccessConformance, testing::Values(__VA_ARGS__),         \
+#define RDMAKV_CONFORMANCE(prefix, ...)                                                   \
+  INSTANTIATE_TEST_SUITE_P(prefix, TransportConformance, testing::Values(__VA_ARGS__),    \
+                           transport_name);                                               \
+  INSTANTIATE_TEST_SUITE_P(prefix, ForkingConformance, testing::Values(__VA_ARGS__),      \
+                           transport_name);                                               \
+  INSTANTIATE_TEST_SUITE_P(prefix, RemoteAccessConformance, testing::Values(__VA_ARGS__), \
                            transport_name)

@@ -276,7 +276,8 @@ TEST_P(TransportConformance, ManyConnectionsShareAQueue) {
   EXPECT_EQ(client_.count(CompletionKind::kDisconnected), 0u);
 }
 
-// ---- processes that die --------------------------------------------------------------------------
+// ---- processes that die
+// --------------------------------------------------------------------------
 
 // A process of its own that is the other end, until it is killed.
 class OtherProcess {

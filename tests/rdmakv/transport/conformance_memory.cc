@@ -41,7 +41,8 @@ TEST_P(TransportConformance, ReadsOfEverySize) {
       ASSERT_TRUE(client_.read(13, length, remote(*server_.exposed, offset), length));
       ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); })) << length;
       ASSERT_EQ(client_.log.front().code, Code::kOk) << length;
-      EXPECT_EQ(std::memcmp(client_.local->data() + 13, server_.exposed->data() + offset, length), 0)
+      EXPECT_EQ(std::memcmp(client_.local->data() + 13, server_.exposed->data() + offset, length),
+                0)
           << length << " at " << offset;
       EXPECT_EQ(client_.local->data()[12], std::byte{0});
       EXPECT_EQ(client_.local->data()[13 + length], std::byte{0});
@@ -65,7 +66,8 @@ TEST_P(TransportConformance, ServerReadsAndWritesTheClientToo) {
   ASSERT_TRUE(pump_until([&] { return !server_.log.empty(); }));
   EXPECT_EQ(std::memcmp(server_.local->data(), client_.exposed->data(), 4096), 0);
   const LocalBuffer body[] = {server_.at(0, 4096)};
-  ASSERT_TRUE(server_.endpoint->write_with_imm({}, 0, body, remote(*client_.exposed, 8192), 1, 0, false));
+  ASSERT_TRUE(
+      server_.endpoint->write_with_imm({}, 0, body, remote(*client_.exposed, 8192), 1, 0, false));
   server_.endpoint->flush();
   ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); }));
   EXPECT_EQ(std::memcmp(client_.exposed->data() + 8192, server_.local->data(), 4096), 0);
@@ -78,7 +80,8 @@ TEST_P(TransportConformance, ReadToTheLastByte) {
   ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); }));
   EXPECT_EQ(client_.log.front().code, Code::kOk);
   EXPECT_EQ(std::memcmp(client_.local->data(),
-                        server_.readable->data() + server_.readable->size() - 16, 16), 0);
+                        server_.readable->data() + server_.readable->size() - 16, 16),
+            0);
 }
 
 TEST_P(TransportConformance, ManyReadsInOneFlush) {
@@ -88,15 +91,16 @@ TEST_P(TransportConformance, ManyReadsInOneFlush) {
     const uint32_t reads = small_options().max_work;
     for (uint32_t i = 0; i < reads; ++i) {
       const uint64_t from = uint64_t{i} * 1024 + round;
-      ASSERT_TRUE(client_.endpoint->read(client_.at(i * 512, 512), remote(*server_.exposed, from), i,
-                                         i + 1 == reads));
+      ASSERT_TRUE(client_.endpoint->read(client_.at(i * 512, 512), remote(*server_.exposed, from),
+                                         i, i + 1 == reads));
     }
     client_.endpoint->flush();
     ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); }));
     ASSERT_EQ(client_.log.front().code, Code::kOk);
     for (uint32_t i = 0; i < reads; ++i) {
       ASSERT_EQ(std::memcmp(client_.local->data() + i * 512,
-                            server_.exposed->data() + uint64_t{i} * 1024 + round, 512), 0);
+                            server_.exposed->data() + uint64_t{i} * 1024 + round, 512),
+                0);
     }
     client_.log.clear();
   }
@@ -127,8 +131,8 @@ TEST_P(TransportConformance, CompareAndSwapLosesAndTellsWhatIsThere) {
   connect_pair();
   const uint64_t there = 5;
   std::memcpy(server_.exposed->data() + 64, &there, 8);
-  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(8, 8), remote(*server_.exposed, 64), 4, 6,
-                                                 3, true));
+  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(8, 8), remote(*server_.exposed, 64), 4,
+                                                 6, 3, true));
   client_.endpoint->flush();
   ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); }));
   EXPECT_EQ(client_.log.front().code, Code::kOk);
@@ -167,7 +171,8 @@ TEST_P(TransportConformance, CompareAndSwapCountsFromTwoConnections) {
   EXPECT_EQ(word_at(server_.exposed->data()), won);
 }
 
-// ---- remote access errors ------------------------------------------------------------------------
+// ---- remote access errors
+// ------------------------------------------------------------------------
 
 TEST_P(RemoteAccessConformance, ReadBeyondTheEnd) {
   ASSERT_TRUE(client_.read(0, 64, remote(*server_.exposed, server_.exposed->size() - 63)));
@@ -202,15 +207,15 @@ TEST_P(RemoteAccessConformance, WriteWithImmBeyondTheEnd) {
 }
 
 TEST_P(RemoteAccessConformance, AtomicOnMemoryWithoutThatRight) {
-  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(0, 8), remote(*server_.readable), 0, 1, 1,
-                                                 true));
+  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(0, 8), remote(*server_.readable), 0, 1,
+                                                 1, true));
   expect_error(CompletionKind::kCompareAndSwap);
   EXPECT_EQ(server_.readable->data()[0], std::byte{0});
 }
 
 TEST_P(RemoteAccessConformance, AtomicOnAnUnalignedAddress) {
-  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(0, 8), remote(*server_.exposed, 4), 0, 1,
-                                                 1, true));
+  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(0, 8), remote(*server_.exposed, 4), 0,
+                                                 1, 1, true));
   expect_error(CompletionKind::kCompareAndSwap);
 }
 

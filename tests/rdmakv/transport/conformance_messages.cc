@@ -86,10 +86,13 @@ TEST_P(TransportConformance, ManyMessagesKeepOrderAndContent) {
   ASSERT_TRUE(pump_until([&] {
     step(flows[0]);
     step(flows[1]);
-    if (flows[0].sent == wanted && flows[1].sent < wanted) flows[1].acknowledged = flows[0].received;
-    if (flows[1].sent == wanted && flows[0].sent < wanted) flows[0].acknowledged = flows[1].received;
+    if (flows[0].sent == wanted && flows[1].sent < wanted)
+      flows[1].acknowledged = flows[0].received;
+    if (flows[1].sent == wanted && flows[0].sent < wanted)
+      flows[0].acknowledged = flows[1].received;
     return HasFatalFailure() || (flows[0].received == wanted && flows[1].received == wanted);
-  })) << flows[0].received << " and " << flows[1].received;
+  })) << flows[0].received
+      << " and " << flows[1].received;
 }
 
 TEST_P(TransportConformance, SlotsAreReleasedInAnyOrder) {
@@ -192,12 +195,14 @@ TEST_P(TransportConformance, WriteWithImmWithoutHeaderAndWithoutBody) {
   connect_pair();
   std::memcpy(client_.at(0, 0).address, "body", 4);
   const LocalBuffer body[] = {client_.at(0, 4)};
-  ASSERT_TRUE(client_.endpoint->write_with_imm({}, 0, body, remote(*server_.exposed, 8), 1, 0, false));
+  ASSERT_TRUE(
+      client_.endpoint->write_with_imm({}, 0, body, remote(*server_.exposed, 8), 1, 0, false));
   MessageBuffer header = client_.endpoint->acquire_message();
   std::memcpy(header.data, "head", 4);
   ASSERT_TRUE(
       client_.endpoint->write_with_imm(header, 4, {}, remote(*server_.exposed, 64), 2, 0, false));
-  ASSERT_TRUE(client_.endpoint->write_with_imm({}, 0, {}, remote(*server_.exposed, 0), 3, 0, false));
+  ASSERT_TRUE(
+      client_.endpoint->write_with_imm({}, 0, {}, remote(*server_.exposed, 0), 3, 0, false));
   client_.endpoint->flush();
   ASSERT_TRUE(pump_until([&] { return server_.log.size() == 3; }));
   EXPECT_EQ(std::memcmp(server_.exposed->data() + 8, "body", 4), 0);
@@ -258,9 +263,10 @@ TEST_P(TransportConformance, SignalledWorkCompletesOnceAndInOrder) {
   ASSERT_TRUE(client_.read(64, 8, remote(*server_.exposed), 1));
   ASSERT_TRUE(client_.endpoint->write(body, remote(*server_.exposed, 8), 2, true));
   ASSERT_TRUE(client_.send("x", 3, true));
-  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(128, 8), remote(*server_.exposed, 64), 0,
-                                                 1, 4, true));
-  ASSERT_TRUE(client_.endpoint->write_with_imm({}, 0, body, remote(*server_.exposed, 8), 9, 5, true));
+  ASSERT_TRUE(client_.endpoint->compare_and_swap(client_.at(128, 8), remote(*server_.exposed, 64),
+                                                 0, 1, 4, true));
+  ASSERT_TRUE(
+      client_.endpoint->write_with_imm({}, 0, body, remote(*server_.exposed, 8), 9, 5, true));
   client_.endpoint->flush();
   ASSERT_TRUE(pump_until([&] { return client_.log.size() == 5; }));
   pump_rounds(100);
@@ -282,9 +288,11 @@ TEST_P(TransportConformance, UnsignalledWorkIsSilent) {
   for (uint32_t round = 0; round < repetitions(300); ++round) {
     std::memset(client_.at(0, 0).address, 0, 64);
     for (uint32_t i = 0; i < 7; ++i) {
-      ASSERT_TRUE(pump_until([&] { return client_.read(i * 8, 8, remote(*server_.exposed), 0, false); }));
+      ASSERT_TRUE(
+          pump_until([&] { return client_.read(i * 8, 8, remote(*server_.exposed), 0, false); }));
     }
-    ASSERT_TRUE(pump_until([&] { return client_.read(56, 8, remote(*server_.exposed), round, true); }));
+    ASSERT_TRUE(
+        pump_until([&] { return client_.read(56, 8, remote(*server_.exposed), round, true); }));
     ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); }));
     ASSERT_EQ(client_.log.size(), 1u);
     ASSERT_EQ(client_.log.front().context, round);

@@ -20,8 +20,8 @@ bool readable(int fd, int timeout_ms) {
   return poll(&wanted, 1, timeout_ms) == 1;
 }
 
-// Sleeps as every user does: arm, look again, wait. What came is in the party's log. False when nothing
-// came in time.
+// Sleeps as every user does: arm, look again, wait. What came is in the party's log. False when
+// nothing came in time.
 bool sleep_until_something(Party& party) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (party.log.empty()) {
@@ -107,7 +107,9 @@ TEST_P(TransportConformance, WakesForItsOwnClose) {
   client_.endpoint->close();
   // The peer takes part, as far as the fabric needs it to.
   std::atomic<bool> stop{false};
-  std::thread peer([&] { while (!stop) server_.poll(); });
+  std::thread peer([&] {
+    while (!stop) server_.poll();
+  });
   EXPECT_TRUE(sleep_until_something(client_));
   stop = true;
   peer.join();
@@ -135,7 +137,8 @@ TEST_P(TransportConformance, ConnectsByDescriptorsAlone) {
       continue;
     }
     if (!quiet) continue;
-    pollfd fds[] = {{listener_->fd(), POLLIN, 0}, {client_.queue->fd(), POLLIN, 0},
+    pollfd fds[] = {{listener_->fd(), POLLIN, 0},
+                    {client_.queue->fd(), POLLIN, 0},
                     {server_.queue->fd(), POLLIN, 0}};
     ASSERT_GT(poll(fds, 3, kPatienceMs), 0);
     if (fds[0].revents != 0) listener_->dispatch();
@@ -172,8 +175,8 @@ TEST_P(TransportConformance, NoWakeUpIsLost) {
   EXPECT_EQ(echoed, rounds);
 }
 
-// A server's thread: its own queue, Endpoints handed to it by the listener's thread, every message sent
-// back.
+// A server's thread: its own queue, Endpoints handed to it by the listener's thread, every message
+// sent back.
 class Worker {
  public:
   explicit Worker(Fabric& fabric) : queue_(std::move(*fabric.create_completion_queue(1024))) {}
@@ -182,7 +185,9 @@ class Worker {
     const std::lock_guard lock(mutex_);
     given_.push_back(std::move(endpoint));
   }
-  void start() { thread_ = std::thread([this] { run(); }); }
+  void start() {
+    thread_ = std::thread([this] { run(); });
+  }
   // Waits until so many connections have come and gone.
   bool finish(uint32_t connections) {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -252,7 +257,8 @@ struct Workers : ConnectionHandler {
 };
 
 // Connects, has `rounds` messages echoed, closes. Returns how many came back right.
-uint32_t echo_client(Fabric& fabric, const FabricAddress& address, uint16_t worker, uint32_t rounds) {
+uint32_t echo_client(Fabric& fabric, const FabricAddress& address, uint16_t worker,
+                     uint32_t rounds) {
   Party party;
   party.queue = std::move(*fabric.create_completion_queue(256));
   wire::ConnectRequest request;
@@ -262,7 +268,8 @@ uint32_t echo_client(Fabric& fabric, const FabricAddress& address, uint16_t work
   request.message_bytes = options.message_bytes;
   request.max_reads = options.max_reads;
   party.endpoint = std::move(*fabric.connect(address, request, options, *party.queue));
-  if (!sleep_until_something(party) || party.log.front().kind != CompletionKind::kConnected) return 0;
+  if (!sleep_until_something(party) || party.log.front().kind != CompletionKind::kConnected)
+    return 0;
   party.log.clear();
   uint32_t right = 0;
   for (uint32_t i = 0; i < rounds; ++i) {
@@ -296,7 +303,8 @@ TEST_P(TransportConformance, SeveralThreadsEachWithItsQueue) {
   for (uint32_t c = 0; c < kClients; ++c) {
     clients.emplace_back([&, c] {
       for (uint32_t i = 0; i < kConnectionsEach; ++i) {
-        right += echo_client(*client_.fabric, address, static_cast<uint16_t>((c + i) % kWorkers), rounds);
+        right += echo_client(*client_.fabric, address, static_cast<uint16_t>((c + i) % kWorkers),
+                             rounds);
       }
       ++finished;
     });

@@ -77,6 +77,14 @@ TEST(ConnectRequest, SizesOfZeroAreRefused) {
   }
 }
 
+TEST(ConnectRequest, TinyMessagesAreRefused) {
+  wire::ConnectRequest request = good_request();
+  request.message_bytes = kMinMessageBytes - 1;
+  EXPECT_TRUE(check_request(request));
+  request.message_bytes = kMinMessageBytes;
+  EXPECT_FALSE(check_request(request));
+}
+
 TEST(ConnectRequest, HugeBuffersAreRefused) {
   wire::ConnectRequest request = good_request();
   request.message_bytes = kMaxMessageBytes + 1;
@@ -92,12 +100,12 @@ TEST(ConnectReply, LowersTheSizes) {
   EndpointOptions proposed;
   EndpointOptions lower = proposed;
   lower.receive_slots = 8;
-  lower.message_bytes = 512;
+  lower.message_bytes = 2048;
   lower.max_reads = 1;
   const Result<EndpointOptions> agreed = check_reply(reply_with(lower), proposed);
   ASSERT_TRUE(agreed);
   EXPECT_EQ(agreed.value().receive_slots, 8u);
-  EXPECT_EQ(agreed.value().message_bytes, 512u);
+  EXPECT_EQ(agreed.value().message_bytes, 2048u);
   EXPECT_EQ(agreed.value().max_reads, 1u);
   EXPECT_EQ(agreed.value().max_work, proposed.max_work);
 }

@@ -101,12 +101,12 @@ TEST_P(BothModes, ConnectedComesBeforeAnyMessage) {
 TEST_P(BothModes, ServerLowersTheSizes) {
   Rig rig(options());
   rig.accepted_options.receive_slots = 5;
-  rig.accepted_options.message_bytes = 256;
+  rig.accepted_options.message_bytes = 1024;
   rig.accepted_options.max_reads = 2;
   ASSERT_TRUE(rig.connect());
   for (const Endpoint* end : {rig.client.get(), rig.server.get()}) {
     EXPECT_EQ(end->options().receive_slots, 5u);
-    EXPECT_EQ(end->options().message_bytes, 256u);
+    EXPECT_EQ(end->options().message_bytes, 1024u);
     EXPECT_EQ(end->options().max_reads, 2u);
   }
 }

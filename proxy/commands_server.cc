@@ -1,0 +1,128 @@
+// The server: what counts, clears and describes, over all workers of all servers.
+#include <sys/time.h>
+
+#include <string>
+#include <vector>
+
+#include "protocol/resp_parser.h"
+#include "proxy/commands.h"
+#include "proxy/connection.h"
+#include "proxy/help.h"
+#include "proxy/info.h"
+#include "proxy/value_reply.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy::commands {
+namespace {
+
+// A client that connects asks for INFO first: a server that is slow must not keep it waiting.
+constexpr uint64_t kCountForInfoNs = 500'000'000;
+
+void reply_info(Request& request, std::optional<uint64_t> keys) {
+  // The names were kept in `text`, one a line.
+  std::vector<std::string_view> names;
+  for (std::string_view rest = request.text; !rest.empty();) {
+    const size_t end = rest.find('\n');
+    names.push_back(rest.substr(0, end));
+    rest.remove_prefix(end + 1);
+  }
+  request.reply().verbatim("txt", make_info(request.worker(), InfoSections(names), keys));
+  request.finish();
+}
+
+// As Redis's getFlushCommandFlags: one option at most, and both ways are the same here.
+bool is_flush_option(Arguments arguments) {
+  return arguments.size() == 1 || (arguments.size() == 2 &&
+                                   (equals_ignoring_case(arguments[1], "async") ||
+                                    equals_ignoring_case(arguments[1], "sync")));
+}
+
+}  // namespace
+
+void dbsize(Request& request, Arguments) {
+  request.operation.kind = OperationKind::kCount;
+  request.submit([](Request& done) {
+    if (finish_if_failed(done)) return;
+    done.finish_integer(static_cast<int64_t>(done.operation.number));
+  });
+}
+
+void flush(Request& request, Arguments arguments) {
+  if (!is_flush_option(arguments)) return request.finish_error("ERR syntax error");
+  request.operation.kind = OperationKind::kClear;
+  request.submit([](Request& done) {
+    if (!finish_if_failed(done)) done.finish_ok();
+  });
+}
+
+void info(Request& request, Arguments arguments) {
+  std::vector<std::string_view> names(arguments.begin() + 1, arguments.end());
+  for (const std::string_view name : names) request.text.append(name).push_back('\n');
+  if (!InfoSections(names).has("keyspace")) return reply_info(request, std::nullopt);
+  request.operation.kind = OperationKind::kCount;
+  request.operation.deadline_ns = request.worker().now_us() * 1000 + kCountForInfoNs;
+  request.submit([](Request& done) {
+    const bool counted = done.operation.code == Code::kOk;
+    reply_info(done, counted ? std::optional(done.operation.number) : std::nullopt);
+  });
+}
+
+void time(Request& request, Arguments) {
+  timeval now{};
+  gettimeofday(&now, nullptr);
+  resp::ReplyWriter reply = request.reply();
+  reply.array(2);
+  reply.bulk_integer(now.tv_sec);
+  reply.bulk_integer(now.tv_usec);
+  request.finish();
+}
+
+// There are no functions, so there is nothing to flush and nothing to list.
+void function_flush(Request& request, Arguments arguments) {
+  if (arguments.size() > 3) {
+    request.text = "ERR unknown subcommand or wrong number of arguments for '";
+    request.text.append(arguments[1]).append("'. Try FUNCTION HELP.");
+    return request.finish_error(request.text);
+  }
+  if (arguments.size() == 3 && !is_flush_option(arguments.subspan(1))) {
+    return request.finish_error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+  }
+  request.finish_ok();
+}
+
+void function_list(Request& request, Arguments arguments) {
+  for (size_t i = 2; i < arguments.size(); ++i) {
+    if (equals_ignoring_case(arguments[i], "withcode")) continue;
+    if (equals_ignoring_case(arguments[i], "libraryname")) {
+      if (++i == arguments.size()) {
+        return request.finish_error("ERR library name argument was not given");
+      }
+      continue;
+    }
+    request.text = "ERR Unknown argument ";
+    request.text.append(arguments[i]);
+    return request.finish_error(request.text);
+  }
+  request.reply().array(0);
+  request.finish();
+}
+
+void function_help(Request& request, Arguments) {
+  finish_help(request, "FUNCTION",
+              {"FLUSH [ASYNC|SYNC]", "    Delete all the libraries; there are none.", "LIST",
+               "    Return general information on all the libraries; there are none."});
+}
+
+// Redis draws; we only tell the version, as its default form does.
+void lolwut(Request& request, Arguments arguments) {
+  if (arguments.size() > 2 && equals_ignoring_case(arguments[1], "version") &&
+      !resp::parse_integer(arguments[2])) {
+    return request.finish_error("ERR value is not an integer or out of range");
+  }
+  std::string text = "Redis ver. ";
+  text.append(kRedisVersion).append("\n");
+  request.reply().verbatim("txt", text);
+  request.finish();
+}
+
+}  // namespace rdmakv::proxy::commands

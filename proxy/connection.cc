@@ -1,0 +1,376 @@
+#include "proxy/connection.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/fanout.h"
+#include "proxy/value_stream.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+constexpr size_t kFewestInFlight = 4;
+constexpr uint64_t kIdleUs = 2'000'000;
+constexpr int kWritesPerTurn = 4;
+constexpr int kDrainReads = 16;
+
+}  // namespace
+
+Connection::Connection(Worker& worker, int fd, uint64_t id, std::string address,
+                       std::string local_address)
+    : worker_(worker),
+      fd_(fd),
+      id_(id),
+      address_(std::move(address)),
+      local_address_(std::move(local_address)),
+      created_us_(worker.now_us()),
+      last_activity_us_(worker.now_us()),
+      parser_(worker.parser_limits()),
+      output_(worker.output_pools()) {}
+
+Connection::~Connection() {
+  assert(queue_.empty());
+  close("the proxy ends");
+}
+
+void Connection::start() {
+  event_assign(&read_event_, worker_.base(), fd_, EV_READ | EV_PERSIST, &Connection::on_readable,
+               this);
+  event_assign(&write_event_, worker_.base(), fd_, EV_WRITE | EV_PERSIST, &Connection::on_writable,
+               this);
+  want_reading(true);
+}
+
+void Connection::on_readable(evutil_socket_t, short, void* self) {
+  static_cast<Connection*>(self)->read_some();
+}
+
+void Connection::on_writable(evutil_socket_t, short, void* self) {
+  static_cast<Connection*>(self)->write_pending();
+}
+
+void Connection::want_reading(bool wanted) {
+  if (closed() || wanted == reading_) return;
+  reading_ = wanted;
+  wanted ? event_add(&read_event_, nullptr) : event_del(&read_event_);
+}
+
+void Connection::want_writing(bool wanted) {
+  if (closed() || wanted == writing_) return;
+  writing_ = wanted;
+  wanted ? event_add(&write_event_, nullptr) : event_del(&write_event_);
+}
+
+void Connection::unblock(Block reason) {
+  if ((blocked_ & reason) == 0) return;
+  blocked_ &= ~static_cast<uint32_t>(reason);
+  if (blocked_ == 0 && !closed()) worker_.schedule(*this);
+}
+
+// ---- issuing -----------------------------------------------------------------------------------
+
+void Connection::execute(Arguments arguments) {
+  if (!large_.empty()) {
+    patched_.assign(arguments.begin(), arguments.end());
+    for (const LargeArgument& large : large_) {
+      if (large.kind() == LargeArgument::Kind::kHeap ||
+          large.kind() == LargeArgument::Kind::kRegistered) {
+        patched_[large.index()] = large.view();
+      }
+    }
+    arguments = patched_;
+  }
+  const Command* container = nullptr;
+  const Command* command = worker_.commands().resolve(arguments, &container);
+  if (must_wait(command)) {
+    block(kBarrier);
+    deferred_.assign(arguments.begin(), arguments.end());
+    return large_.clear();
+  }
+  Request& request = new_request(command);
+  last_command_ = command;
+  worker_.stats().processed.add();
+  if (command == nullptr) {
+    reject_unknown(request, arguments, container);
+  } else {
+    if ((command->flags & kBarrier) != 0) block(kBarrier);
+    dispatch(request, arguments);
+  }
+  finish_command();
+  if (queue_.size() >= in_flight_limit()) block(kInFlight);
+}
+
+void Connection::dispatch(Request& request, Arguments arguments) {
+  const Command& command = request.command();
+  if (!command.accepts(arguments.size()) || command.handler == nullptr) {
+    worker_.stats().commands[command.index].rejected.add();
+    request.text = "ERR wrong number of arguments for '";
+    request.text.append(command.name).append("' command");
+    return request.finish_error(request.text);
+  }
+  if (command.first_key != 0) {
+    const size_t last = command.last_key >= 0 ? static_cast<size_t>(command.last_key)
+                                              : arguments.size() + command.last_key;
+    for (size_t at = command.first_key; at <= last && at < arguments.size();
+         at += command.key_step) {
+      if (arguments[at].size() > wire::kMaxKeyBytes) {
+        return request.finish_error("ERR key is too long: 65536 bytes at most");
+      }
+    }
+  }
+  command.handler(request, arguments);
+}
+
+Request& Connection::new_request(const Command* command) {
+  Request& request = *worker_.requests().take();
+  request.connection_ = this;
+  request.command_ = command;
+  request.protocol_ = session_.protocol;
+  request.silent_ = session_.reply_off || session_.skip_reply;
+  request.started_us_ = worker_.now_us();
+  request.done_ = request.failed_ = false;
+  request.waiting_reply_.attach(worker_.output_pools());
+  queue_.push(request);
+  return request;
+}
+
+// As Redis's commandCheckExistence. Its formats stop at a NUL, as C strings do.
+void Connection::reject_unknown(Request& request, Arguments arguments, const Command* container) {
+  constexpr size_t kMost = 128;
+  const auto c_string = [](std::string_view text, size_t most) {
+    return text.substr(0, std::min(most, text.find('\0')));
+  };
+  worker_.stats().unknown.add();
+  std::string& text = request.text;
+  if (container != nullptr) {
+    text = "ERR unknown subcommand '";
+    text.append(c_string(arguments[1], kMost)).append("'. Try ");
+    for (const char c : c_string(arguments[0], kMost)) {
+      text.push_back(c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c);
+    }
+    text.append(" HELP.");
+    return request.finish_error(text);
+  }
+  // Somebody sends HTTP here, perhaps from a browser that was tricked into it.
+  if (equals_ignoring_case(arguments[0], "post") || equals_ignoring_case(arguments[0], "host:")) {
+    request.set_silent(true);
+    request.finish();
+    return close("it speaks HTTP: possible cross-protocol attack");
+  }
+  std::string shown;
+  for (size_t i = 1; i < arguments.size() && shown.size() < kMost; ++i) {
+    shown.append("'").append(c_string(arguments[i], kMost - shown.size())).append("' ");
+  }
+  text = "ERR unknown command '";
+  text.append(c_string(arguments[0], kMost)).append("', with args beginning with: ").append(shown);
+  request.finish_error(text);
+}
+
+// A barrier needs all earlier commands to be done; the bit itself keeps later ones away.
+bool Connection::must_wait(const Command* command) const {
+  return command != nullptr && (command->flags & kBarrier) != 0 && !queue_.empty();
+}
+
+void Connection::finish_command() {
+  for (LargeArgument& large : large_) large.abandon();
+  large_.clear();
+  session_.skip_reply = std::exchange(session_.skip_next_reply, false);
+}
+
+LargeArgument* Connection::large_argument(size_t index) {
+  for (LargeArgument& large : large_) {
+    if (large.index() == index) return &large;
+  }
+  return nullptr;
+}
+
+size_t Connection::in_flight_limit() const {
+  const Settings& settings = worker_.settings();
+  const size_t most = settings.pipeline_limit;
+  if (reply_estimate_ == 0) return most;
+  const size_t fitting = settings.output_pause_bytes / reply_estimate_;
+  return std::min(most, std::max(fitting, kFewestInFlight));
+}
+
+void Connection::note_reply_bytes(uint64_t bytes) {
+  reply_estimate_ = std::max(bytes, reply_estimate_ - reply_estimate_ / 8);
+}
+
+// ---- replies -----------------------------------------------------------------------------------
+
+bool Connection::output_full() const {
+  return output_.pending() >= worker_.settings().output_pause_bytes;
+}
+
+void Connection::output_grew() {
+  if (closed()) return;
+  worker_.mark_dirty(*this);
+  const size_t pending = output_.pending();
+  if (pending >= worker_.settings().output_pause_bytes) block(kOutput);
+  const uint64_t limit = worker_.settings().output_limit_bytes;
+  if (limit != 0 && pending > limit) {
+    worker_.stats().output_limit_closes.add();
+    close("its output is larger than client-output-buffer-limit");
+  }
+}
+
+void Connection::request_finished(Request& request) {
+  if (request.command_ != nullptr) {
+    CommandStats& stats = worker_.stats().commands[request.command_->index];
+    stats.calls.add();
+    stats.microseconds.add(worker_.now_us() - request.started_us_);
+    if (request.failed_) stats.failed.add();
+  }
+  if (queue_.head() == &request) advance_queue();
+}
+
+// Takes finished commands off the queue. A command that becomes the head brings its reply along.
+void Connection::advance_queue() {
+  if (advancing_) return;
+  advancing_ = true;
+  for (Request* head = queue_.head(); head != nullptr; head = queue_.head()) {
+    if (!head->waiting_reply_.empty()) {
+      closed() ? head->waiting_reply_.clear() : output_.splice(head->waiting_reply_);
+    }
+    if (!head->done_ && head->at_head_ != nullptr) {
+      std::exchange(head->at_head_, nullptr)(*head);
+    }
+    if (!head->done_) break;
+    worker_.release(queue_.pop());
+  }
+  advancing_ = false;
+  output_grew();
+  if (queue_.size() <= in_flight_limit() / 2) unblock(kInFlight);
+  if (queue_.empty()) {
+    unblock(kBarrier);
+    if (closed()) worker_.reap_later();
+  }
+}
+
+void Connection::write_pending() {
+  if (closed()) return;
+  for (int i = 0; i < kWritesPerTurn && !output_.empty(); ++i) {
+    const ssize_t written = output_.write_to(fd_);
+    worker_.stats().writes.add();
+    if (written < 0) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;
+      return close(std::strerror(errno));
+    }
+    worker_.stats().output_bytes.add(static_cast<uint64_t>(written));
+    last_activity_us_ = worker_.now_us();
+  }
+  want_writing(!output_.empty());
+  if (output_.pending() <= worker_.settings().output_pause_bytes / 2) {
+    unblock(kOutput);
+    poke_head();
+  }
+  if ((blocked_ & kClosing) != 0 && queue_.empty() && output_.empty()) close("");
+}
+
+// A reply that is being written piece by piece may go on.
+void Connection::poke_head() {
+  Request* head = queue_.head();
+  if (head == nullptr) return;
+  if (head->stream != nullptr) {
+    head->stream->pump();
+  } else if (head->fanout != nullptr) {
+    head->fanout->write_on();
+  }
+}
+
+// ---- the end -----------------------------------------------------------------------------------
+
+void Connection::close(std::string_view reason) {
+  if (closed()) return;
+  if (!reason.empty()) {
+    spdlog::debug("client {} {}: closed: {}", id_, address_, escaped(reason, 256));
+  }
+  want_reading(false);
+  want_writing(false);
+  // What the client sent and we did not read would make the kernel reset the connection, and the
+  // client might lose our last reply.
+  ::shutdown(fd_, SHUT_WR);
+  const std::span<std::byte> trash = worker_.trash();
+  for (int i = 0; i < kDrainReads && ::read(fd_, trash.data(), trash.size()) > 0; ++i) {
+  }
+  ::close(fd_);
+  fd_ = -1;
+  output_.clear();
+  queue_.drop_replies();
+  if (!consuming_) rest_.release();
+  overflow_.release();
+  for (LargeArgument& large : large_) large.abandon();
+  deferred_.clear();
+  worker_.connection_closed(*this);
+  poke_head();
+}
+
+void Connection::close_broken_reply(Code code) {
+  worker_.stats().broken_replies.add();
+  spdlog::warn("client {} {}: a value was cut off ({}), so its connection is closed", id_, address_,
+               code_name(code));
+  close("a reply could not be completed");
+}
+
+bool Connection::tidy(uint64_t now_us) {
+  if (closed()) return false;
+  if (now_us - last_activity_us_ < kIdleUs) return true;
+  parser_.release_memory();
+  if (rest_.empty()) rest_.release();
+  if (overflow_.empty()) overflow_.release();
+  if (large_.empty()) large_.shrink_to_fit();
+  std::vector<std::string_view>().swap(patched_);
+  reply_estimate_ = 0;
+  return false;
+}
+
+void Connection::spill_if_stalled(uint64_t before_us) {
+  if (closed() || last_activity_us_ > before_us) return;
+  output_.spill();
+  queue_.spill();
+  if (filling_large()) large_.back().spill();
+}
+
+std::string Connection::describe() const {
+  const auto seconds = [this](uint64_t since) { return (worker_.now_us() - since) / 1'000'000; };
+  const size_t pending = output_.pending();
+  std::string events = reading_ ? "r" : "";
+  if (writing_) events += "w";
+  std::string command = "NULL";
+  if (last_command_ != nullptr) command = last_command_->name;
+  return fmt::format(
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={}{} db=0 sub=0 psub=0 ssub=0 "
+      "multi=-1 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} "
+      "tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
+      id_, address_, local_address_, fd_, session_.name, seconds(created_us_),
+      seconds(last_activity_us_), (blocked_ & kClosing) != 0 ? "c" : "",
+      session_.no_evict ? "e" : ((blocked_ & kClosing) != 0 ? "" : "N"), rest_.size(),
+      rest_.capacity() - rest_.size(), queue_.size(), pending,
+      sizeof(Connection) + rest_.capacity() + pending, events, command,
+      session_.protocol == resp::Protocol::kResp3 ? 3 : 2, session_.library_name,
+      session_.library_version);
+}
+
+std::string escaped(std::string_view bytes, size_t limit) {
+  std::string text;
+  for (const char c : bytes.substr(0, limit)) {
+    if (c == '\\' || c == '"') {
+      text.append({'\\', c});
+    } else if (c >= ' ' && c <= '~') {
+      text.push_back(c);
+    } else {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<uint8_t>(c)));
+    }
+  }
+  if (bytes.size() > limit) text += fmt::format("... ({} bytes)", bytes.size());
+  return text;
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,173 @@
+// One Redis client: reads, parses, issues, keeps the replies in order, writes.
+//
+//   socket -> (worker's read buffer) -> parser -> command table -> handler -> Client
+//   socket <- writev <- output chain <- reply queue <- completions
+//
+// While it is idle a connection holds no buffers: input is read into a buffer of the worker's, and only
+// a command that is not complete yet is kept here. It is bounded in every direction:
+//   - output beyond `output-pause-bytes`, or too many commands in flight: it is not read until that is
+//     better; output beyond the hard limit closes it
+//   - an incomplete command beyond client-query-buffer-limit closes it
+//   - no registered memory for a large value: it waits for some
+//
+// Lives until its socket is closed and all its requests have ended. One worker's thread.
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/resp_parser.h"
+#include "proxy/byte_buffer.h"
+#include "proxy/large_argument.h"
+#include "proxy/output_buffer.h"
+#include "proxy/reply_queue.h"
+#include "proxy/request.h"
+
+namespace rdmakv::proxy {
+
+class Worker;
+
+class Connection {
+ public:
+  // Reasons for not reading and not issuing.
+  enum Block : uint32_t {
+    kOutput = 1,    // the client does not read its replies
+    kInFlight = 2,  // enough commands are under way
+    kArena = 4,     // waits for registered memory
+    kUpload = 8,    // all chunks of its upload are busy, or its commit is not sent yet
+    kBarrier = 16,  // waits for all its commands to be done
+    kIssuing = 32,  // a multi-key command is not issued completely
+    kClosing = 64,  // nothing more is read: QUIT, a protocol error, CLIENT KILL
+  };
+
+  Connection(Worker& worker, int fd, uint64_t id, std::string address, std::string local_address);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // ---- for the worker ----
+  void start();
+  // Issues what was read before and could not be issued then.
+  void resume();
+  // Writes what is pending; one writev unless the kernel takes it all and more came.
+  void write_pending();
+  // Registered memory may be free again.
+  void arena_available();
+  // Every second: gives memory back that is not in use, if the client is idle; false: it was.
+  // `now_us` as Worker::now_us().
+  bool tidy(uint64_t now_us);
+  // Nothing read or written since, and nothing under way.
+  bool idle_since(uint64_t time_us) const { return last_activity_us_ < time_us && queue_.empty(); }
+  // Moves what it holds of registered memory to the heap when its client has been idle since `before_us`.
+  void spill_if_stalled(uint64_t before_us);
+  bool can_be_destroyed() const { return closed() && queue_.empty(); }
+
+  // ---- for requests ----
+  Worker& worker() const { return worker_; }
+  bool closed() const { return fd_ < 0; }
+  bool is_head(const Request& request) const { return queue_.head() == &request; }
+  OutputChain& output() { return output_; }
+  bool output_full() const;
+  void output_grew();
+  void request_finished(Request& request);
+  void block(Block reason) { blocked_ |= reason; }
+  void unblock(Block reason);
+  bool blocked() const { return blocked_ != 0; }
+  LargeArgument* large_argument(size_t index);
+  bool has_large_arguments() const { return !large_.empty(); }
+  void upload_progressed();
+  void upload_committed() { unblock(kUpload); }
+  // Large replies make for fewer commands in flight; `bytes` of one that came.
+  void note_reply_bytes(uint64_t bytes);
+
+  // Closes when the replies so far are written.
+  void close_after_replies() { block(kClosing); }
+  // Closes now; `reason` goes to the log. What is under way ends silently.
+  void close(std::string_view reason);
+  // Part of a reply is out and the rest of it cannot be had.
+  void close_broken_reply(Code code);
+
+  // ---- what the client has told or asked for; for the commands ----
+  struct Session {
+    resp::Protocol protocol = resp::Protocol::kResp2;
+    std::string name, library_name, library_version;
+    bool reply_off = false, skip_reply = false, skip_next_reply = false;
+    bool no_evict = false, no_touch = false;
+  };
+  Session& session() { return session_; }
+  uint64_t id() const { return id_; }
+  const std::string& address() const { return address_; }
+  const std::string& local_address() const { return local_address_; }
+  // The line of CLIENT LIST and CLIENT INFO.
+  std::string describe() const;
+
+ private:
+  friend class Worker;  // its lists, below
+  static void on_readable(evutil_socket_t fd, short what, void* self);
+  static void on_writable(evutil_socket_t fd, short what, void* self);
+
+  // connection_input.cc
+  void read_some();
+  void read_commands();
+  void read_large();
+  bool check_read(ssize_t bytes);
+  void consume(char* data, size_t bytes);
+  bool begin_large(std::string_view input);
+  bool plan_large(Arguments arguments, size_t index, uint64_t length);
+  size_t fill_large(std::string_view bytes);
+  void drain_overflow();
+  void wait_for_space(const LargeArgument& argument);
+  bool filling_large() const { return !large_.empty() && !large_.back().complete(); }
+  void protocol_error(std::string_view text);
+  void run_deferred();
+
+  // connection.cc
+  void execute(Arguments arguments);
+  void dispatch(Request& request, Arguments arguments);
+  Request& new_request(const Command* command);
+  void reject_unknown(Request& request, Arguments arguments, const Command* container);
+  bool must_wait(const Command* command) const;
+  void defer(Arguments arguments);
+  void finish_command();
+  void advance_queue();
+  size_t in_flight_limit() const;
+  void want_reading(bool wanted);
+  void want_writing(bool wanted);
+  void poke_head();
+  bool query_too_large();
+
+  Worker& worker_;
+  int fd_;
+  const uint64_t id_;
+  const std::string address_, local_address_;
+  const uint64_t created_us_;
+  uint64_t last_activity_us_;      // bytes read or written
+  event read_event_, write_event_;
+  bool reading_ = false, writing_ = false;
+  uint32_t blocked_ = 0;
+  bool advancing_ = false, consuming_ = false;
+  bool dirty_ = false, runnable_ = false, waits_for_arena_ = false;  // in the worker's list of that name
+
+  resp::RequestParser parser_;
+  ByteBuffer rest_;                      // bytes read and not consumed
+  ByteBuffer overflow_;                  // read payload of a large argument that has no room yet, and on
+  std::vector<LargeArgument> large_;     // of the command being read or executed
+  std::vector<std::string> deferred_;    // a whole command that waits for a barrier
+  std::vector<std::string_view> patched_;  // arguments with the large ones put in
+
+  ReplyQueue queue_;
+  OutputChain output_;
+  uint64_t reply_estimate_ = 0;          // bytes of recent large replies, decaying
+  const Command* last_command_ = nullptr;
+  Session session_;
+};
+
+// Control characters, quotes and non-ASCII escaped, cut to `limit` bytes: for logs.
+std::string escaped(std::string_view bytes, size_t limit = 64);
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,257 @@
+// Connection: from the socket to execute().
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/connection.h"
+#include "proxy/upload.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+// A rest up to this size is copied in front of the next read; a larger one is read into where it is.
+constexpr size_t kWorthMoving = 16 * 1024;
+
+}  // namespace
+
+void Connection::read_some() {
+  if (blocked()) return want_reading(false);
+  if (filling_large()) {
+    read_large();
+  } else {
+    read_commands();
+  }
+}
+
+// False: nothing came, or the connection is closed now.
+bool Connection::check_read(ssize_t bytes) {
+  worker_.stats().reads.add();
+  if (bytes > 0) {
+    worker_.stats().input_bytes.add(static_cast<uint64_t>(bytes));
+    last_activity_us_ = worker_.now_us();
+    return true;
+  }
+  if (bytes == 0) {
+    close("the client closed it");
+  } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+    close(std::strerror(errno));
+  }
+  return false;
+}
+
+void Connection::read_commands() {
+  if (rest_.size() > kWorthMoving) {
+    const ssize_t bytes = ::read(fd_, rest_.room(Worker::kReadBytes), Worker::kReadBytes);
+    if (!check_read(bytes)) return;
+    rest_.added(static_cast<size_t>(bytes));
+    return consume(rest_.data(), rest_.size());
+  }
+  char* const buffer = worker_.read_buffer();
+  const size_t kept = rest_.size();
+  if (kept > 0) std::memcpy(buffer, rest_.data(), kept);
+  const ssize_t bytes = ::read(fd_, buffer + kept, Worker::kReadBytes);
+  if (!check_read(bytes)) return;
+  rest_.clear();
+  consume(buffer, kept + static_cast<size_t>(bytes));
+}
+
+// The payload goes where it belongs; what follows it, into the worker's buffer.
+void Connection::read_large() {
+  LargeArgument& argument = large_.back();
+  const std::span<std::byte> space = argument.space(worker_.trash());
+  if (space.empty()) return wait_for_space(argument);
+  const bool to_the_end = space.size() == argument.missing() && rest_.size() <= kWorthMoving;
+  char* const buffer = worker_.read_buffer();
+  const size_t kept = rest_.size();
+  const iovec vector[2] = {{space.data(), space.size()}, {buffer + kept, Worker::kReadBytes}};
+  const ssize_t bytes = ::readv(fd_, vector, to_the_end ? 2 : 1);
+  if (!check_read(bytes)) return;
+  const size_t taken = std::min(static_cast<size_t>(bytes), space.size());
+  argument.advance(taken);
+  if (!argument.complete()) return;
+  parser_.large_argument_taken(0);
+  const size_t beyond = static_cast<size_t>(bytes) - taken;
+  if (beyond == 0) return;
+  if (kept > 0) std::memcpy(buffer, rest_.data(), kept);
+  rest_.clear();
+  consume(buffer, kept + beyond);
+}
+
+// An upload has no chunk free, or no registered memory for one.
+void Connection::wait_for_space(const LargeArgument& argument) {
+  block(kUpload);
+  if (argument.waits_for_arena()) worker_.wait_for_arena(*this);
+  want_reading(false);
+}
+
+// Parses and issues everything in `data`, as far as nothing blocks; the rest is kept. `data` is the
+// worker's buffer, or rest_ itself.
+void Connection::consume(char* data, size_t bytes) {
+  std::string_view input(data, bytes);
+  consuming_ = true;
+  while (!blocked() && !closed()) {
+    const resp::ParseResult result = parser_.parse(input);
+    if (result == resp::ParseResult::kCommand) {
+      execute(parser_.arguments());
+      input.remove_prefix(parser_.consumed());
+      continue;
+    }
+    input.remove_prefix(parser_.consumed());
+    if (result == resp::ParseResult::kLargeArgument && begin_large(input)) {
+      if (large_.back().complete()) continue;
+      input = input.substr(0, parser_.large_begin());
+      break;
+    }
+    if (result == resp::ParseResult::kError) protocol_error(parser_.error());
+    break;
+  }
+  consuming_ = false;
+  if (closed()) return rest_.release();
+  if (input.empty()) {
+    rest_.clear();
+  } else {
+    rest_.assign(input);
+    if (query_too_large()) return;
+  }
+  if (blocked()) want_reading(false);
+}
+
+// A large argument begins in `input`. False: it cannot be taken now, and parse() will say it again.
+bool Connection::begin_large(std::string_view input) {
+  const Arguments arguments = parser_.arguments();
+  const size_t index = arguments.size() - 1;
+  const uint64_t length = parser_.large_length(index);
+  if (!plan_large(arguments, index, length)) return false;
+  LargeArgument& argument = large_.back();
+  const std::string_view arrived = input.substr(parser_.large_begin());
+  const size_t taken = fill_large(arrived);
+  if (argument.complete()) {
+    parser_.large_argument_taken(taken);
+  } else if (taken < arrived.size()) {
+    overflow_.assign(arrived.substr(taken));
+    wait_for_space(argument);
+  }
+  return true;
+}
+
+// Decides where the argument goes: appends it to large_.
+bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) {
+  const auto add = [this](LargeArgument argument) {
+    large_.push_back(std::move(argument));
+    return true;
+  };
+  const Command* command = index == 0 ? nullptr : worker_.commands().find(arguments[0]);
+  const bool is_value = command != nullptr && command->value_argument == index &&
+                        large_argument(1) == nullptr &&
+                        arguments[1].size() <= wire::kMaxKeyBytes;
+  if (is_value && length <= worker_.client().max_single_put()) {
+    ValueBuffer buffer = worker_.client().allocate(static_cast<uint32_t>(length));
+    if (!buffer) {
+      block(kArena);
+      worker_.wait_for_arena(*this);
+      return false;
+    }
+    buffer.set_length(static_cast<uint32_t>(length));
+    return add(LargeArgument::registered(index, length, std::move(buffer)));
+  }
+  if (is_value) {
+    // Not begun without room for a chunk: the server would hold the value's place for nothing.
+    if (!worker_.client().allocate(Upload::chunk_bytes(worker_.client()))) {
+      block(kArena);
+      worker_.wait_for_arena(*this);
+      return false;
+    }
+    Upload& upload = worker_.start_upload(*this, arguments[1], length);
+    return add(LargeArgument::uploaded(index, length, upload));
+  }
+  // What one command holds on the heap is bounded; its other arguments are in rest_.
+  uint64_t held = length;
+  for (const LargeArgument& other : large_) {
+    if (other.kind() == LargeArgument::Kind::kHeap) held += other.length();
+  }
+  if (held > worker_.settings().query_buffer_limit) {
+    worker_.stats().query_limit_closes.add();
+    close("its query is larger than client-query-buffer-limit");
+    return false;
+  }
+  return add(LargeArgument::on_heap(index, length));
+}
+
+// Copies payload that was read already to where it belongs, as far as there is room; how much it was.
+size_t Connection::fill_large(std::string_view bytes) {
+  LargeArgument& argument = large_.back();
+  size_t taken = 0;
+  while (taken < bytes.size() && !argument.complete()) {
+    const std::span<std::byte> space = argument.space(worker_.trash());
+    if (space.empty()) break;
+    const size_t piece = std::min(space.size(), bytes.size() - taken);
+    std::memcpy(space.data(), bytes.data() + taken, piece);
+    argument.advance(piece);
+    taken += piece;
+  }
+  return taken;
+}
+
+// Goes on with payload that had been read when there was no room for it.
+void Connection::drain_overflow() {
+  const size_t taken = fill_large(overflow_.view());
+  LargeArgument& argument = large_.back();
+  overflow_.assign(overflow_.view().substr(taken));
+  if (!argument.complete()) {
+    if (!overflow_.empty()) wait_for_space(argument);
+    return;
+  }
+  parser_.large_argument_taken(0);
+  const std::string_view beyond = overflow_.view();
+  if (!beyond.empty()) {
+    std::memcpy(rest_.room(beyond.size()), beyond.data(), beyond.size());
+    rest_.added(beyond.size());
+  }
+  overflow_.release();
+}
+
+void Connection::protocol_error(std::string_view text) {
+  Request& request = new_request(nullptr);
+  request.error(text);
+  close_after_replies();
+  request.finish();
+}
+
+bool Connection::query_too_large() {
+  if (rest_.size() <= worker_.settings().query_buffer_limit) return false;
+  worker_.stats().query_limit_closes.add();
+  close("its query is larger than client-query-buffer-limit");
+  return true;
+}
+
+void Connection::resume() {
+  if (closed() || blocked()) return;
+  if (!deferred_.empty()) run_deferred();
+  if (closed() || blocked()) return;
+  if (filling_large() && !overflow_.empty()) drain_overflow();
+  if (!rest_.empty() && !filling_large()) consume(rest_.data(), rest_.size());
+  if (!closed() && !blocked()) want_reading(true);
+}
+
+void Connection::run_deferred() {
+  const std::vector<std::string> kept = std::exchange(deferred_, {});
+  const std::vector<std::string_view> arguments(kept.begin(), kept.end());
+  execute(arguments);
+}
+
+void Connection::arena_available() {
+  unblock(kArena);
+  if (filling_large()) unblock(kUpload);
+  poke_head();
+}
+
+void Connection::upload_progressed() {
+  // Until the command is complete only the lack of chunks blocks; afterwards, the commit does.
+  if (filling_large()) unblock(kUpload);
+}
+
+}  // namespace rdmakv::proxy

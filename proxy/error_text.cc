@@ -1,0 +1,41 @@
+#include "proxy/error_text.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace rdmakv::proxy {
+namespace {
+
+// Which server it was the operation does not tell; where several are away, the first one is named.
+std::string unreachable(const Client& client) {
+  const std::vector<ServerState> servers = client.servers();
+  const auto away = std::find_if(servers.begin(), servers.end(),
+                                 [](const ServerState& server) { return !server.reachable; });
+  if (away == servers.end() && servers.size() != 1) return "ERR server is not reachable";
+  const ServerState& server = away != servers.end() ? *away : servers.front();
+  std::string text = "ERR server " + server.name + " is not reachable";
+  if (!server.last_error.empty()) text += ": " + server.last_error;
+  return text;
+}
+
+}  // namespace
+
+std::string error_text(Code code, bool writes, const Client& client) {
+  switch (code) {
+    case Code::kUnavailable: return unreachable(client);
+    case Code::kRefused: return unreachable(client);
+    case Code::kTimeout:
+      return writes ? "ERR timed out: no answer from the server; the command may still take effect"
+                    : "ERR timed out: no answer from the server";
+    case Code::kUnknownOutcome:
+      return "ERR outcome unknown: the connection to the server broke before its answer; the "
+             "command may or may not have taken effect";
+    case Code::kNoSpace: return "OOM command not allowed when used memory > 'maxmemory'.";
+    case Code::kTooLarge: return "ERR value is larger than the server takes";
+    case Code::kBusy: return "ERR server is busy: too many large values under way, try again";
+    case Code::kCancelled: return "ERR the proxy is shutting down";
+    default: return "ERR server error: " + std::string(code_name(code));
+  }
+}
+
+}  // namespace rdmakv::proxy

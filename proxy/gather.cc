@@ -1,0 +1,61 @@
+#include "proxy/gather.h"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "proxy/proxy.h"
+#include "proxy/request.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+struct Gathering {
+  Request* request;
+  Worker* origin;
+  std::function<GatherPart(Worker&)> ask;
+  std::function<void(Request&, const GatherPart&)> then;
+  std::vector<GatherPart> parts;       // one per worker, each written by it alone
+  std::atomic<size_t> missing;
+};
+
+void complete(const Gathering& gathering) {
+  GatherPart all;
+  for (const GatherPart& part : gathering.parts) {
+    all.text += part.text;
+    all.number += part.number;
+  }
+  gathering.then(*gathering.request, all);
+  gathering.origin->finish_gathering(*gathering.request);
+}
+
+void answer(const std::shared_ptr<Gathering>& gathering, Worker& worker) {
+  gathering->parts[worker.index()] = gathering->ask(worker);
+  if (gathering->missing.fetch_sub(1) != 1) return;
+  if (gathering->origin == &worker) return complete(*gathering);
+  gathering->origin->post([gathering] { complete(*gathering); });
+}
+
+}  // namespace
+
+void gather(Request& request, std::function<GatherPart(Worker&)> ask,
+            std::function<void(Request&, const GatherPart&)> then) {
+  Worker& origin = request.worker();
+  const auto& workers = origin.proxy().workers();
+  auto gathering = std::make_shared<Gathering>();
+  gathering->request = &request;
+  gathering->origin = &origin;
+  gathering->ask = std::move(ask);
+  gathering->then = std::move(then);
+  gathering->parts.resize(workers.size());
+  gathering->missing = workers.size();
+  origin.start_gathering(request);
+  for (const std::unique_ptr<Worker>& worker : workers) {
+    if (worker.get() == &origin) continue;
+    worker->post([gathering, &worker = *worker] { answer(gathering, worker); });
+  }
+  answer(gathering, origin);
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,12 @@
+// Patterns as Redis matches them (util.c, stringmatchlen): * ? [abc] [^abc] [a-z] and \ before any of
+// them. Pure.
+#pragma once
+
+#include <string_view>
+
+namespace rdmakv::proxy {
+
+// Ignores the case of ASCII letters if `ignore_case`. Linear in the text for each star.
+bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case);
+
+}  // namespace rdmakv::proxy

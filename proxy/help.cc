@@ -1,0 +1,19 @@
+#include "proxy/help.h"
+
+#include <string>
+
+namespace rdmakv::proxy {
+
+void finish_help(Request& request, std::string_view command,
+                 std::initializer_list<std::string_view> lines) {
+  resp::ReplyWriter reply = request.reply();
+  reply.array(lines.size() + 3);
+  reply.simple_string(std::string(command) +
+                      " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+  for (const std::string_view line : lines) reply.simple_string(line);
+  reply.simple_string("HELP");
+  reply.simple_string("    Prints this help.");
+  request.finish();
+}
+
+}  // namespace rdmakv::proxy

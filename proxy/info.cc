@@ -1,0 +1,237 @@
+#include "proxy/info.h"
+
+#include <event2/event.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+using Text = std::back_insert_iterator<std::string>;
+
+uint64_t sum(const Proxy& proxy, Counter WorkerStats::*counter) {
+  uint64_t total = 0;
+  for (const auto& worker : proxy.workers()) total += (worker->stats().*counter).get();
+  return total;
+}
+
+int64_t wall_clock_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string human(uint64_t bytes) {
+  constexpr std::string_view kUnits = "KMGTP";
+  if (bytes < 1024) return fmt::format("{}B", bytes);
+  double amount = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (amount /= 1024; amount >= 1024 && unit + 1 < kUnits.size(); ++unit) amount /= 1024;
+  return fmt::format("{:.2f}{}", amount, kUnits[unit]);
+}
+
+uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t pages = 0, resident = 0;
+  file >> pages >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+void server(Worker& worker, Text out) {
+  const Proxy& proxy = worker.proxy();
+  utsname system{};
+  uname(&system);
+  const uint64_t uptime = proxy.uptime_seconds();
+  fmt::format_to(out,
+                 "redis_version:{}\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+                 "redis_build_id:0\r\nredis_mode:standalone\r\nos:{} {} {}\r\narch_bits:{}\r\n"
+                 "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:{}\r\n"
+                 "process_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n"
+                 "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n"
+                 "io_threads_active:{}\r\nserver_name:kv_proxy\r\nproxy_version:{}\r\n"
+                 "proxy_threads:{}\r\n",
+                 kRedisVersion, system.sysname, system.release, system.machine, sizeof(void*) * 8,
+                 event_base_get_method(worker.base()), getpid(), proxy.run_id(), proxy.port(),
+                 wall_clock_us(), uptime, uptime / 86400, proxy.workers().size() > 1 ? 1 : 0,
+                 kProxyVersion, proxy.workers().size());
+}
+
+void clients(Worker& worker, Text out) {
+  const Proxy& proxy = worker.proxy();
+  fmt::format_to(out,
+                 "connected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\n"
+                 "blocked_clients:0\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n",
+                 proxy.clients(), proxy.settings().max_clients.load());
+}
+
+void memory(Worker&, Text out) {
+  const uint64_t resident = resident_bytes();
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const uint64_t peak = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  fmt::format_to(out,
+                 "used_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\n"
+                 "used_memory_rss_human:{1}\r\nused_memory_peak:{2}\r\n"
+                 "used_memory_peak_human:{3}\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\n"
+                 "maxmemory_policy:noeviction\r\nmem_allocator:libc\r\n",
+                 resident, human(resident), peak, human(peak));
+}
+
+void persistence(Worker&, Text out) {
+  fmt::format_to(out,
+                 "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\n"
+                 "rdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\naof_enabled:0\r\n"
+                 "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
+                 "aof_last_bgrewrite_status:ok\r\naof_last_write_status:ok\r\n");
+}
+
+void stats(Worker& worker, Text out) {
+  const Proxy& proxy = worker.proxy();
+  const auto line = [&](std::string_view name, Counter WorkerStats::*counter) {
+    fmt::format_to(out, "{}:{}\r\n", name, sum(proxy, counter));
+  };
+  line("total_connections_received", &WorkerStats::connections);
+  line("total_commands_processed", &WorkerStats::processed);
+  line("total_net_input_bytes", &WorkerStats::input_bytes);
+  line("total_net_output_bytes", &WorkerStats::output_bytes);
+  line("rejected_connections", &WorkerStats::rejected);
+  fmt::format_to(out, "expired_keys:0\r\nevicted_keys:0\r\n");
+  line("keyspace_hits", &WorkerStats::hits);
+  line("keyspace_misses", &WorkerStats::misses);
+  fmt::format_to(out, "pubsub_channels:0\r\npubsub_patterns:0\r\n");
+  line("unexpected_error_replies", &WorkerStats::unknown);
+  line("total_error_replies", &WorkerStats::errors);
+  line("total_reads_processed", &WorkerStats::reads);
+  line("total_writes_processed", &WorkerStats::writes);
+  line("proxy_batches_issued", &WorkerStats::flushes);
+  line("proxy_output_limit_closes", &WorkerStats::output_limit_closes);
+  line("proxy_query_limit_closes", &WorkerStats::query_limit_closes);
+  line("proxy_broken_replies", &WorkerStats::broken_replies);
+}
+
+void replication(Worker& worker, Text out) {
+  fmt::format_to(out,
+                 "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\n"
+                 "master_replid:{}\r\nmaster_replid2:{:040}\r\nmaster_repl_offset:0\r\n"
+                 "second_repl_offset:-1\r\nrepl_backlog_active:0\r\nrepl_backlog_size:1048576\r\n"
+                 "repl_backlog_first_byte_offset:0\r\nrepl_backlog_histlen:0\r\n",
+                 worker.proxy().run_id(), 0);
+}
+
+void cpu(Worker&, Text out) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto line = [&](std::string_view name, const timeval& time) {
+    fmt::format_to(out, "{}:{}.{:06}\r\n", name, time.tv_sec, time.tv_usec);
+  };
+  line("used_cpu_sys", usage.ru_stime);
+  line("used_cpu_user", usage.ru_utime);
+}
+
+void command_stats(Worker& worker, Text out) {
+  for (const Command& command : worker.commands().rows()) {
+    uint64_t calls = 0, microseconds = 0, rejected = 0, failed = 0;
+    for (const auto& other : worker.proxy().workers()) {
+      const CommandStats& one = other->stats().commands[command.index];
+      calls += one.calls.get();
+      microseconds += one.microseconds.get();
+      rejected += one.rejected.get();
+      failed += one.failed.get();
+    }
+    if (calls == 0 && rejected == 0) continue;
+    fmt::format_to(out,
+                   "cmdstat_{}:calls={},usec={},usec_per_call={:.2f},rejected_calls={},"
+                   "failed_calls={}\r\n",
+                   command.name, calls, microseconds,
+                   calls == 0 ? 0 : static_cast<double>(microseconds) / static_cast<double>(calls),
+                   rejected, failed);
+  }
+}
+
+// The servers, as this worker's client library sees them, and what it has sent them.
+void backends(Worker& worker, Text out) {
+  size_t i = 0;
+  for (const ServerState& server : worker.client().servers()) {
+    fmt::format_to(out, "backend{}:name={},status={},workers={},epoch={:x},error={}\r\n", i++,
+                   server.name, server.reachable ? "up" : "down", server.workers, server.epoch,
+                   escaped(server.last_error, 256));
+  }
+  const ClientCounters counters = worker.client().counters();
+  fmt::format_to(out,
+                 "backend_operations:{}\r\nbackend_errors:{}\r\nbackend_connects:{}\r\n"
+                 "backend_disconnects:{}\r\nbackend_requests:{}\r\nbackend_messages:{}\r\n"
+                 "backend_doorbells:{}\r\nbackend_reads:{}\r\nbackend_writes:{}\r\n",
+                 counters.operations, counters.errors, counters.connects, counters.disconnects,
+                 counters.requests, counters.messages, counters.verbs.doorbells,
+                 counters.verbs.reads, counters.verbs.writes);
+}
+
+void cluster(Worker&, Text out) { fmt::format_to(out, "cluster_enabled:0\r\n"); }
+
+struct Section {
+  std::string_view name;
+  std::string_view title;
+  bool by_default;
+  void (*write)(Worker& worker, Text out);
+};
+constexpr Section kSections[] = {
+    {"server", "Server", true, &server},
+    {"clients", "Clients", true, &clients},
+    {"memory", "Memory", true, &memory},
+    {"persistence", "Persistence", true, &persistence},
+    {"stats", "Stats", true, &stats},
+    {"replication", "Replication", true, &replication},
+    {"cpu", "CPU", true, &cpu},
+    {"commandstats", "Commandstats", false, &command_stats},
+    {"cluster", "Cluster", true, &cluster},
+    {"backends", "Backends", true, &backends},
+    {"keyspace", "Keyspace", true, nullptr},
+};
+
+}  // namespace
+
+InfoSections::InfoSections(const std::vector<std::string_view>& names) : default_(names.empty()) {
+  for (const std::string_view name : names) {
+    std::string lower(name);
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (lower == "default") default_ = true;
+    if (lower == "all" || lower == "everything") all_ = true;
+    names_.push_back(std::move(lower));
+  }
+}
+
+bool InfoSections::has(std::string_view section) const {
+  if (all_ || std::find(names_.begin(), names_.end(), section) != names_.end()) return true;
+  return default_ && std::any_of(std::begin(kSections), std::end(kSections), [&](const Section& s) {
+           return s.name == section && s.by_default;
+         });
+}
+
+std::string make_info(Worker& worker, const InfoSections& sections, std::optional<uint64_t> keys) {
+  std::string text;
+  for (const Section& section : kSections) {
+    if (!sections.has(section.name)) continue;
+    if (!text.empty()) text += "\r\n";
+    fmt::format_to(std::back_inserter(text), "# {}\r\n", section.title);
+    if (section.write != nullptr) {
+      section.write(worker, std::back_inserter(text));
+    } else if (keys.value_or(0) > 0) {
+      fmt::format_to(std::back_inserter(text), "db0:keys={},expires=0,avg_ttl=0\r\n", *keys);
+    }
+  }
+  return text;
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,123 @@
+// kv_proxy: ordinary Redis clients on one side, kv_server on the other.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include "proxy/file_limit.h"
+#include "proxy/options.h"
+#include "proxy/proxy.h"
+#include "rdmakv/client/client.h"
+#include "rdmakv/fabric_factory.h"
+#include "rdmakv/transport/authentication.h"
+
+namespace {
+
+using namespace rdmakv;         // NOLINT(google-build-using-namespace)
+using namespace rdmakv::proxy;  // NOLINT(google-build-using-namespace)
+
+// A server that is away is no reason not to start, nor to wait long.
+constexpr uint64_t kProbeNs = 1'000'000'000;
+
+int fail(const std::string& why) {
+  std::fprintf(stderr, "kv_proxy: %s\n", why.c_str());
+  return 1;
+}
+
+void say(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+// Connects once, to be able to say at start which servers are there.
+void report_servers(Fabric& fabric, ClientOptions options) {
+  options.connect_timeout_ns = kProbeNs;
+  options.arena_bytes = 1 << 20;
+  Result<std::unique_ptr<Client>> client = Client::create(fabric, options);
+  if (!client) return say("servers: not probed: " + client.status().to_string());
+  (void)(*client)->connect_and_wait();
+  for (const ServerState& server : (*client)->servers()) {
+    std::string line = "server " + server.name;
+    if (server.reachable) {
+      line += ": reachable, " + std::to_string(server.workers) + " workers";
+    } else {
+      line += ": not reachable yet";
+      if (!server.last_error.empty()) line += " (" + server.last_error + ")";
+    }
+    say(line);
+  }
+}
+
+// The signals that end the program are only ever taken by wait_for_signal(); threads inherit the mask.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+int run(Options options) {
+  const sigset_t signals = block_signals();
+  const Result<ServerAddresses> servers = parse_servers(options.servers);
+  if (!servers) return fail(servers.status().message());
+  ClientOptions client_options;
+  client_options.servers = servers.value().addresses;
+  client_options.timeout_ns = uint64_t{options.timeout_ms} * 1'000'000;
+  client_options.arena_bytes = uint64_t{options.arena_mb} << 20;
+  if (!options.secret_file.empty()) {
+    Result<std::string> secret = read_secret_file(options.secret_file);
+    if (!secret) return fail(secret.status().message());
+    client_options.secret = std::move(*secret);
+  }
+  const uint64_t possible = raise_file_limit(options.max_clients);
+  if (possible < options.max_clients) {
+    spdlog::warn("maxclients is {} instead of {}: the limit of open files (ulimit -n) allows no more",
+                 possible, options.max_clients);
+    options.max_clients = possible;
+  }
+  FabricOptions fabric_options;
+  fabric_options.transport = servers.value().transport;
+  fabric_options.device = options.device;
+  std::string why;
+  const Result<std::unique_ptr<Fabric>> fabric = open_fabric(fabric_options, &why);
+  if (!fabric) return fail(fabric.status().message());
+
+  Proxy proxy(options);
+  const Status started = proxy.start(*fabric.value(), client_options);
+  if (!started) return fail(started.message());
+  say("kv_proxy " + std::string(kProxyVersion) + ", " + std::to_string(options.threads) +
+      (options.threads == 1 ? " thread" : " threads"));
+  say("transport: " + fabric.value()->describe() + (why.empty() ? "" : " (" + why + ")"));
+  report_servers(*fabric.value(), client_options);
+  say("listening on " + options.address + ":" + std::to_string(proxy.port()));
+  if (!options.unix_socket.empty()) say("listening on " + options.unix_socket);
+  say("ready");
+
+  int received = 0;
+  while (sigwait(&signals, &received) != 0) {
+  }
+  spdlog::info("{}: stopping", received == SIGINT ? "SIGINT" : "SIGTERM");
+  proxy.stop();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const ParsedOptions parsed = parse_options(argc, argv);
+  if (!parsed.run) {
+    std::fputs(parsed.text.c_str(), parsed.exit_status == 0 ? stdout : stderr);
+    return parsed.exit_status;
+  }
+  spdlog::set_default_logger(spdlog::stderr_color_mt("kv_proxy"));
+  spdlog::set_level(spdlog::level::from_str(parsed.options.log_level == "warn"
+                                                ? "warning"
+                                                : parsed.options.log_level));
+  return run(parsed.options);
+}

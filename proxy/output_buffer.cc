@@ -1,0 +1,154 @@
+#include "proxy/output_buffer.h"
+
+#include <sys/uio.h>
+
+#include <cassert>
+#include <cstring>
+
+namespace rdmakv::proxy {
+
+void OutputChain::grow(size_t bytes) {
+  assert(bytes <= OutputChunk::kBytes);
+  (void)bytes;
+  close_window();
+  OutputChunk* chunk = pools_->chunks.take();
+  chunk->is_chunk = true;
+  chunk->begin = chunk->end = chunk->bytes;
+  link(chunk);
+  open_ = chunk;
+  set_window(chunk->bytes, chunk->bytes + OutputChunk::kBytes);
+}
+
+// Takes the bytes written into the window into account.
+void OutputChain::settle() {
+  if (open_ == nullptr) return;
+  settled_ += unsettled();
+  open_->end = next();
+}
+
+void OutputChain::close_window() {
+  settle();
+  open_ = nullptr;
+  set_window(nullptr, nullptr);
+}
+
+void OutputChain::link(OutputPiece* piece) {
+  piece->next = nullptr;
+  (tail_ != nullptr ? tail_->next : head_) = piece;
+  tail_ = piece;
+}
+
+void OutputChain::release(OutputPiece* piece) {
+  if (piece->is_chunk) {
+    pools_->chunks.give(static_cast<OutputChunk*>(piece));
+    return;
+  }
+  piece->value.reset();
+  piece->copy.reset();
+  pools_->pieces.give(piece);
+}
+
+void OutputChain::append_value(ValueBuffer value, uint32_t length) {
+  assert(length <= value.capacity());
+  if (length == 0) return;
+  close_window();
+  OutputPiece* piece = pools_->pieces.take();
+  piece->is_chunk = false;
+  piece->begin = reinterpret_cast<const char*>(value.data());
+  piece->end = piece->begin + length;
+  registered_ += value.capacity();
+  piece->value = std::move(value);
+  settled_ += length;
+  link(piece);
+}
+
+void OutputChain::splice(OutputChain& other) {
+  other.settle();
+  while (other.head_ != nullptr) {
+    OutputPiece* piece = other.head_;
+    const auto bytes = static_cast<size_t>(piece->end - piece->begin);
+    if (piece->is_chunk && (bytes <= room() || bytes <= kWorthCopying)) {
+      append({piece->begin, bytes});
+      other.drop_front();
+      continue;
+    }
+    close_window();
+    other.head_ = piece->next;
+    if (piece->value) {
+      registered_ += piece->value.capacity();
+      other.registered_ -= piece->value.capacity();
+    }
+    other.settled_ -= bytes;
+    settled_ += bytes;
+    link(piece);
+  }
+  other.tail_ = nullptr;
+  other.open_ = nullptr;
+  other.set_window(nullptr, nullptr);
+}
+
+// Takes the first piece out of the chain, written or not.
+void OutputChain::drop_front() {
+  OutputPiece* piece = head_;
+  head_ = piece->next;
+  if (head_ == nullptr) tail_ = nullptr;
+  if (piece == open_) {
+    open_ = nullptr;
+    set_window(nullptr, nullptr);
+  }
+  settled_ -= static_cast<size_t>(piece->end - piece->begin);
+  if (piece->value) registered_ -= piece->value.capacity();
+  release(piece);
+}
+
+void OutputChain::consume(size_t bytes) {
+  while (bytes > 0) {
+    const auto here = static_cast<size_t>(head_->end - head_->begin);
+    if (bytes < here) {
+      head_->begin += bytes;
+      settled_ -= bytes;
+      return;
+    }
+    bytes -= here;
+    drop_front();
+  }
+}
+
+ssize_t OutputChain::write_to(int fd) {
+  settle();
+  iovec vector[kPiecesPerWrite];
+  int count = 0;
+  for (OutputPiece* piece = head_; piece != nullptr && count < static_cast<int>(kPiecesPerWrite);
+       piece = piece->next) {
+    if (piece->begin == piece->end) continue;
+    vector[count].iov_base = const_cast<char*>(piece->begin);
+    vector[count++].iov_len = static_cast<size_t>(piece->end - piece->begin);
+  }
+  if (count == 0) return 0;
+  const ssize_t written = ::writev(fd, vector, count);
+  if (written > 0) consume(static_cast<size_t>(written));
+  // A chunk without bytes is not kept: the connection may be idle from now on.
+  if (settled_ == 0) clear();
+  return written;
+}
+
+void OutputChain::spill() {
+  if (registered_ == 0) return;
+  for (OutputPiece* piece = head_; piece != nullptr; piece = piece->next) {
+    if (!piece->value) continue;
+    const auto bytes = static_cast<size_t>(piece->end - piece->begin);
+    piece->copy = std::make_unique_for_overwrite<char[]>(bytes);
+    std::memcpy(piece->copy.get(), piece->begin, bytes);
+    piece->begin = piece->copy.get();
+    piece->end = piece->begin + bytes;
+    piece->value.reset();
+  }
+  registered_ = 0;
+}
+
+void OutputChain::clear() {
+  settle();
+  while (head_ != nullptr) drop_front();
+}
+
+}  // namespace rdmakv::proxy

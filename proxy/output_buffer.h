@@ -1,0 +1,89 @@
+// What is to be written to a client: a chain of pieces, each either a chunk of copied bytes or a value
+// that stays in the registered buffer in which it arrived.
+//
+//   OutputChain:  [chunk: "$70000\r\n"] -> [value: 70000 bytes, by reference] -> [chunk: "\r\n..." | room]
+//                                                                                       ^ next   ^ limit
+// An empty chain holds no chunk, so an idle connection costs none. One worker's thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "protocol/resp_writer.h"
+#include "proxy/pool.h"
+#include "rdmakv/transport/value_buffer.h"
+
+namespace rdmakv::proxy {
+
+struct OutputPiece {
+  OutputPiece* next = nullptr;
+  const char* begin = nullptr;  // what is still to be written
+  const char* end = nullptr;
+  bool is_chunk = false;        // an OutputChunk; else a value
+  ValueBuffer value;
+  std::unique_ptr<char[]> copy;  // of the value, once it was moved out of registered memory
+};
+
+struct OutputChunk : OutputPiece {
+  static constexpr size_t kBytes = 4096 - sizeof(OutputPiece);
+  char bytes[kBytes];
+};
+
+struct OutputPools {
+  Pool<OutputPiece> pieces{1024};
+  Pool<OutputChunk> chunks{1024};
+};
+
+class OutputChain final : public resp::OutputBuffer {
+ public:
+  OutputChain() = default;
+  explicit OutputChain(OutputPools& pools) : pools_(&pools) {}
+  ~OutputChain() override { clear(); }
+
+  // Before first use, when it was not given at construction.
+  void attach(OutputPools& pools) { pools_ = &pools; }
+
+  // Adds the first `length` bytes of `value`, by reference.
+  void append_value(ValueBuffer value, uint32_t length);
+  // Moves everything from `other`, which is left empty, to the end of this one.
+  void splice(OutputChain& other);
+
+  // Bytes not yet written.
+  size_t pending() const { return settled_ + unsettled(); }
+  bool empty() const { return pending() == 0; }
+  // Bytes of registered memory held.
+  size_t registered_bytes() const { return registered_; }
+
+  // Gathers what is pending into one writev; bytes written, or -1 with errno set.
+  ssize_t write_to(int fd);
+  // Copies values out of registered memory, so that a client that does not read holds none of it.
+  void spill();
+  void clear();
+
+ protected:
+  void grow(size_t bytes) override;
+
+ private:
+  static constexpr size_t kPiecesPerWrite = 64;
+  static constexpr size_t kWorthCopying = 1024;
+
+  size_t unsettled() const { return open_ != nullptr ? static_cast<size_t>(next() - open_->end) : 0; }
+  void settle();
+  void close_window();
+  void link(OutputPiece* piece);
+  void drop_front();
+  void release(OutputPiece* piece);
+  void consume(size_t bytes);
+
+  OutputPools* pools_ = nullptr;
+  OutputPiece* head_ = nullptr;
+  OutputPiece* tail_ = nullptr;
+  OutputChunk* open_ = nullptr;  // the tail, when it is the chunk that the window is in
+  size_t settled_ = 0;           // bytes [begin, end) of all pieces
+  size_t registered_ = 0;
+};
+
+}  // namespace rdmakv::proxy

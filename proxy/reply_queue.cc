@@ -1,0 +1,29 @@
+#include "proxy/reply_queue.h"
+
+#include <cassert>
+
+namespace rdmakv::proxy {
+
+Request& ReplyQueue::pop() {
+  Request& request = *head_;
+  assert(request.done_);
+  head_ = request.next_;
+  if (head_ == nullptr) tail_ = nullptr;
+  request.next_ = nullptr;
+  --size_;
+  return request;
+}
+
+void ReplyQueue::spill() {
+  for (Request* request = head_; request != nullptr; request = request->next_) {
+    request->waiting_reply_.spill();
+  }
+}
+
+void ReplyQueue::drop_replies() {
+  for (Request* request = head_; request != nullptr; request = request->next_) {
+    request->waiting_reply_.clear();
+  }
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,90 @@
+#include "proxy/request.h"
+
+#include <cassert>
+#include <cstring>
+
+#include "proxy/connection.h"
+#include "proxy/error_text.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+
+char* RequestMemory::reserve(size_t bytes, Pool<MemoryBlock>& blocks) {
+  assert(block_ == nullptr && heap_ == nullptr);
+  if (bytes <= kInlineBytes) return inline_;
+  if (bytes <= MemoryBlock::kBytes) {
+    block_ = blocks.take();
+    return block_->bytes;
+  }
+  heap_ = std::make_unique_for_overwrite<char[]>(bytes);
+  return heap_.get();
+}
+
+void RequestMemory::reset(Pool<MemoryBlock>& blocks) {
+  if (block_ != nullptr) blocks.give(block_);
+  block_ = nullptr;
+  heap_.reset();
+}
+
+Worker& Request::worker() const { return connection_->worker(); }
+
+void Request::set_key(std::string_view key) { set_key_and_value(key, {}); }
+
+void Request::set_key_and_value(std::string_view key, std::string_view value) {
+  char* const at = memory_.reserve(key.size() + value.size(), worker().memory_blocks());
+  if (!key.empty()) std::memcpy(at, key.data(), key.size());
+  if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
+  operation.key = {at, key.size()};
+  operation.input = std::as_bytes(std::span(at + key.size(), value.size()));
+}
+
+LargeArgument* Request::large_argument(size_t index) const {
+  return connection_->large_argument(index);
+}
+
+void Request::submit(Continuation then) {
+  continuation = then;
+  operation.done = &Request::operation_done;
+  operation.context = this;
+  worker().submit(operation);
+}
+
+void Request::operation_done(Operation& operation) {
+  auto& request = *static_cast<Request*>(operation.context);
+  request.continuation(request);
+}
+
+OutputChain& Request::output() {
+  if (silent_ || connection_->closed()) return worker().sink();
+  return is_head() ? connection_->output() : waiting_reply_;
+}
+
+resp::ReplyWriter Request::reply() { return {output(), protocol_}; }
+
+void Request::error(std::string_view text) {
+  failed_ = true;
+  worker().stats().errors.add();
+  reply().error(text);
+}
+
+void Request::fail(Code code) {
+  // Nobody listens any more, and the client is being destroyed.
+  if (worker().shutting_down()) return;
+  error(error_text(code, command_ != nullptr && (command_->flags & kWrite) != 0,
+                   worker().client()));
+}
+
+bool Request::is_head() const { return connection_->is_head(*this); }
+
+void Request::when_head(Continuation then) {
+  if (is_head()) return then(*this);
+  at_head_ = then;
+}
+
+void Request::finish() {
+  assert(!done_);
+  done_ = true;
+  connection_->request_finished(*this);
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,122 @@
+// One command on its way: from the moment it was parsed until its reply stands in the connection's
+// output. Pooled by the worker; nothing here is allocated per command.
+//
+//   execute() -> handler: reads the arguments, copies key and value into `memory`, fills `operation`,
+//   submit(then) ... -> then(): reads the result, writes the reply, finish().
+//
+// Requests of one connection may finish in any order; their replies leave in the order of the commands.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "protocol/resp_writer.h"
+#include "proxy/command_table.h"
+#include "proxy/large_argument.h"
+#include "proxy/output_buffer.h"
+#include "rdmakv/client/operation.h"
+
+namespace rdmakv::proxy {
+
+class Connection;
+class Fanout;
+class ValueStream;
+class Worker;
+
+struct MemoryBlock {
+  static constexpr size_t kBytes = 8192;
+  char bytes[kBytes];
+};
+
+// Where the bytes that an operation refers to stay until it is done: inside the object when they are
+// few, in a pooled block, or on the heap when they are many.
+class RequestMemory {
+ public:
+  static constexpr size_t kInlineBytes = 256;
+
+  // Room for `bytes`, once per use.
+  char* reserve(size_t bytes, Pool<MemoryBlock>& blocks);
+  void reset(Pool<MemoryBlock>& blocks);
+
+ private:
+  MemoryBlock* block_ = nullptr;
+  std::unique_ptr<char[]> heap_;
+  char inline_[kInlineBytes];
+};
+
+class Request {
+ public:
+  using Continuation = void (*)(Request& request);
+
+  // ---- for handlers ----
+  Operation operation;
+
+  Connection& connection() const { return *connection_; }
+  Worker& worker() const;
+  const Command& command() const { return *command_; }
+
+  // Copies key (and value) to where the operation may refer to them: sets operation.key (and input).
+  void set_key(std::string_view key);
+  void set_key_and_value(std::string_view key, std::string_view value);
+  // The large argument at `index`, to be taken over by the handler; null if that one was small.
+  LargeArgument* large_argument(size_t index) const;
+
+  // Keeps memory that the operation refers to until the request ends.
+  void keep(std::unique_ptr<std::byte[]> memory) { kept_ = std::move(memory); }
+
+  // Submits `operation`; `then` runs when it is done.
+  void submit(Continuation then);
+
+  // Writes the reply, in the protocol that the connection spoke when the command came.
+  resp::ReplyWriter reply();
+  OutputChain& output();
+  // An error reply. `text` as Redis writes it, with its code.
+  void error(std::string_view text);
+  // The reply to an operation that ended with `code`, which is no answer to the command.
+  void fail(Code code);
+  // The reply is complete.
+  void finish();
+  void finish_ok() { reply().ok(); finish(); }
+  void finish_integer(int64_t value) { reply().integer(value); finish(); }
+  void finish_null() { reply().null(); finish(); }
+  void finish_error(std::string_view text) { error(text); finish(); }
+
+  // Calls `then` when every earlier reply is in the output: at once, or later.
+  void when_head(Continuation then);
+  bool is_head() const;
+
+  resp::Protocol protocol() const { return protocol_; }
+  bool silent() const { return silent_; }
+  void set_silent(bool silent) { silent_ = silent; }
+
+  // The command's own, while it runs.
+  Fanout* fanout = nullptr;
+  ValueStream* stream = nullptr;        // writes a pinned value; only of a head
+  Continuation continuation = nullptr;  // of the operation under way
+  int64_t number = 0;
+  bool flag = false;
+  std::string text;                     // for rare commands
+
+ private:
+  friend class Connection;
+  friend class ReplyQueue;
+  friend class Worker;
+  static void operation_done(Operation& operation);
+
+  Request* next_ = nullptr;
+  Connection* connection_ = nullptr;
+  const Command* command_ = nullptr;    // null: there is no such command
+  RequestMemory memory_;
+  std::unique_ptr<std::byte[]> kept_;
+  OutputChain waiting_reply_;           // written before its turn came
+  Continuation at_head_ = nullptr;
+  uint64_t started_us_ = 0;
+  resp::Protocol protocol_ = resp::Protocol::kResp2;
+  bool silent_ = false;                 // CLIENT REPLY OFF or SKIP
+  bool done_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace rdmakv::proxy

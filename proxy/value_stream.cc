@@ -1,0 +1,109 @@
+#include "proxy/value_stream.h"
+
+#include <algorithm>
+
+#include "proxy/connection.h"
+#include "proxy/request.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+
+ValueStream::ValueStream(Worker& worker, Request* request, const Ticket& ticket, uint64_t length,
+                         Done done)
+    : worker_(worker), request_(request), ticket_(ticket), length_(length), done_(done) {}
+
+void ValueStream::pump() {
+  if (finished_ || request_ == nullptr) return;
+  Connection& connection = request_->connection();
+  while (code_ == Code::kOk && asked_ < length_ && !connection.closed() && !request_->silent() &&
+         !connection.output_full()) {
+    Piece& piece = pieces_[next_ask_];
+    if (piece.busy || !start_piece(piece)) break;
+    next_ask_ = (next_ask_ + 1) % kPieces;
+  }
+  try_end();
+}
+
+bool ValueStream::start_piece(Piece& piece) {
+  auto wanted = static_cast<uint32_t>(std::min<uint64_t>(kPieceBytes, length_ - asked_));
+  ValueBuffer buffer = worker_.client().allocate(wanted);
+  // Registered memory is short: smaller pieces are slower, but go on.
+  while (!buffer && wanted > 4096) {
+    wanted = std::max<uint32_t>(wanted / 4, 4096);
+    buffer = worker_.client().allocate(wanted);
+  }
+  if (!buffer) {
+    worker_.wait_for_arena(request_->connection());
+    return false;
+  }
+  piece.busy = true;
+  piece.arrived = false;
+  Operation& operation = piece.operation;
+  operation = Operation{};
+  operation.kind = OperationKind::kReadPinned;
+  operation.ticket = ticket_;
+  operation.offset = asked_;
+  operation.length = wanted;
+  operation.buffer = std::move(buffer);
+  operation.done = &ValueStream::piece_done;
+  operation.context = this;
+  asked_ += wanted;
+  ++outstanding_;
+  worker_.submit(operation);
+  return true;
+}
+
+void ValueStream::piece_done(Operation& operation) {
+  auto& self = *static_cast<ValueStream*>(operation.context);
+  --self.outstanding_;
+  if (operation.code != Code::kOk && self.code_ == Code::kOk) self.code_ = operation.code;
+  for (Piece& piece : self.pieces_) {
+    if (&piece.operation == &operation) piece.arrived = true;
+  }
+  self.emit();
+  self.pump();
+}
+
+void ValueStream::emit() {
+  while (pieces_[next_emit_].busy && pieces_[next_emit_].arrived) {
+    Piece& piece = pieces_[next_emit_];
+    next_emit_ = (next_emit_ + 1) % kPieces;
+    piece.busy = false;
+    ValueBuffer buffer = std::move(piece.operation.buffer);
+    if (code_ != Code::kOk || request_ == nullptr || request_->connection().closed()) continue;
+    request_->output().append_value(std::move(buffer), piece.operation.length);
+    emitted_ += piece.operation.length;
+    request_->connection().output_grew();
+  }
+}
+
+void ValueStream::try_end() {
+  if (request_ != nullptr) {
+    Connection& connection = request_->connection();
+    const bool nobody_reads = connection.closed() || request_->silent();
+    if (code_ != Code::kOk && !nobody_reads) connection.close_broken_reply(code_);
+    if (outstanding_ > 0) return;
+    if (emitted_ == length_ || code_ != Code::kOk || nobody_reads) {
+      Request& request = *std::exchange(request_, nullptr);
+      request.stream = nullptr;
+      done_(request);
+    }
+  }
+  if (request_ != nullptr || released_) return;
+  released_ = true;
+  if (worker_.shutting_down()) {
+    finished_ = true;
+    return;
+  }
+  release_.kind = OperationKind::kRelease;
+  release_.ticket = ticket_;
+  release_.done = &ValueStream::release_done;
+  release_.context = this;
+  worker_.submit(release_);
+}
+
+void ValueStream::release_done(Operation& operation) {
+  static_cast<ValueStream*>(operation.context)->finished_ = true;
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,324 @@
+#include "proxy/worker.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "proxy/listener.h"
+#include "proxy/peer_address.h"
+#include "proxy/proxy.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+constexpr timeval kTick = {1, 0};
+constexpr timeval kArenaTick = {0, 5'000};
+// Whoever has made no progress for so long gives its registered memory up when others wait for it.
+constexpr uint64_t kStalledUs = 100'000;
+
+uint64_t steady_us() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                   std::chrono::steady_clock::now().time_since_epoch())
+                                   .count());
+}
+
+}  // namespace
+
+Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
+    : proxy_(proxy),
+      index_(index),
+      commands_(CommandTable::instance()),
+      stats_(commands_.rows().size()),
+      base_(event_base_new()),
+      // A rest of at most 16 KiB stands in front of what is read.
+      read_buffer_(std::make_unique_for_overwrite<char[]>(2 * kReadBytes)),
+      trash_(std::make_unique_for_overwrite<std::byte[]>(kReadBytes)),
+      client_(std::move(client)),
+      wakeup_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  const auto make = [this](int fd, short what, event_callback_fn callback) {
+    return EventPointer(event_new(base_.get(), fd, what, callback, this));
+  };
+  client_event_ = make(client_->fd(), EV_READ | EV_PERSIST, &Worker::on_client);
+  wakeup_event_ = make(wakeup_fd_, EV_READ | EV_PERSIST, &Worker::on_wakeup);
+  tick_event_ = make(-1, 0, &Worker::on_tick);
+  arena_event_ = make(-1, 0, &Worker::on_arena_tick);
+  event_add(client_event_.get(), nullptr);
+  event_add(wakeup_event_.get(), nullptr);
+}
+
+// Everything that holds registered memory goes before the client's arena does, and what is under way is
+// cancelled by the client's end, which calls back.
+Worker::~Worker() {
+  shutting_down_ = true;
+  listeners_.clear();
+  for (Connection& connection : connections_) connection.close("the proxy ends");
+  client_event_.reset();
+  sink_.clear();
+  for (Upload& upload : uploads_) upload.abandon();
+  while (!gathering_.empty()) finish_gathering(*gathering_.back());
+  client_.reset();
+  connections_.clear();
+  uploads_.clear();
+  streams_.clear();
+  wakeup_event_.reset();
+  tick_event_.reset();
+  arena_event_.reset();
+  if (wakeup_fd_ >= 0) ::close(wakeup_fd_);
+}
+
+const Settings& Worker::settings() const { return proxy_.settings(); }
+
+resp::Limits Worker::parser_limits() const {
+  resp::Limits limits;
+  limits.max_bulk = static_cast<int64_t>(settings().max_bulk_bytes.load());
+  limits.max_arguments = 1024 * 1024;
+  return limits;
+}
+
+uint64_t Worker::now_us() const {
+  if (clock_stale_) {
+    clock_stale_ = false;
+    now_us_ = steady_us();
+  }
+  return now_us_;
+}
+
+// ---- the loop ----------------------------------------------------------------------------------
+
+void Worker::run() {
+  while (!stop_.load(std::memory_order_relaxed)) turn(true);
+}
+
+void Worker::stop() {
+  stop_.store(true);
+  const uint64_t one = 1;
+  (void)!::write(wakeup_fd_, &one, sizeof(one));
+}
+
+void Worker::turn(bool may_sleep) {
+  const bool block = may_sleep && may_block();
+  clock_stale_ = true;
+  event_base_loop(base_.get(), block ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
+  finish_turn();
+}
+
+// Nothing left to do? Polls a while when answers are due, then arms the client.
+bool Worker::may_block() {
+  if (progressed_ || !runnable_.empty() || !dirty_.empty()) return false;
+  const uint64_t spin_us = settings().spin_us;
+  if (client_->busy() && spin_us > 0) {
+    for (const uint64_t end = steady_us() + spin_us; steady_us() < end;) {
+      clock_stale_ = true;
+      if (client_->poll() == 0) continue;
+      finish_turn();
+      return false;
+    }
+  }
+  return client_->arm();
+}
+
+void Worker::flush() {
+  if (!submitted_) return;
+  submitted_ = false;
+  stats_.flushes.add();
+  client_->flush();
+}
+
+void Worker::finish_turn() {
+  flush();
+  clock_stale_ = true;
+  progressed_ = client_->poll() > 0;
+  if (!arena_waiters_.empty()) serve_arena_waiters();
+  if (!runnable_.empty()) {
+    progressed_ = true;
+    runnable_now_.swap(runnable_);
+    for (Connection* connection : runnable_now_) {
+      connection->runnable_ = false;
+      connection->resume();
+    }
+    runnable_now_.clear();
+  }
+  flush();
+  if (progressed_ || !dirty_.empty()) arm_tick();
+  if (!dirty_.empty()) {
+    dirty_now_.swap(dirty_);
+    for (Connection* connection : dirty_now_) {
+      connection->dirty_ = false;
+      connection->write_pending();
+    }
+    dirty_now_.clear();
+  }
+  flush();
+  if (reap_ || !uploads_.empty() || !streams_.empty()) reap();
+}
+
+void Worker::mark_dirty(Connection& connection) {
+  if (!std::exchange(connection.dirty_, true)) dirty_.push_back(&connection);
+}
+
+void Worker::schedule(Connection& connection) {
+  if (!std::exchange(connection.runnable_, true)) runnable_.push_back(&connection);
+}
+
+// ---- registered memory is short ----------------------------------------------------------------
+
+void Worker::wait_for_arena(Connection& connection) {
+  if (std::exchange(connection.waits_for_arena_, true)) return;
+  arena_waiters_.push_back(&connection);
+  if (!event_pending(arena_event_.get(), EV_TIMEOUT, nullptr)) {
+    event_add(arena_event_.get(), &kArenaTick);
+  }
+}
+
+void Worker::serve_arena_waiters() {
+  arena_waiters_now_.swap(arena_waiters_);
+  for (Connection* connection : arena_waiters_now_) {
+    connection->waits_for_arena_ = false;
+    connection->arena_available();
+  }
+  arena_waiters_now_.clear();
+}
+
+void Worker::on_arena_tick(evutil_socket_t, short, void* self) {
+  auto& worker = *static_cast<Worker*>(self);
+  if (worker.arena_waiters_.empty()) return;
+  const uint64_t now = worker.now_us();
+  for (Connection& connection : worker.connections_) {
+    connection.spill_if_stalled(now - std::min(now, kStalledUs));
+  }
+  event_add(worker.arena_event_.get(), &kArenaTick);
+}
+
+// ---- connections and what belongs to them ------------------------------------------------------
+
+void Worker::listen(int fd, std::function<void(int)> accept_for) {
+  if (accept_for == nullptr) accept_for = [this](int accepted) { adopt(accepted); };
+  listeners_.push_back(std::make_unique<ClientListener>(*this, fd, std::move(accept_for)));
+}
+
+void Worker::adopt(int fd) {
+  stats_.connections.add();
+  Connection& connection = connections_.emplace_back(*this, fd, proxy_.next_client_id(),
+                                                     peer_address(fd), local_address(fd));
+  connection.start();
+  arm_tick();
+}
+
+void Worker::connection_closed(Connection& connection) {
+  (void)connection;
+  proxy_.client_left();
+  reap_ = true;
+}
+
+void Worker::release(Request& request) {
+  request.memory_.reset(memory_blocks_);
+  request.waiting_reply_.clear();
+  request.kept_.reset();
+  request.operation = Operation{};
+  request.fanout = nullptr;
+  request.stream = nullptr;
+  request.at_head_ = nullptr;
+  request.number = 0;
+  request.flag = false;
+  if (!request.text.empty()) std::string().swap(request.text);
+  requests_.give(&request);
+}
+
+void Worker::reap() {
+  uploads_.remove_if([](const Upload& upload) { return upload.finished(); });
+  streams_.remove_if([](const ValueStream& stream) { return stream.finished(); });
+  if (!std::exchange(reap_, false)) return;
+  for (auto it = connections_.begin(); it != connections_.end();) {
+    Connection* connection = &*it;
+    if (!connection->can_be_destroyed()) {
+      ++it;
+      continue;
+    }
+    for (auto* list : {&dirty_, &runnable_, &arena_waiters_}) std::erase(*list, connection);
+    it = connections_.erase(it);
+  }
+}
+
+void Worker::start_gathering(Request& request) { gathering_.push_back(&request); }
+
+void Worker::finish_gathering(Request& request) {
+  std::erase(gathering_, &request);
+  request.finish();
+}
+
+Upload& Worker::start_upload(Connection& connection, std::string_view key, uint64_t total) {
+  Upload& upload = uploads_.emplace_back(*this, connection, key, total);
+  upload.begin();
+  return upload;
+}
+
+void Worker::stream_value(Request* request, const Ticket& ticket, uint64_t length,
+                          ValueStream::Done done) {
+  ValueStream& stream = streams_.emplace_back(*this, request, ticket, length, done);
+  request->stream = &stream;
+  stream.pump();
+}
+
+void Worker::release_pin(const Ticket& ticket) {
+  streams_.emplace_back(*this, nullptr, ticket, 0, nullptr).give_back();
+}
+
+OutputChain& Worker::sink() {
+  sink_.clear();
+  return sink_;
+}
+
+// ---- now and then ------------------------------------------------------------------------------
+
+void Worker::post(std::function<void()> job) {
+  {
+    const std::lock_guard lock(jobs_mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  const uint64_t one = 1;
+  (void)!::write(wakeup_fd_, &one, sizeof(one));
+}
+
+void Worker::on_wakeup(evutil_socket_t fd, short, void* self) {
+  uint64_t count = 0;
+  (void)!::read(fd, &count, sizeof(count));
+  static_cast<Worker*>(self)->run_jobs();
+}
+
+void Worker::run_jobs() {
+  std::vector<std::function<void()>> jobs;
+  {
+    const std::lock_guard lock(jobs_mutex_);
+    jobs.swap(jobs_);
+  }
+  for (const std::function<void()>& job : jobs) job();
+}
+
+// A second after activity, and on until all is quiet: an idle worker does not wake up.
+void Worker::arm_tick() {
+  if (std::exchange(tick_armed_, true)) return;
+  event_add(tick_event_.get(), &kTick);
+}
+
+void Worker::on_tick(evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->tick(); }
+
+void Worker::tick() {
+  tick_armed_ = false;
+  const uint64_t now = now_us();
+  const uint64_t timeout_us = settings().idle_timeout_s * 1'000'000;
+  bool again = false;
+  for (Connection& connection : connections_) {
+    if (connection.closed()) continue;
+    again |= connection.tidy(now);
+    if (timeout_us == 0) continue;
+    again = true;
+    if (connection.idle_since(now - std::min(now, timeout_us))) {
+      connection.close("idle for longer than `timeout`");
+    }
+  }
+  if (again) arm_tick();
+}
+
+}  // namespace rdmakv::proxy

@@ -1,0 +1,169 @@
+// One thread of the proxy: one event loop, one client library, its own listener and connections. Nothing
+// on a request's way is shared with other threads.
+//
+// A turn: run the socket events that are due (read, parse, issue); one flush of everything issued; poll
+// completions (finish requests); one write per connection that has replies. While operations are under
+// way the worker polls for a short while before it arms the client's descriptor and sleeps.
+#pragma once
+
+#include <event2/event.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <span>
+#include <vector>
+
+#include "protocol/resp_parser.h"
+#include "proxy/command_table.h"
+#include "proxy/connection.h"
+#include "proxy/fanout.h"
+#include "proxy/output_buffer.h"
+#include "proxy/request.h"
+#include "proxy/settings.h"
+#include "proxy/stats.h"
+#include "proxy/upload.h"
+#include "proxy/value_stream.h"
+#include "rdmakv/client/client.h"
+
+namespace rdmakv::proxy {
+
+class ClientListener;
+class Proxy;
+
+struct EventBaseDeleter { void operator()(event_base* base) const { event_base_free(base); } };
+struct EventDeleter { void operator()(event* e) const { event_free(e); } };
+using EventPointer = std::unique_ptr<event, EventDeleter>;
+
+class Worker {
+ public:
+  static constexpr size_t kReadBytes = 64 * 1024;
+
+  // `proxy` outlives the worker.
+  Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client);
+  // Closes the connections and cancels what is under way. In the thread that ran it, or after that ended.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Until stop(). The calling thread is the worker's.
+  void run();
+  // From any thread, and from a signal handler's thread.
+  void stop();
+  // One turn, for tests; sleeps for an event if `may_sleep` and nothing is to do.
+  void turn(bool may_sleep);
+  // Runs `job` in the worker's thread. From any thread.
+  void post(std::function<void()> job);
+
+  // Takes over a listening socket. `accept_for`: who gets the connections; null: this worker.
+  void listen(int fd, std::function<void(int)> accept_for = nullptr);
+  // Takes over a connected, non-blocking socket.
+  void adopt(int fd);
+
+  // ---- for connections, requests and what belongs to them ----
+  Proxy& proxy() const { return proxy_; }
+  unsigned index() const { return index_; }
+  Client& client() const { return *client_; }
+  event_base* base() const { return base_.get(); }
+  const CommandTable& commands() const { return commands_; }
+  const Settings& settings() const;
+  WorkerStats& stats() { return stats_; }
+  resp::Limits parser_limits() const;
+  // Steady clock, read once a turn.
+  uint64_t now_us() const;
+  bool shutting_down() const { return shutting_down_; }
+
+  void submit(Operation& operation) {
+    client_->submit(operation);
+    submitted_ = true;
+  }
+  void mark_dirty(Connection& connection);
+  void schedule(Connection& connection);
+  void wait_for_arena(Connection& connection);
+  void connection_closed(Connection& connection);
+  void reap_later() { reap_ = true; }
+  void release(Request& request);
+
+  // A request that other workers have to answer too; it is finished here when the worker ends first.
+  void start_gathering(Request& request);
+  void finish_gathering(Request& request);
+
+  Upload& start_upload(Connection& connection, std::string_view key, uint64_t total);
+  // Writes a pinned value to the output of `request`, which is the head of its queue.
+  void stream_value(Request* request, const Ticket& ticket, uint64_t length, ValueStream::Done done);
+  void release_pin(const Ticket& ticket);
+
+  Pool<Request>& requests() { return requests_; }
+  Pool<Fanout>& fanouts() { return fanouts_; }
+  Pool<Fanout::Part>& parts() { return parts_; }
+  Pool<MemoryBlock>& memory_blocks() { return memory_blocks_; }
+  OutputPools& output_pools() { return output_pools_; }
+  // Where replies go that nobody wants; emptied each time.
+  OutputChain& sink();
+  char* read_buffer() { return read_buffer_.get(); }
+  std::span<std::byte> trash() { return {trash_.get(), kReadBytes}; }
+
+  template <typename Visit>
+  void for_each_connection(Visit&& visit) {
+    for (Connection& connection : connections_) {
+      if (!connection.closed()) visit(connection);
+    }
+  }
+
+ private:
+  static void on_wakeup(evutil_socket_t fd, short what, void* self);
+  static void on_tick(evutil_socket_t fd, short what, void* self);
+  static void on_arena_tick(evutil_socket_t fd, short what, void* self);
+  static void on_client(evutil_socket_t, short, void*) {}  // the turn polls anyway
+  void finish_turn();
+  void flush();
+  bool may_block();
+  void run_jobs();
+  void serve_arena_waiters();
+  void reap();
+  void tick();
+  void arm_tick();
+
+  Proxy& proxy_;
+  const unsigned index_;
+  const CommandTable& commands_;
+  WorkerStats stats_;
+  std::unique_ptr<event_base, EventBaseDeleter> base_;
+  OutputPools output_pools_;
+  Pool<Request> requests_{4096};
+  Pool<Fanout> fanouts_{256};
+  Pool<Fanout::Part> parts_{1024};
+  Pool<MemoryBlock> memory_blocks_{256};
+  OutputChain sink_{output_pools_};
+  std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<std::byte[]> trash_;
+
+  std::list<Connection> connections_;
+  std::list<Upload> uploads_;
+  std::list<ValueStream> streams_;
+  std::vector<std::unique_ptr<ClientListener>> listeners_;
+  std::vector<Connection*> dirty_, dirty_now_;
+  std::vector<Connection*> runnable_, runnable_now_;
+  std::vector<Connection*> arena_waiters_, arena_waiters_now_;
+  std::vector<Request*> gathering_;
+  bool submitted_ = false;
+  bool progressed_ = false;       // something was done: look again before sleeping
+  bool reap_ = false;
+  bool tick_armed_ = false;
+  bool shutting_down_ = false;
+  mutable uint64_t now_us_ = 0;
+  mutable bool clock_stale_ = true;
+
+  std::unique_ptr<Client> client_;
+  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_;
+  int wakeup_fd_ = -1;
+  std::atomic<bool> stop_{false};
+  std::mutex jobs_mutex_;
+  std::vector<std::function<void()>> jobs_;
+};
+
+}  // namespace rdmakv::proxy

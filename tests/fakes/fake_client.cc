@@ -1,0 +1,316 @@
+#include "tests/fakes/fake_client.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+
+namespace rdmakv::fakes {
+namespace {
+
+class HeapRegion final : public MemoryRegion {
+ public:
+  explicit HeapRegion(size_t bytes) : bytes_(std::make_unique<std::byte[]>(bytes)) {
+    data_ = bytes_.get();
+    size_ = bytes;
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+};
+
+std::string_view text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::span<const std::byte> input_of(const Operation& operation) {
+  if (!operation.input_buffer) return operation.input;
+  return {operation.input_buffer.data(), operation.input_buffer.length()};
+}
+
+}  // namespace
+
+FakeClient::FakeClient(const Options& options)
+    : options_(options),
+      arena_(std::make_unique<BufferArena>(std::make_unique<HeapRegion>(options.arena_bytes))),
+      fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+FakeClient::~FakeClient() {
+  holding_ = false;
+  for (auto* list : {&submitted_, &flushed_}) {
+    for (Operation* operation : std::exchange(*list, {})) {
+      operation->code = Code::kCancelled;
+      operation->done(*operation);
+    }
+  }
+  while (!ended_.empty()) {
+    Operation* operation = ended_.front().operation;
+    ended_.pop_front();
+    operation->code = Code::kCancelled;
+    operation->buffer.reset();
+    operation->value = {};
+    operation->done(*operation);
+  }
+  ::close(fd_);
+}
+
+void FakeClient::submit(Operation& operation) {
+  assert(operation.done != nullptr);
+  ++total_;
+  operation.code = Code::kOk;
+  operation.version = 0;
+  operation.expiry = 0;
+  operation.value_length = 0;
+  operation.number = 0;
+  operation.has_previous = false;
+  operation.value = {};
+  if (recording_) history_.push_back(operation.kind);
+  submitted_.push_back(&operation);
+}
+
+void FakeClient::flush() {
+  if (submitted_.empty()) return;
+  ++flushes_;
+  largest_batch_ = std::max(largest_batch_, submitted_.size());
+  flushed_.insert(flushed_.end(), submitted_.begin(), submitted_.end());
+  submitted_.clear();
+}
+
+size_t FakeClient::poll() {
+  running_.swap(flushed_);
+  for (Operation* operation : running_) run(*operation);
+  running_.clear();
+  if (newest_first) std::reverse(ended_.begin(), ended_.end());
+  size_t count = 0;
+  for (size_t due = ended_.size(); due > 0 && (!holding_ || releasable_ > 0); --due, ++count) {
+    if (holding_) --releasable_;
+    Ended ended = std::move(ended_.front());
+    ended_.pop_front();
+    end(ended);
+  }
+  if (!holding_) releasable_ = 0;
+  flush();
+  return count;
+}
+
+bool FakeClient::arm() { return flushed_.empty() && submitted_.empty() && ended_.empty(); }
+
+void FakeClient::release(size_t count) {
+  releasable_ = count;
+  if (count == ~size_t{0}) holding_ = false;
+}
+
+void FakeClient::release_at(size_t index) {
+  Ended ended = std::move(ended_.at(index));
+  ended_.erase(ended_.begin() + static_cast<std::ptrdiff_t>(index));
+  end(ended);
+}
+
+void FakeClient::wait(Operation&) { std::abort(); }
+
+std::vector<ServerState> FakeClient::servers() const {
+  ServerState state;
+  state.name = "fake:1";
+  state.last_error = "fake error";
+  return {state};
+}
+
+void FakeClient::end(Ended& ended) {
+  Operation& operation = *ended.operation;
+  // Lent bytes lie in `ended.lent`; afterwards they are nobody's.
+  if (!operation.buffer && !ended.lent.empty()) {
+    operation.value = std::as_bytes(std::span(ended.lent));
+  }
+  operation.done(operation);
+  std::fill(ended.lent.begin(), ended.lent.end(), '#');
+  if (ended.lent.capacity() > 0 && spare_.size() < 64) spare_.push_back(std::move(ended.lent));
+}
+
+void FakeClient::run(Operation& operation) {
+  Ended ended;
+  ended.operation = &operation;
+  if (!spare_.empty()) {
+    ended.lent = std::move(spare_.back());
+    spare_.pop_back();
+    ended.lent.clear();
+  }
+  operation.code = fault ? fault(operation) : Code::kOk;
+  if (operation.code == Code::kOk) execute(operation, ended);
+  operation.input_buffer.reset();
+  ended_.push_back(std::move(ended));
+}
+
+FakeClient::Entry* FakeClient::find(std::string_view key) {
+  const auto found = store.find(key);
+  if (found == store.end()) return nullptr;
+  if (found->second.expiry != 0 && found->second.expiry <= now_ms) {
+    version_floor_ = std::max(version_floor_, found->second.version);
+    store.erase(found);
+    return nullptr;
+  }
+  return &found->second;
+}
+
+void FakeClient::execute(Operation& operation, Ended& ended) {
+  switch (operation.kind) {
+    case OperationKind::kGet:
+    case OperationKind::kInspect: return get(operation, ended);
+    case OperationKind::kPut: return put(operation, text(input_of(operation)), ended);
+    case OperationKind::kDelete: return erase(operation, ended);
+    case OperationKind::kExpire: return expire(operation);
+    case OperationKind::kCount: operation.number = store.size(); return;
+    case OperationKind::kClear: operation.number = store.size(); store.clear(); return;
+    case OperationKind::kReadPinned: {
+      const auto pin = pins_.find(operation.ticket.id);
+      if (pin == pins_.end()) {
+        operation.code = Code::kUnavailable;
+        return;
+      }
+      std::memcpy(operation.buffer.data(), pin->second.data() + operation.offset, operation.length);
+      operation.buffer.set_length(operation.length);
+      operation.value = {operation.buffer.data(), operation.length};
+      return;
+    }
+    case OperationKind::kRelease: pins_.erase(operation.ticket.id); return;
+    case OperationKind::kUploadBegin:
+    case OperationKind::kUploadChunk:
+    case OperationKind::kUploadCommit:
+    case OperationKind::kUploadAbort: return upload(operation, ended);
+    case OperationKind::kPing:
+    case OperationKind::kStats: return;
+  }
+}
+
+// As a server would: in the message when small, in a landing buffer, or pinned.
+void FakeClient::lend(Operation& operation, const std::string& value, Ended& ended) {
+  operation.value_length = value.size();
+  if (value.size() < wire::kLargeValue) {
+    ended.lent.assign(value);
+    return;
+  }
+  if (value.size() <= options_.landing_bytes) {
+    operation.buffer = arena_->allocate(static_cast<uint32_t>(value.size()));
+  }
+  if (operation.buffer) {
+    std::memcpy(operation.buffer.data(), value.data(), value.size());
+    operation.buffer.set_length(static_cast<uint32_t>(value.size()));
+    operation.value = {operation.buffer.data(), value.size()};
+    return;
+  }
+  operation.ticket.id = next_ticket_++;
+  pins_[operation.ticket.id] = value;
+}
+
+void FakeClient::get(Operation& operation, Ended& ended) {
+  const Entry* entry = find(operation.key);
+  if (entry == nullptr) {
+    operation.code = Code::kNotFound;
+    return;
+  }
+  operation.version = entry->version;
+  operation.expiry = entry->expiry;
+  operation.value_length = entry->value.size();
+  if (operation.kind == OperationKind::kGet) lend(operation, entry->value, ended);
+}
+
+Code FakeClient::check(const Operation& operation, const Entry* entry) const {
+  switch (operation.condition) {
+    case Condition::kIfAbsent: return entry == nullptr ? Code::kOk : Code::kConditionNotMet;
+    case Condition::kIfPresent: return entry != nullptr ? Code::kOk : Code::kConditionNotMet;
+    case Condition::kIfVersion: {
+      const uint64_t version = entry != nullptr ? entry->version : 0;
+      return version == operation.expected_version ? Code::kOk : Code::kVersionMismatch;
+    }
+    default: return Code::kOk;
+  }
+}
+
+void FakeClient::put(Operation& operation, std::string_view value, Ended& ended) {
+  Entry* entry = find(operation.key);
+  if (operation.want_previous && entry != nullptr) {
+    operation.has_previous = true;
+    lend(operation, entry->value, ended);
+  }
+  operation.version = entry != nullptr ? entry->version : 0;
+  operation.code = check(operation, entry);
+  if (operation.code != Code::kOk) return;
+  if (entry == nullptr) {
+    entry = &store[std::string(operation.key)];
+    entry->version = version_floor_;
+  }
+  entry->value.assign(value);
+  if (!operation.keep_expiry) entry->expiry = operation.expiry_ms;
+  operation.version = ++entry->version;
+}
+
+void FakeClient::erase(Operation& operation, Ended& ended) {
+  Entry* entry = find(operation.key);
+  if (entry == nullptr) {
+    operation.code = Code::kNotFound;
+    return;
+  }
+  if (operation.want_previous) {
+    operation.has_previous = true;
+    lend(operation, entry->value, ended);
+  }
+  version_floor_ = std::max(version_floor_, entry->version);
+  store.erase(store.find(operation.key));
+}
+
+void FakeClient::expire(Operation& operation) {
+  Entry* entry = find(operation.key);
+  if (entry == nullptr) {
+    operation.code = Code::kNotFound;
+    return;
+  }
+  const int64_t current = entry->expiry, wanted = operation.expiry_ms;
+  const auto infinite = [](int64_t time) { return time == 0 ? INT64_MAX : time; };
+  bool met = wanted != 0 || current != 0;
+  switch (operation.condition) {
+    case Condition::kIfNoExpiry: met = current == 0; break;
+    case Condition::kIfExpiry: met = current != 0; break;
+    case Condition::kIfLater: met = wanted > infinite(current); break;
+    case Condition::kIfSooner: met = wanted < infinite(current); break;
+    default: break;
+  }
+  operation.code = met ? check(operation, entry) : Code::kConditionNotMet;
+  operation.version = entry->version;
+  if (operation.code != Code::kOk) return;
+  entry->expiry = wanted;
+  operation.version = ++entry->version;
+}
+
+void FakeClient::upload(Operation& operation, Ended& ended) {
+  if (operation.kind == OperationKind::kUploadBegin) {
+    operation.ticket.id = next_ticket_++;
+    uploads_[operation.ticket.id].bytes.resize(operation.total);
+    return;
+  }
+  const auto found = uploads_.find(operation.ticket.id);
+  if (found == uploads_.end()) {
+    operation.code = Code::kUnavailable;
+    return;
+  }
+  UploadState& state = found->second;
+  const std::string_view chunk = text(input_of(operation));
+  switch (operation.kind) {
+    case OperationKind::kUploadChunk:
+      std::memcpy(state.bytes.data() + operation.offset, chunk.data(), chunk.size());
+      state.received += chunk.size();
+      return;
+    case OperationKind::kUploadCommit:
+      if (state.received != state.bytes.size()) {
+        operation.code = Code::kInvalidArgument;
+        return;
+      }
+      put(operation, state.bytes, ended);
+      break;
+    default: break;
+  }
+  uploads_.erase(found);
+}
+
+}  // namespace rdmakv::fakes

@@ -1,0 +1,112 @@
+// A client library with a map in memory instead of servers, for tests of what stands on top of it. It
+// keeps the contract of rdmakv/client/client.h, on the strict side: values it lends are overwritten when
+// `done` returns, operations on one key run in the order of submission, `done` comes only from poll().
+//
+// A test decides what fails (`fault`), when operations end (hold(), release()) and in which order.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rdmakv/client/client.h"
+#include "rdmakv/transport/buffer_arena.h"
+
+namespace rdmakv::fakes {
+
+class FakeClient final : public Client {
+ public:
+  struct Options {
+    uint64_t arena_bytes = 8 << 20;
+    uint32_t max_single_put = 256 * 1024;
+    uint32_t landing_bytes = 64 * 1024;  // larger values are pinned
+  };
+  struct Entry {
+    std::string value;
+    uint64_t version = 0;
+    int64_t expiry = 0;
+  };
+
+  FakeClient() : FakeClient(Options{}) {}
+  explicit FakeClient(const Options& options);
+  ~FakeClient() override;
+
+  void submit(Operation& operation) override;
+  void flush() override;
+  size_t poll() override;
+  int fd() const override { return fd_; }
+  bool arm() override;
+  bool busy() const override { return !submitted_.empty() || !ended_.empty(); }
+  ValueBuffer allocate(uint32_t bytes) override { return arena_->allocate(bytes); }
+  uint32_t max_single_put() const override { return options_.max_single_put; }
+  Status connect_and_wait() override { return Status::ok(); }
+  void wait(Operation& operation) override;
+  int64_t server_clock_ms(std::string_view) const override { return now_ms; }
+  ClientCounters counters() const override { return {}; }
+  std::vector<ServerState> servers() const override;
+
+  // ---- for tests ----
+  std::map<std::string, Entry, std::less<>> store;
+  int64_t now_ms = 1'700'000'000'000;
+  // Asked for each operation when it runs: kOk, or the code with which it ends without effect.
+  std::function<Code(const Operation&)> fault;
+  bool newest_first = false;          // completions of one poll in reverse order
+
+  void hold() { holding_ = true; }    // operations run, but do not end
+  void release(size_t count = ~size_t{0});
+  // Ends one of the held operations, out of order.
+  void release_at(size_t index);
+  size_t held() const { return ended_.size(); }
+
+  size_t flushes() const { return flushes_; }   // those that had something to send
+  size_t submitted() const { return total_; }
+  size_t largest_batch() const { return largest_batch_; }
+  uint64_t free_bytes() const { return arena_->free_bytes(); }
+  size_t pins() const { return pins_.size(); }
+  size_t uploads() const { return uploads_.size(); }
+  const std::vector<OperationKind>& history() const { return history_; }
+  void clear_history() { history_.clear(); }
+  void record_history() { recording_ = true; }
+
+ private:
+  struct Ended {
+    Operation* operation = nullptr;
+    std::string lent;
+  };
+  struct UploadState {
+    std::string bytes;
+    uint64_t received = 0;
+  };
+
+  void run(Operation& operation);
+  void execute(Operation& operation, Ended& ended);
+  void get(Operation& operation, Ended& ended);
+  void put(Operation& operation, std::string_view value, Ended& ended);
+  void erase(Operation& operation, Ended& ended);
+  void expire(Operation& operation);
+  void upload(Operation& operation, Ended& ended);
+  void lend(Operation& operation, const std::string& value, Ended& ended);
+  Entry* find(std::string_view key);
+  Code check(const Operation& operation, const Entry* entry) const;
+  void end(Ended& ended);
+
+  Options options_;
+  std::unique_ptr<BufferArena> arena_;
+  int fd_ = -1;
+  std::vector<Operation*> submitted_;   // not flushed
+  std::vector<Operation*> flushed_, running_;
+  std::deque<Ended> ended_;             // ran, `done` not called
+  std::deque<std::string> spare_;       // strings whose memory is used again
+  std::map<uint64_t, std::string> pins_;
+  std::map<uint64_t, UploadState> uploads_;
+  std::vector<OperationKind> history_;
+  uint64_t next_ticket_ = 1;
+  uint64_t version_floor_ = 0;
+  size_t flushes_ = 0, total_ = 0, largest_batch_ = 0, releasable_ = 0;
+  bool holding_ = false, recording_ = false;
+};
+
+}  // namespace rdmakv::fakes

@@ -1,0 +1,208 @@
+#include "protocol/kv_layout.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace rdmakv::wire {
+namespace {
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+std::vector<std::byte> make_entry(const EntryFields& fields, std::string_view key,
+                                  std::string_view value) {
+  std::vector<std::byte> entry(entry_bytes(key.size(), value.size(), fields.expiry_field));
+  write_entry(entry.data(), fields, key, bytes_of(value));
+  return entry;
+}
+
+TEST(FirstWord, LiveAndDeadComeBack) {
+  const FirstWord live = FirstWord::decode(FirstWord::make_live(kGenerationMask, true).encode());
+  EXPECT_TRUE(live.live);
+  EXPECT_TRUE(live.cas_class);
+  EXPECT_EQ(live.generation, kGenerationMask);
+  EXPECT_EQ(live.next, 0u);
+  const FirstWord dead = FirstWord::decode(FirstWord::make_dead(false, 5, kOffsetMask).encode());
+  EXPECT_FALSE(dead.live);
+  EXPECT_FALSE(dead.cas_class);
+  EXPECT_EQ(dead.generation, 5u);
+  EXPECT_EQ(dead.next, kOffsetMask);
+}
+
+TEST(FirstWord, DeadWithoutSuccessorIsZero) {
+  EXPECT_EQ(FirstWord::make_dead(false, 77, 0).encode(), 0u);
+}
+
+TEST(Slot, EveryFieldComesBackAtItsLargest) {
+  const Slot slot = Slot::decode(
+      Slot{.offset = kOffsetMask, .generation_low = 0xfff, .size_class = 63, .fingerprint = 511,
+           .overflow = true}
+          .encode());
+  EXPECT_EQ(slot.offset, kOffsetMask);
+  EXPECT_EQ(slot.generation_low, 0xfffu);
+  EXPECT_EQ(slot.size_class, 63u);
+  EXPECT_EQ(slot.fingerprint, 511u);
+  EXPECT_TRUE(slot.overflow);
+}
+
+TEST(Slot, FieldsDoNotTouchEachOther) {
+  EXPECT_EQ(Slot{.offset = 1}.encode(), uint64_t{1} << 28);
+  EXPECT_EQ(Slot{.generation_low = 1}.encode(), uint64_t{1} << 16);
+  EXPECT_EQ(Slot{.size_class = 1}.encode(), uint64_t{1} << 10);
+  EXPECT_EQ(Slot{.fingerprint = 1}.encode(), 2u);
+  EXPECT_EQ(Slot{.overflow = true}.encode(), 1u);
+}
+
+TEST(Location, NowhereIsZero) {
+  EXPECT_EQ((Location{0, 2}.encode()), 0u);
+  const Location location = Location::decode(Location{kOffsetMask, 2}.encode());
+  EXPECT_EQ(location.offset, kOffsetMask);
+  EXPECT_EQ(location.region, 2);
+}
+
+TEST(Entry, MetaHoldsTheLargestLengths) {
+  const uint64_t meta = make_meta(512u << 20, 64 * 1024, kEntryHasExpiry);
+  EXPECT_EQ(meta_value_length(meta), 512u << 20);
+  EXPECT_EQ(meta_key_length(meta), 64u * 1024);
+  EXPECT_EQ(meta_flags(meta), kEntryHasExpiry);
+}
+
+TEST(Entry, ReadsBackWithAndWithoutExpiry) {
+  for (const bool expiry : {false, true}) {
+    const auto entry = make_entry({.generation = 9, .version = 3, .expiry_field = expiry,
+                                   .expiry_ms = expiry ? 1234 : 0},
+                                  "key", "value");
+    EntryView view;
+    ASSERT_TRUE(verify_entry(entry, 9, "key", view));
+    EXPECT_EQ(view.version, 3u);
+    EXPECT_EQ(view.expiry_ms, expiry ? 1234 : 0);
+    EXPECT_EQ(view.key, "key");
+    EXPECT_EQ(view.value.size(), 5u);
+    EXPECT_EQ(std::memcmp(view.value.data(), "value", 5), 0);
+    EXPECT_EQ(view.value.data() - entry.data(),
+              static_cast<ptrdiff_t>(entry_value_offset(3, expiry)));
+  }
+}
+
+TEST(Entry, EmptyKeyAndValue) {
+  const auto entry = make_entry({.generation = 1}, "", "");
+  EntryView view;
+  EXPECT_TRUE(verify_entry(entry, 1, "", view));
+  EXPECT_EQ(entry.size(), kEntryHeaderBytes);
+}
+
+TEST(Entry, OtherGenerationOrKeyIsNotAccepted) {
+  const auto entry = make_entry({.generation = 9}, "key", "value");
+  EntryView view;
+  EXPECT_FALSE(verify_entry(entry, 8, "key", view));
+  EXPECT_FALSE(verify_entry(entry, 9, "kez", view));
+  EXPECT_FALSE(verify_entry(entry, 9, "ke", view));
+}
+
+TEST(Entry, AnyWrongByteButTheFirstWordsIsNoticed) {
+  for (const size_t length : {5u, 70'000u}) {  // both kinds of checksum
+    const std::string value(length, 'v');
+    auto entry =
+        make_entry({.generation = 9, .expiry_field = true, .expiry_ms = 77}, "key", value);
+    const size_t step = length > 100 ? 997 : 1;
+    for (size_t at = 0; at < entry.size(); at += at < 64 ? 1 : step) {
+      entry[at] ^= std::byte{0x10};
+      EntryView view;
+      EXPECT_EQ(verify_entry(entry, 9, "key", view), at < 8) << at;
+      entry[at] ^= std::byte{0x10};
+    }
+  }
+}
+
+TEST(Entry, CutEntryIsNotAccepted) {
+  const auto entry = make_entry({.generation = 9}, "key", "value");
+  EntryView view;
+  for (size_t length = 0; length < entry.size(); ++length) {
+    // A heap copy of just that size: reading behind it is an error that ASan sees.
+    const std::vector<std::byte> cut(entry.begin(), entry.begin() + static_cast<ptrdiff_t>(length));
+    EXPECT_FALSE(verify_entry(cut, 9, "key", view)) << length;
+  }
+}
+
+TEST(Entry, LengthsBeyondTheBytesAreNotFollowed) {
+  auto entry = make_entry({.generation = 9}, "key", "value");
+  const uint64_t meta = make_meta((1u << 30) - 1, (1u << 17) - 1, ~0u);
+  std::memcpy(entry.data() + 24, &meta, sizeof(meta));
+  EntryView view;
+  EXPECT_FALSE(verify_entry(entry, 9, "key", view));
+}
+
+TEST(Entry, WriteAroundIsTheSameEntry) {
+  for (const size_t length : {0u, 100u, 65'490u, 65'493u, 65'494u, 70'000u}) {
+    const std::string value(length, 'w');
+    const EntryFields fields{.generation = 4, .version = 6, .expiry_field = true, .expiry_ms = 0};
+    const auto whole = make_entry(fields, "key", value);
+    std::vector<std::byte> around(whole.size());
+    std::memcpy(around.data() + entry_value_offset(3, true), value.data(), length);
+    // XXH3 of the value as a one-part entry's checksum would have it.
+    uint64_t hash = hash_key(value);
+    write_entry_around(around.data(), fields, "key", static_cast<uint32_t>(length), hash);
+    EXPECT_EQ(whole, around) << length;
+  }
+}
+
+TEST(SizeClass, RisesInUnitsUpTo16KiB) {
+  uint32_t before = 0;
+  for (uint32_t c = 0; c < kSlabClasses; ++c) {
+    EXPECT_GT(size_class_bytes(c), before);
+    EXPECT_EQ(size_class_bytes(c) % kExtentUnit, 0u);
+    before = size_class_bytes(c);
+  }
+  EXPECT_EQ(before, 16384u);
+}
+
+TEST(SizeClass, IsTheSmallestThatFits) {
+  for (uint32_t bytes = 0; bytes <= 16384; ++bytes) {
+    const uint32_t c = size_class_of(bytes);
+    ASSERT_LT(c, kSlabClasses);
+    ASSERT_GE(size_class_bytes(c), bytes);
+    if (c > 0) {
+      ASSERT_LT(size_class_bytes(c - 1), bytes);
+    }
+  }
+  EXPECT_EQ(size_class_of(16385), kLargeClass);
+  EXPECT_EQ(size_class_of(~uint64_t{0}), kLargeClass);
+}
+
+TEST(SizeClass, SixteenByteKeyAnd64ByteValueTake112) {
+  EXPECT_EQ(size_class_bytes(size_class_of(entry_bytes(16, 64, false))), 112u);
+}
+
+TEST(KeyPlace, BucketsAreInRangeAndSpread) {
+  constexpr uint32_t kBuckets = 1000;
+  std::vector<int> hits(kBuckets);
+  int same = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const KeyPlace place = key_place(hash_key("key" + std::to_string(i)), kBuckets);
+    ASSERT_LT(place.bucket[0], kBuckets);
+    ASSERT_LT(place.bucket[1], kBuckets);
+    ASSERT_LT(place.fingerprint, 512u);
+    ++hits[place.bucket[0]];
+    ++hits[place.bucket[1]];
+    same += place.bucket[0] == place.bucket[1] ? 1 : 0;
+  }
+  EXPECT_LT(same, 300);
+  for (const int count : hits) {
+    EXPECT_GT(count, 100);
+    EXPECT_LT(count, 320);
+  }
+}
+
+TEST(KeyPlace, OneBucketIsEnough) {
+  const KeyPlace place = key_place(~uint64_t{0}, 1);
+  EXPECT_EQ(place.bucket[0], 0u);
+  EXPECT_EQ(place.bucket[1], 0u);
+}
+
+}  // namespace
+}  // namespace rdmakv::wire

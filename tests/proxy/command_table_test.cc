@@ -1,0 +1,115 @@
+// The command table is consistent with itself, and redis-compat.md says what it does.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+
+#include "proxy/command_table.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+const CommandTable& table() { return CommandTable::instance(); }
+
+TEST(CommandTable, NamesAreUniqueAndFound) {
+  std::set<std::string_view> names;
+  for (const Command& row : table().rows()) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_EQ(table().find(row.name), &row);
+  }
+}
+
+TEST(CommandTable, AnyCaseIsFound) {
+  EXPECT_EQ(table().find("GeT"), table().find("get"));
+  EXPECT_EQ(table().find("gett"), nullptr);
+  EXPECT_EQ(table().find(""), nullptr);
+}
+
+TEST(CommandTable, EveryRowCanBeExecutedOrContains) {
+  for (const Command& row : table().rows()) {
+    EXPECT_TRUE(row.handler != nullptr || !row.subcommands.empty()) << row.name;
+    EXPECT_NE(row.arity, 0) << row.name;
+    EXPECT_FALSE(row.summary.empty() || row.since.empty() || row.group.empty()) << row.name;
+    EXPECT_NE(row.categories & (acl::kFast | acl::kSlow), 0u) << row.name;
+  }
+}
+
+TEST(CommandTable, WhatHasKeysReadsOrWrites) {
+  for (const Command& row : table().rows()) {
+    if (row.first_key == 0) continue;
+    EXPECT_NE(row.flags & (kReadonly | kWrite), 0u) << row.name;
+    EXPECT_GT(row.key_step, 0) << row.name;
+    EXPECT_FALSE(row.key_flags.empty()) << row.name;
+  }
+}
+
+TEST(CommandTable, StreamedValuesBelongToWritesOfOneKey) {
+  for (const Command& row : table().rows()) {
+    if (row.value_argument == 0) continue;
+    EXPECT_NE(row.flags & kWrite, 0u) << row.name;
+    EXPECT_EQ(row.first_key, 1) << row.name;
+    EXPECT_EQ(row.last_key, 1) << row.name;
+    EXPECT_GT(row.value_argument, 1u) << row.name;
+  }
+}
+
+TEST(CommandTable, Resolves) {
+  const std::string_view id[] = {"CLIENT", "id"}, alone[] = {"client"}, bad[] = {"client", "x"};
+  const Command* container = nullptr;
+  EXPECT_EQ(table().resolve(id)->name, "client|id");
+  EXPECT_EQ(table().resolve(alone)->name, "client");
+  EXPECT_EQ(table().resolve(bad, &container), nullptr);
+  ASSERT_NE(container, nullptr);
+  EXPECT_EQ(container->name, "client");
+}
+
+TEST(CommandTable, KeyPositions) {
+  EXPECT_EQ(key_positions(*table().find("mset"), 5), (std::vector<size_t>{1, 3}));
+  EXPECT_EQ(key_positions(*table().find("del"), 4), (std::vector<size_t>{1, 2, 3}));
+  EXPECT_EQ(key_positions(*table().find("get"), 2), (std::vector<size_t>{1}));
+  EXPECT_TRUE(key_positions(*table().find("ping"), 2).empty());
+}
+
+// "| `GET` | supported | ... |": command in lower case -> status.
+std::map<std::string, std::string> page_rows() {
+  std::ifstream page(RDMAKV_SOURCE_DIR "/redis-compat.md");
+  std::map<std::string, std::string> rows;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("| `")) continue;
+    const size_t name_end = line.find('`', 3);
+    const size_t status = line.find("| ", name_end) + 2;
+    std::string name = line.substr(3, name_end - 3);
+    for (char& c : name) c = c == ' ' ? '|' : static_cast<char>(std::tolower(c));
+    EXPECT_TRUE(rows.emplace(name, line.substr(status, line.find(" |", status) - status)).second)
+        << name << " has two rows";
+  }
+  return rows;
+}
+
+TEST(CompatPage, EverySupportedCommandIsInTheTable) {
+  for (const auto& [name, status] : page_rows()) {
+    if (status == "supported") {
+      EXPECT_NE(table().find(name), nullptr) << name;
+    } else {
+      EXPECT_EQ(table().find(name), nullptr) << name << " is said to be " << status;
+      EXPECT_TRUE(status == "not yet" || status == "not planned") << name << ": " << status;
+    }
+  }
+}
+
+TEST(CompatPage, EveryCommandOfTheTableIsOnThePage) {
+  const std::map<std::string, std::string> rows = page_rows();
+  for (const Command& row : table().rows()) {
+    const auto found = rows.find(std::string(row.name));
+    ASSERT_NE(found, rows.end()) << row.name;
+    EXPECT_EQ(found->second, "supported") << row.name;
+  }
+}
+
+// 240 commands and the subcommands of Redis 7.0.15, and ours.
+TEST(CompatPage, CoversAllOfRedis) { EXPECT_GE(page_rows().size(), 366u); }
+
+}  // namespace
+}  // namespace rdmakv::proxy

@@ -1,0 +1,105 @@
+#include "proxy/output_buffer.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+#include "tests/fakes/fake_client.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+class OutputChainTest : public ::testing::Test {
+ protected:
+  OutputChainTest() { EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair_), 0); }
+  ~OutputChainTest() override {
+    ::close(pair_[0]);
+    ::close(pair_[1]);
+  }
+  ValueBuffer value(std::string_view text) {
+    ValueBuffer buffer = client_.allocate(static_cast<uint32_t>(text.size()));
+    std::memcpy(buffer.data(), text.data(), text.size());
+    return buffer;
+  }
+  std::string drain(OutputChain& chain) {
+    std::string all;
+    char bytes[4096];
+    for (int i = 0; i < 10000; ++i) {
+      const bool empty = chain.empty();
+      if (!empty) chain.write_to(pair_[0]);
+      const ssize_t got = ::read(pair_[1], bytes, sizeof(bytes));
+      if (got > 0) all.append(bytes, static_cast<size_t>(got));
+      if (empty && got <= 0) break;
+    }
+    return all;
+  }
+  fakes::FakeClient client_;
+  OutputPools pools_;
+  int pair_[2];
+};
+
+TEST_F(OutputChainTest, AnEmptyChainHoldsNothing) {
+  OutputChain chain(pools_);
+  chain.append("hello");
+  EXPECT_EQ(chain.pending(), 5u);
+  EXPECT_EQ(drain(chain), "hello");
+  EXPECT_TRUE(chain.empty());
+  EXPECT_EQ(pools_.chunks.in_use(), 0u);
+}
+
+TEST_F(OutputChainTest, TextAndValuesKeepTheirOrder) {
+  OutputChain chain(pools_);
+  const std::string big(300'000, 'v');
+  chain.append("a");
+  chain.append_value(value(big), static_cast<uint32_t>(big.size()));
+  chain.append(std::string(10'000, 'b'));
+  chain.append_value(value("cc"), 2);
+  EXPECT_EQ(chain.pending(), 310'003u);
+  EXPECT_EQ(drain(chain), "a" + big + std::string(10'000, 'b') + "cc");
+  EXPECT_EQ(chain.registered_bytes(), 0u);
+  EXPECT_EQ(pools_.pieces.in_use(), 0u);
+}
+
+TEST_F(OutputChainTest, SpliceMovesAll) {
+  for (const size_t size : {10u, 2000u, 5000u, 20000u}) {
+    OutputChain chain(pools_), other(pools_);
+    chain.append("first");
+    other.append(std::string(size, 'x'));
+    other.append_value(value("VALUE"), 5);
+    other.append("tail");
+    chain.splice(other);
+    EXPECT_TRUE(other.empty());
+    chain.append("last");
+    other.append("again");
+    EXPECT_EQ(drain(chain), "first" + std::string(size, 'x') + "VALUEtaillast") << size;
+    EXPECT_EQ(drain(other), "again");
+  }
+  EXPECT_EQ(pools_.chunks.in_use(), 0u);
+}
+
+TEST_F(OutputChainTest, SpillKeepsTheBytesAndGivesTheMemoryBack) {
+  const uint64_t free = client_.free_bytes();
+  OutputChain chain(pools_);
+  chain.append("a");
+  chain.append_value(value("VALUE"), 5);
+  chain.append("b");
+  chain.spill();
+  EXPECT_EQ(client_.free_bytes(), free);
+  EXPECT_EQ(drain(chain), "aVALUEb");
+}
+
+TEST_F(OutputChainTest, ClearGivesEverythingBack) {
+  const uint64_t free = client_.free_bytes();
+  OutputChain chain(pools_);
+  chain.append(std::string(9000, 'x'));
+  chain.append_value(value("VALUE"), 5);
+  chain.clear();
+  EXPECT_EQ(client_.free_bytes(), free);
+  EXPECT_EQ(pools_.chunks.in_use() + pools_.pieces.in_use(), 0u);
+}
+
+}  // namespace
+}  // namespace rdmakv::proxy
