@@ -23,7 +23,7 @@ enum CommandFlag : uint32_t {
   kWrite = 1, kReadonly = 2, kDenyoom = 4, kAdmin = 8, kNoscript = 16, kLoading = 32, kStale = 64,
   kFast = 128, kNoAuth = 256, kAllowBusy = 512,
   // Not Redis's: runs when all earlier commands of its connection are done, and before any later one.
-  kBarrier = 1u << 31,
+  kRunsAlone = 1u << 31,
 };
 
 // ACL categories, in the order in which Redis lists them.

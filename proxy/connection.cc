@@ -100,7 +100,7 @@ void Connection::execute(Arguments arguments) {
   if (command == nullptr) {
     reject_unknown(request, arguments, container);
   } else {
-    if ((command->flags & kBarrier) != 0) block(kBarrier);
+    if ((command->flags & kRunsAlone) != 0) block(kBarrier);
     dispatch(request, arguments);
   }
   finish_command();
@@ -166,7 +166,8 @@ void Connection::reject_unknown(Request& request, Arguments arguments, const Com
   }
   std::string shown;
   for (size_t i = 1; i < arguments.size() && shown.size() < kMost; ++i) {
-    shown.append("'").append(c_string(arguments[i], kMost - shown.size())).append("' ");
+    const size_t room = kMost - shown.size();
+    shown.append("'").append(c_string(arguments[i], room)).append("' ");
   }
   text = "ERR unknown command '";
   text.append(c_string(arguments[0], kMost)).append("', with args beginning with: ").append(shown);
@@ -175,7 +176,7 @@ void Connection::reject_unknown(Request& request, Arguments arguments, const Com
 
 // A barrier needs all earlier commands to be done; the bit itself keeps later ones away.
 bool Connection::must_wait(const Command* command) const {
-  return command != nullptr && (command->flags & kBarrier) != 0 && !queue_.empty();
+  return command != nullptr && (command->flags & kRunsAlone) != 0 && !queue_.empty();
 }
 
 void Connection::finish_command() {

@@ -198,9 +198,8 @@ bool Fanout::write_value(Part& part) {
   } else if (operation.code != Code::kOk) {
     request_->fail(operation.code);
   } else if (operation.buffer) {
-    reply.bulk_header(operation.value_length);
-    request_->output().append_value(std::move(operation.buffer),
-                                    static_cast<uint32_t>(operation.value_length));
+    reply.bulk_header(operation.value.size());
+    request_->output().append_value(std::move(operation.buffer), operation.value);
     reply.bulk_end();
   } else if (operation.ticket && operation.value_length > 0) {
     reply.bulk_header(operation.value_length);

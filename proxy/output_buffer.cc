@@ -48,17 +48,18 @@ void OutputChain::release(OutputPiece* piece) {
   pools_->pieces.give(piece);
 }
 
-void OutputChain::append_value(ValueBuffer value, uint32_t length) {
-  assert(length <= value.capacity());
-  if (length == 0) return;
+void OutputChain::append_value(ValueBuffer value, std::span<const std::byte> bytes) {
+  assert(bytes.empty() || (bytes.data() >= value.data() &&
+                           bytes.data() + bytes.size() <= value.data() + value.capacity()));
+  if (bytes.empty()) return;
   close_window();
   OutputPiece* piece = pools_->pieces.take();
   piece->is_chunk = false;
-  piece->begin = reinterpret_cast<const char*>(value.data());
-  piece->end = piece->begin + length;
+  piece->begin = reinterpret_cast<const char*>(bytes.data());
+  piece->end = piece->begin + bytes.size();
   registered_ += value.capacity();
   piece->value = std::move(value);
-  settled_ += length;
+  settled_ += bytes.size();
   link(piece);
 }
 

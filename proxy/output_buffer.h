@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "protocol/resp_writer.h"
 #include "proxy/pool.h"
@@ -46,8 +47,8 @@ class OutputChain final : public resp::OutputBuffer {
   // Before first use, when it was not given at construction.
   void attach(OutputPools& pools) { pools_ = &pools; }
 
-  // Adds the first `length` bytes of `value`, by reference.
-  void append_value(ValueBuffer value, uint32_t length);
+  // Adds `bytes`, which lie in `value`, by reference.
+  void append_value(ValueBuffer value, std::span<const std::byte> bytes);
   // Moves everything from `other`, which is left empty, to the end of this one.
   void splice(OutputChain& other);
 

@@ -39,8 +39,7 @@ void finish_with_value(Request& request, bool with_version) {
   }
   begin_value(request, operation.value.size());
   if (operation.buffer && !request.silent()) {
-    const auto length = static_cast<uint32_t>(operation.value.size());
-    request.output().append_value(std::move(operation.buffer), length);
+    request.output().append_value(std::move(operation.buffer), operation.value);
   } else {
     const auto* bytes = reinterpret_cast<const char*>(operation.value.data());
     request.output().append({bytes, operation.value.size()});

@@ -71,7 +71,8 @@ void ValueStream::emit() {
     piece.busy = false;
     ValueBuffer buffer = std::move(piece.operation.buffer);
     if (code_ != Code::kOk || request_ == nullptr || request_->connection().closed()) continue;
-    request_->output().append_value(std::move(buffer), piece.operation.length);
+    const std::span<const std::byte> bytes(buffer.data(), piece.operation.length);
+    request_->output().append_value(std::move(buffer), bytes);
     emitted_ += piece.operation.length;
     request_->connection().output_grew();
   }

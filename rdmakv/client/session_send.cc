@@ -132,7 +132,10 @@ uint32_t Session::landing_wish(const Operation& operation) const {
 bool Session::send_plain(Operation& operation) {
   Outgoing out;
   out.header = header_of(operation);
-  out.key = operation.key;
+  // A ticket says which key is meant; the commit names it once more, to be sure.
+  if (!needs_ticket(operation.kind) || operation.kind == OperationKind::kUploadCommit) {
+    out.key = operation.key;
+  }
   out.operation = &operation;
   out.landing = landing_wish(operation);
   if (carries_value(operation.kind)) {

@@ -57,7 +57,8 @@ void Connection::on_completion(const Completion& completion, uint64_t now_ns) {
       return;
     case CompletionKind::kConnected:
     case CompletionKind::kRead:
-    case CompletionKind::kCompareAndSwap: return;
+    case CompletionKind::kCompareAndSwap:
+      return;
   }
 }
 
@@ -99,8 +100,11 @@ void Connection::on_message(const Completion& completion, uint64_t now_ns) {
 void Connection::greet(std::span<const std::byte> message, uint64_t now_ns) {
   const int64_t clock_ms = context_.partition.now_ms();
   switch (handshake_.on_message(*endpoint_, message, clock_ms)) {
-    case Handshake::Progress::kMore: return;
-    case Handshake::Progress::kAdmitted: admit(now_ns); return;
+    case Handshake::Progress::kMore:
+      return;
+    case Handshake::Progress::kAdmitted:
+      admit(now_ns);
+      return;
     case Handshake::Progress::kRefused:
       why_ = handshake_.refusal();
       endpoint_->close();
@@ -116,8 +120,8 @@ void Connection::greet(std::span<const std::byte> message, uint64_t now_ns) {
 
 // The peer has proven what it had to: from here on it may reach our memory.
 void Connection::admit(uint64_t now_ns) {
-  for (const MemoryRegion* region : {&context_.index, &context_.pool,
-                                     static_cast<const MemoryRegion*>(&ring_)}) {
+  for (const MemoryRegion* region :
+       {&context_.index, &context_.pool, static_cast<const MemoryRegion*>(&ring_)}) {
     if (Status status = endpoint_->expose(*region); !status) {
       refuse(wire::RefusalCode::kBadRequest, status.to_string(), now_ns);
       return;
@@ -147,9 +151,9 @@ void Connection::resume(uint64_t now_ns) {
   if (reading_ && state_ == State::kReady) run(now_ns);
 }
 
-// The receive slot is given back before the reply to the message's last request is gathered. That is
-// early enough for the credits: replies to all but the last give back fewer credits than the message took,
-// and it took at least as many as slots.
+// The receive slot is given back before the reply to the message's last request is gathered. That
+// is early enough for the credits: replies to all but the last give back fewer credits than the
+// message took, and it took at least as many as slots.
 void Connection::run(uint64_t now_ns) {
   touched = true;
   for (;;) {

@@ -1,6 +1,7 @@
 // One client's connection with a worker: its handshake, its requests, what it holds. Lives in the
-// worker's thread. Destroying it gives everything back, in the one safe order: the Endpoint first (after
-// which neither the peer nor the device touches our memory any more), then pins, uploads and ring.
+// worker's thread. Destroying it gives everything back, in the one safe order: the Endpoint first
+// (after which neither the peer nor the device touches our memory any more), then pins, uploads and
+// ring.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct ConnectionContext {
   const MemoryRegion& pool;
   const std::string& secret;
   uint32_t max_message = 0;
-  wire::Welcome welcome;        // complete but for what is the connection's own
+  wire::Welcome welcome;  // complete but for what is the connection's own
 };
 
 class Connection {
@@ -34,8 +35,8 @@ class Connection {
   enum class State : uint8_t {
     kHandshake,
     kReady,
-    kClosing,   // a Refusal was sent; waits for the connection to go
-    kGone,      // to be destroyed
+    kClosing,  // a Refusal was sent; waits for the connection to go
+    kGone,     // to be destroyed
   };
 
   // `ring` is this connection's alone until it is destroyed.
@@ -92,13 +93,13 @@ class Connection {
   uint32_t credits_;
   uint64_t heard_ns_;
   uint64_t probed_ns_;
-  uint64_t deadline_ns_;      // of the state, unless kReady
+  uint64_t deadline_ns_;  // of the state, unless kReady
   std::string why_;
 
-  bool reading_ = false;      // a message is being read
+  bool reading_ = false;  // a message is being read
   Input input_;
   wire::MessageReader reader_;
-  uint32_t executed_ = 0;     // requests of it
+  uint32_t executed_ = 0;       // requests of it
   std::vector<Input> waiting_;  // behind it: at most one per receive slot, a ring
   uint32_t first_waiting_ = 0;
   uint32_t waiting_count_ = 0;

@@ -1,7 +1,7 @@
-// The first word of an entry: the only word of a linked entry that changes (protocol/kv_layout.h draws
-// it). A reader on another machine, or in another process, judges by this word alone whether the rest
-// is to be believed, so all stores to it are single 8-byte stores that come after (release) everything
-// they vouch for:
+// The first word of an entry: the only word of a linked entry that changes (protocol/kv_layout.h
+// draws it). A reader on another machine, or in another process, judges by this word alone whether
+// the rest is to be believed, so all stores to it are single 8-byte stores that come after
+// (release) everything they vouch for:
 //
 //   build the rest -> mark_live(new) -> mark_dead(old, naming new) -> flip the slot -> reply
 //
@@ -25,8 +25,8 @@ inline wire::FirstWord load_first_word(std::byte* extent) {
 }
 
 // Before an entry is built in an extent that held something else. Entries are dead before they are
-// freed, so this only matters where pages held a value whose bytes look like a live word. It also ends
-// the forward pointer that the extent kept for readers with an old location.
+// freed, so this only matters where pages held a value whose bytes look like a live word. It also
+// ends the forward pointer that the extent kept for readers with an old location.
 inline void prepare_entry(std::byte* extent) {
   first_word(extent).store(0, std::memory_order_relaxed);
 }

@@ -1,9 +1,10 @@
-// When keys expire. A key has expired once the server's wall clock is past its expiry (as Redis judges:
-// at the very millisecond it still lives). It is removed when a request meets it, or by the sweep.
+// When keys expire. A key has expired once the server's wall clock is past its expiry (as Redis
+// judges: at the very millisecond it still lives). It is removed when a request meets it, or by the
+// sweep.
 //
-// The sweep goes round the whole index in small steps, but only while there is something to find: it
-// keeps a lower bound of all expiries, and a pass begins when the clock is past that bound. So keys that
-// expire in an hour cost an idle server nothing until then. One thread.
+// The sweep goes round the whole index in small steps, but only while there is something to find:
+// it keeps a lower bound of all expiries, and a pass begins when the clock is past that bound. So
+// keys that expire in an hour cost an idle server nothing until then. One thread.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// The server's side of the handshake that protocol/kv_handshake.h draws, up to the decision whether the
-// client is admitted. No memory key is in anything it sends; the Welcome, which has them, is the
-// caller's. One thread.
+// The server's side of the handshake that protocol/kv_handshake.h draws, up to the decision whether
+// the client is admitted. No memory key is in anything it sends; the Welcome, which has them, is
+// the caller's. One thread.
 #pragma once
 
 #include <cstddef>

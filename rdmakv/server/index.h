@@ -1,11 +1,12 @@
 // The index of a partition: key -> extent. Buckets of 8 slots in registered memory, as
-// protocol/kv_layout.h draws them, for clients to READ; two candidate buckets a key, the emptier one is
-// taken (Azar, Broder, Karlin, Upfal, "Balanced allocations", 1999). When both are full the key goes to
-// a private, bounded stash, and the overflow bit in its first bucket sends one-sided readers to the
-// server. Sized once: it never grows, and a slot never moves to another bucket while its key lives (so a
-// reader of the two buckets, which are not read at one instant, misses no key).
+// protocol/kv_layout.h draws them, for clients to READ; two candidate buckets a key, the emptier
+// one is taken (Azar, Broder, Karlin, Upfal, "Balanced allocations", 1999). When both are full the
+// key goes to a private, bounded stash, and the overflow bit in its first bucket sends one-sided
+// readers to the server. Sized once: it never grows, and a slot never moves to another bucket while
+// its key lives (so a reader of the two buckets, which are not read at one instant, misses no key).
 //
-// Every store to a slot is one 8-byte release store. One thread writes; remote readers read any time.
+// Every store to a slot is one 8-byte release store. One thread writes; remote readers read any
+// time.
 #pragma once
 
 #include <cstddef>
@@ -20,14 +21,14 @@ namespace rdmakv::server {
 
 class Index {
  public:
-  // `memory` is zero-filled, outlives the Index, and holds the buckets; `pool` is the base of the pool
-  // that offsets in slots count from. `stash_slots` keys may be in the stash.
+  // `memory` is zero-filled, outlives the Index, and holds the buckets; `pool` is the base of the
+  // pool that offsets in slots count from. `stash_slots` keys may be in the stash.
   Index(std::span<std::byte> memory, std::byte* pool, uint32_t stash_slots);
 
   // A place in the index; valid until the next insert or remove.
   struct Place {
     uint32_t bucket = 0;
-    uint32_t slot = 0;       // kStash: `node` counts
+    uint32_t slot = 0;  // kStash: `node` counts
     uint32_t node = 0;
     static constexpr uint32_t kNowhere = ~uint32_t{0};
     static constexpr uint32_t kStash = kNowhere - 1;
@@ -54,10 +55,11 @@ class Index {
     return nodes_.size() * sizeof(Node) + heads_.size() * sizeof(uint32_t);
   }
 
-  // Iteration: `step` 0 .. steps()-1 each name up to 8 slots, and all together every slot there is. Calls
-  // visit(place, slot) for the occupied ones; visit may remove or replace what it is given.
+  // Iteration: `step` 0 .. steps()-1 each name up to 8 slots, and all together every slot there is.
+  // Calls visit(place, slot) for the occupied ones; visit may remove or replace what it is given.
   uint32_t steps() const {
-    return bucket_count_ + static_cast<uint32_t>((nodes_.size() + kNodesPerStep - 1) / kNodesPerStep);
+    return bucket_count_ +
+           static_cast<uint32_t>((nodes_.size() + kNodesPerStep - 1) / kNodesPerStep);
   }
   template <typename Visit>
   void visit(uint32_t step, Visit&& visit);
@@ -69,10 +71,10 @@ class Index {
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kNodesPerStep = 8;
 
-  struct Node {               // of the stash
-    uint64_t slot = 0;        // offset 0: unused
-    uint32_t bucket = 0;      // the first candidate bucket, which has the overflow bit
-    uint32_t next = kNone;    // of the chain, or of the unused ones
+  struct Node {             // of the stash
+    uint64_t slot = 0;      // offset 0: unused
+    uint32_t bucket = 0;    // the first candidate bucket, which has the overflow bit
+    uint32_t next = kNone;  // of the chain, or of the unused ones
   };
 
   uint64_t load(uint32_t bucket, uint32_t slot) const;

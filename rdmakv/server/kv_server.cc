@@ -1,8 +1,8 @@
-// kv_server: the storage server's program. The main thread has a libevent loop for the listener and for
-// signals; each worker has a thread of its own.
+// kv_server: the storage server's program. The main thread has a libevent loop for the listener and
+// for signals; each worker has a thread of its own.
 //
-// Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot start (the reason is on stderr), else what
-// CLI11 gives for bad options.
+// Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot start (the reason is on stderr), else
+// what CLI11 gives for bad options.
 #include <event2/event.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -72,16 +72,25 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--ring-bytes", arguments.ring_bytes,
                  "Bytes of each connection's ring, where PUTs of 4 KB and more arrive")
       ->capture_default_str();
-  app.set_config("--config", "", "File with options, one `name = value` a line, by their long names");
+  app.set_config("--config", "",
+                 "File with options, one `name = value` a line, by their long names");
   app.set_version_flag("--version", std::string("kv_server " RDMAKV_VERSION));
 }
 
 void log_to_spdlog(LogLevel level, std::string_view text) {
   switch (level) {
-    case LogLevel::kDebug: spdlog::debug("{}", text); break;
-    case LogLevel::kInfo: spdlog::info("{}", text); break;
-    case LogLevel::kWarning: spdlog::warn("{}", text); break;
-    case LogLevel::kError: spdlog::error("{}", text); break;
+    case LogLevel::kDebug:
+      spdlog::debug("{}", text);
+      break;
+    case LogLevel::kInfo:
+      spdlog::info("{}", text);
+      break;
+    case LogLevel::kWarning:
+      spdlog::warn("{}", text);
+      break;
+    case LogLevel::kError:
+      spdlog::error("{}", text);
+      break;
   }
 }
 
@@ -116,9 +125,10 @@ Result<std::unique_ptr<Server>> start(Fabric& fabric, ServerOptions& options) {
     // Two regions a worker, each rounded up.
     const uint64_t page = huge_page_bytes();
     const uint64_t pages = (options.memory_bytes + page - 1) / page + 2ull * (*server)->workers();
-    spdlog::warn("no huge pages ({}): going on with normal pages. `sysctl vm.nr_hugepages={}` "
-                 "provides enough of them",
-                 without, pages);
+    spdlog::warn(
+        "no huge pages ({}): going on with normal pages. `sysctl vm.nr_hugepages={}` "
+        "provides enough of them",
+        without, pages);
   }
   return server;
 }
@@ -136,11 +146,9 @@ class Loop {
 
   bool prepare() {
     if (base_ == nullptr) return false;
-    events_[0] = event_new(base_.get(), server_.listener_fd(), EV_READ | EV_PERSIST,
-                           [](int, short, void* self) {
-                             static_cast<Loop*>(self)->server_.dispatch();
-                           },
-                           this);
+    events_[0] = event_new(
+        base_.get(), server_.listener_fd(), EV_READ | EV_PERSIST,
+        [](int, short, void* self) { static_cast<Loop*>(self)->server_.dispatch(); }, this);
     events_[1] = evsignal_new(base_.get(), SIGTERM, on_signal, this);
     events_[2] = evsignal_new(base_.get(), SIGINT, on_signal, this);
     for (event* one : events_) {
@@ -231,8 +239,9 @@ int serve(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   using namespace rdmakv::server;
-  CLI::App app{"kv_server: a key-value server in remote memory (RDMA, or shared memory on one host)",
-               "kv_server"};
+  CLI::App app{
+      "kv_server: a key-value server in remote memory (RDMA, or shared memory on one host)",
+      "kv_server"};
   Arguments arguments;
   declare(app, arguments);
   try {

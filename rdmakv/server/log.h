@@ -13,13 +13,14 @@ enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 // Called from any of the server's threads, also at once.
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
-// Lets at most kBurst messages pass per second, so that hostile peers cannot fill a disk, and says how
-// many it kept back. One thread.
+// Lets at most kBurst messages pass per second, so that hostile peers cannot fill a disk, and says
+// how many it kept back. One thread.
 class LimitedLog {
  public:
   static constexpr uint32_t kBurst = 20;
 
-  LimitedLog(LogSink sink, std::string prefix) : sink_(std::move(sink)), prefix_(std::move(prefix)) {}
+  LimitedLog(LogSink sink, std::string prefix)
+      : sink_(std::move(sink)), prefix_(std::move(prefix)) {}
 
   void write(LogLevel level, std::string_view text, uint64_t now_ns) {
     if (!sink_) return;

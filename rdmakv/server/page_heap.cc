@@ -38,8 +38,8 @@ uint32_t PageHeap::find_fit(uint32_t pages) const {
       return heads_[level][std::countr_zero(step_bits_[level])];
     }
   }
-  // Nearly full: the list of this very length may hold a run that just fits. A bounded look, so that
-  // one value may fill the pool and this stays O(1).
+  // Nearly full: the list of this very length may hold a run that just fits. A bounded look, so
+  // that one value may fill the pool and this stays O(1).
   const List own = list_of(pages);
   uint32_t run = heads_[own.level][own.step];
   for (uint32_t i = 0; i < kInOwnListTries && run != kNone; ++i) {

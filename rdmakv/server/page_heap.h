@@ -1,7 +1,7 @@
 // The pool as 4 KiB pages, handed out in runs: two-level segregated fit with immediate coalescing
 // (Masmano, Ripoll, Crespo, Real: "TLSF: a new dynamic memory allocator for real-time systems",
-// ECRTS 2004). Allocation and release are O(1). All bookkeeping lies in a private table of 16 bytes per
-// page; the pages themselves are never touched.
+// ECRTS 2004). Allocation and release are O(1). All bookkeeping lies in a private table of 16 bytes
+// per page; the pages themselves are never touched.
 //
 // One thread. Errors: kNone means that no run is long enough.
 #pragma once
@@ -38,17 +38,17 @@ class PageHeap {
   bool consistent() const;
 
  private:
-  // First level: powers of two of pages; second level: each of them in 16 equal steps. Runs below 16
-  // pages have a list per length.
+  // First level: powers of two of pages; second level: each of them in 16 equal steps. Runs below
+  // 16 pages have a list per length.
   static constexpr uint32_t kSteps = 16;
   static constexpr uint32_t kStepBits = 4;
   static constexpr uint32_t kLevels = 29;
   static constexpr uint32_t kInOwnListTries = 32;
 
   struct Page {
-    uint32_t pages = 0;            // at a run's first page: its length
-    uint32_t first_and_free = 0;   // at a run's first and last page: first page * 2 + is free
-    uint32_t previous = kNone;     // at a free run's first page: links of its list
+    uint32_t pages = 0;           // at a run's first page: its length
+    uint32_t first_and_free = 0;  // at a run's first and last page: first page * 2 + is free
+    uint32_t previous = kNone;    // at a free run's first page: links of its list
     uint32_t tag_or_next = kNone;
   };
   struct List {

@@ -4,9 +4,9 @@
 // Every change of what is stored passes apply(), which is where a log or a replica can stand: it is
 // given the change complete, before any part of it is visible.
 //
-// One thread. No allocation and no blocking per request, with one exception: when there is no room but
-// freed extents in quarantine would make some, it waits for them (1 ms, at most once a batch) before it
-// says kNoSpace.
+// One thread. No allocation and no blocking per request, with one exception: when there is no room
+// but freed extents in quarantine would make some, it waits for them (1 ms, at most once a batch)
+// before it says kNoSpace.
 #pragma once
 
 #include <cstddef>
@@ -28,11 +28,11 @@
 namespace rdmakv::server {
 
 struct PartitionOptions {
-  uint32_t worker = 0;              // which of `workers` this one is
+  uint32_t worker = 0;  // which of `workers` this one is
   uint32_t workers = 1;
-  std::span<std::byte> index;       // zero-filled, cache-line aligned; outlives the Partition
-  std::span<std::byte> pool;        // page aligned; outlives the Partition
-  uint32_t most_pins = 1024;        // extents pinned at a time, all connections together
+  std::span<std::byte> index;  // zero-filled, cache-line aligned; outlives the Partition
+  std::span<std::byte> pool;   // page aligned; outlives the Partition
+  uint32_t most_pins = 1024;   // extents pinned at a time, all connections together
   Clock* clock = &Clock::system();
 };
 
@@ -47,22 +47,23 @@ struct Session {
 
 // What came of a request.
 struct Outcome {
-  wire::ReplyHeader reply;          // complete but for flags, value_length and ticket of the value below
+  wire::ReplyHeader reply;  // complete but for flags, value_length and ticket of the value below
   bool has_value = false;
-  std::span<const std::byte> value; // in the pool (`extent`), or stats text (extent 0). Not pinned: valid
-                                    // until the next execute(), begin_batch() or sweep()
-  uint64_t extent = 0;              // of the value: units
-  uint32_t generation = 0;          // of the entry that the value belongs to
-  bool pinned = false;              // the extent is pinned once, for whoever takes the Outcome
+  std::span<const std::byte>
+      value;                // in the pool (`extent`), or stats text (extent 0). Not pinned: valid
+                            // until the next execute(), begin_batch() or sweep()
+  uint64_t extent = 0;      // of the value: units
+  uint32_t generation = 0;  // of the entry that the value belongs to
+  bool pinned = false;      // the extent is pinned once, for whoever takes the Outcome
 };
 
 struct PartitionCounters {
   uint64_t requests[static_cast<size_t>(wire::Opcode::kStats) + 1] = {};
-  uint64_t hits = 0, misses = 0;    // kGet and kInspect
-  uint64_t changes = 0;             // through apply()
+  uint64_t hits = 0, misses = 0;  // kGet and kInspect
+  uint64_t changes = 0;           // through apply()
   uint64_t expired = 0;
   uint64_t no_space = 0;
-  uint64_t waits = 0;               // for a quarantine
+  uint64_t waits = 0;  // for a quarantine
 };
 
 class Partition {
@@ -75,14 +76,17 @@ class Partition {
   void begin_batch();
   int64_t now_ms() const { return now_ms_; }
 
-  // `key` and `value` may lie in memory that a peer can change: they are copied before they are used.
+  // `key` and `value` may lie in memory that a peer can change: they are copied before they are
+  // used.
   Outcome execute(const wire::RequestHeader& request, std::string_view key,
                   std::span<const std::byte> value, Session& session);
 
   // Removes expired keys: looks at `steps` buckets, if there is reason to.
   void sweep(uint32_t steps);
   // From when on (wall clock, ms) sweep() has something to do; ExpirySweep::kNever.
-  int64_t sweep_due_ms() const { return expiry_.keys() == 0 ? ExpirySweep::kNever : expiry_.due_ms(); }
+  int64_t sweep_due_ms() const {
+    return expiry_.keys() == 0 ? ExpirySweep::kNever : expiry_.due_ms();
+  }
 
   Slab& slab() { return slab_; }
   const Slab& slab() const { return slab_; }
@@ -107,8 +111,8 @@ class Partition {
     step_context_ = context;
   }
 
-  // Walks everything; false when the books do not agree. `held` extents (uploads under way) are allocated
-  // without being linked. For tests.
+  // Walks everything; false when the books do not agree. `held` extents (uploads under way) are
+  // allocated without being linked. For tests.
   bool consistent(uint64_t held) const;
 
  private:
@@ -126,9 +130,9 @@ class Partition {
   struct Change {
     std::string_view key;
     uint64_t hash = 0;
-    Found old;                 // none: the key is new
-    Index::Place place;        // its slot, or the vacancy for it
-    Extent fresh;              // built, not live yet. None: the key is removed
+    Found old;           // none: the key is new
+    Index::Place place;  // its slot, or the vacancy for it
+    Extent fresh;        // built, not live yet. None: the key is removed
     uint32_t generation = 0;
     uint64_t version = 0;
     int64_t expiry_ms = 0;
@@ -161,8 +165,8 @@ class Partition {
   void stats(Outcome& out);
 
   static void describe(const Found& found, Outcome& out);
-  // `needs_ticket`: a change follows, after which it would be too late to find that there is no ticket
-  // for a value that fits no landing buffer.
+  // `needs_ticket`: a change follows, after which it would be too late to find that there is no
+  // ticket for a value that fits no landing buffer.
   bool attach_value(const Found& found, const Session& session, bool needs_ticket, Outcome& out);
   void drop_value(Outcome& out);
   Extent allocate(uint64_t bytes, Outcome& out);
@@ -173,8 +177,8 @@ class Partition {
   Index index_;
   ExpirySweep expiry_;
   int64_t now_ms_ = 0;
-  bool waited_ = false;          // in this batch
-  uint64_t version_floor_ = 0;   // the highest version that a removed key had
+  bool waited_ = false;         // in this batch
+  uint64_t version_floor_ = 0;  // the highest version that a removed key had
   PartitionCounters counters_;
   std::unique_ptr<char[]> key_;  // private copy of the request's key
   std::string stats_text_;
@@ -184,9 +188,9 @@ class Partition {
   void* step_context_ = nullptr;
 };
 
-// Bytes of `memory` (a partition's share) that its index takes; the pool has the rest. One twelfth: at
-// 16-byte keys and 64-byte values (extents of 112 bytes) the pool is full when the index is at 0.78 of
-// its slots.
+// Bytes of `memory` (a partition's share) that its index takes; the pool has the rest. One twelfth:
+// at 16-byte keys and 64-byte values (extents of 112 bytes) the pool is full when the index is at
+// 0.78 of its slots.
 uint64_t index_bytes(uint64_t memory);
 
 }  // namespace rdmakv::server

@@ -1,4 +1,5 @@
-// What changes a partition: put, delete, expire, clear, uploads, and apply(), through which all pass.
+// What changes a partition: put, delete, expire, clear, uploads, and apply(), through which all
+// pass.
 #include <cassert>
 #include <cstring>
 
@@ -28,19 +29,24 @@ ReplyStatus check(const wire::RequestHeader& request, uint64_t version) {
 // Redis's NX, XX, GT and LT of EXPIRE: no expiry counts as infinitely late.
 bool expiry_condition_met(Condition condition, int64_t current, int64_t wanted) {
   switch (condition) {
-    case Condition::kIfNoExpiry: return current == 0;
-    case Condition::kIfExpiry: return current != 0;
-    case Condition::kIfLater: return current != 0 && wanted > current;
-    case Condition::kIfSooner: return current == 0 || wanted < current;
-    default: return true;
+    case Condition::kIfNoExpiry:
+      return current == 0;
+    case Condition::kIfExpiry:
+      return current != 0;
+    case Condition::kIfLater:
+      return current != 0 && wanted > current;
+    case Condition::kIfSooner:
+      return current == 0 || wanted < current;
+    default:
+      return true;
   }
 }
 
 }  // namespace
 
-// The order of these stores is what one-sided readers rely on (DESIGN "Update by the server"): the new
-// entry is complete and live before the old one names it, the old one is dead before the slot leaves
-// it, and both before any reply. There is no way out between them.
+// The order of these stores is what one-sided readers rely on (DESIGN "Update by the server"): the
+// new entry is complete and live before the old one names it, the old one is dead before the slot
+// leaves it, and both before any reply. There is no way out between them.
 void Partition::apply(const Change& change) {
   step(Step::kBuilt);
   ++counters_.changes;
@@ -153,8 +159,8 @@ void Partition::store(const Request&, Change& change, Value value, Uploads::Uplo
   fields.expiry_ms = change.expiry_ms;
   if (upload == nullptr) {
     fields.expiry_field = change.expiry_ms != 0;
-    change.fresh = allocate(
-        wire::entry_bytes(change.key.size(), value.size(), fields.expiry_field), out);
+    change.fresh =
+        allocate(wire::entry_bytes(change.key.size(), value.size(), fields.expiry_field), out);
     if (!change.fresh) return;
     fields.generation = slab_.generation();
     wire::write_entry(slab_.at(change.fresh.offset), fields, change.key, value);
@@ -211,8 +217,7 @@ void Partition::expire(const Request& request, std::string_view key, Outcome& ou
   out.reply.status = check(request, old.version());
   if (out.reply.status != ReplyStatus::kOk) return;
   const int64_t current = old.view.expiry_ms;
-  if ((wanted == 0 && current == 0) ||
-      !expiry_condition_met(request.condition, current, wanted)) {
+  if ((wanted == 0 && current == 0) || !expiry_condition_met(request.condition, current, wanted)) {
     out.reply.status = ReplyStatus::kConditionNotMet;
     return;
   }
@@ -230,8 +235,8 @@ void Partition::expire(const Request& request, std::string_view key, Outcome& ou
   fields.version = change.version;
   fields.expiry_ms = wanted;
   fields.expiry_field = wanted != 0;
-  change.fresh = allocate(
-      wire::entry_bytes(key.size(), old.view.value.size(), fields.expiry_field), out);
+  change.fresh =
+      allocate(wire::entry_bytes(key.size(), old.view.value.size(), fields.expiry_field), out);
   if (!change.fresh) return;
   fields.generation = slab_.generation();
   wire::write_entry(slab_.at(change.fresh.offset), fields, key, old.view.value);

@@ -1,5 +1,5 @@
-// Which extents of a partition are pinned, and how often: an open-addressing table with linear probing
-// and backward-shift deletion (Knuth, TAOCP 6.4, Algorithm R), sized once. One thread.
+// Which extents of a partition are pinned, and how often: an open-addressing table with linear
+// probing and backward-shift deletion (Knuth, TAOCP 6.4, Algorithm R), sized once. One thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@ class PinCounts {
   // `most` extents may be pinned at a time.
   explicit PinCounts(uint32_t most);
 
-  // False, and nothing is pinned, when `most` extents are pinned already. Offsets are in extent units.
+  // False, and nothing is pinned, when `most` extents are pinned already. Offsets are in extent
+  // units.
   bool pin(uint64_t offset);
 
   enum class Unpinned : uint8_t { kStillPinned, kFree, kFreeAndDoomed };

@@ -1,5 +1,5 @@
-// The pins that one connection holds by ticket: entries that stay as they are, for its client to READ,
-// until it releases them or goes. Bounded. One thread, that of the Slab, which outlives it.
+// The pins that one connection holds by ticket: entries that stay as they are, for its client to
+// READ, until it releases them or goes. Bounded. One thread, that of the Slab, which outlives it.
 #pragma once
 
 #include <cstdint>

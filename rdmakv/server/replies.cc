@@ -52,8 +52,8 @@ void Replies::add(const wire::RequestHeader& request, const Outcome& outcome) {
   std::span<const std::byte> value;
   if (outcome.has_value) {
     // Only statistics can be longer than what goes inside a message; they are cut.
-    value = outcome.value.first(
-        std::min<size_t>(outcome.value.size(), inline_limit(open_.capacity)));
+    value =
+        outcome.value.first(std::min<size_t>(outcome.value.size(), inline_limit(open_.capacity)));
     header.flags = wire::kHasValue;
     header.value_length = static_cast<uint32_t>(value.size());
   }
@@ -95,8 +95,8 @@ void Replies::add_large(const wire::RequestHeader& request, const Outcome& outco
   header.ticket = session_.pins.add(outcome.extent);
   header.location = wire::Location{outcome.extent, 0}.encode();
   header.generation = outcome.generation;
-  header.number = static_cast<uint64_t>(outcome.value.data() -
-                                        partition_.slab().at(outcome.extent));
+  header.number =
+      static_cast<uint64_t>(outcome.value.data() - partition_.slab().at(outcome.extent));
   add_small(header, {});
 }
 
@@ -114,8 +114,8 @@ void Replies::write(const wire::RequestHeader& request, const Outcome& outcome,
   // The pool is written by this thread alone; the seam's buffers are not const.
   const LocalBuffer body{const_cast<std::byte*>(outcome.value.data()),
                          static_cast<uint32_t>(outcome.value.size()), pool_.local_key()};
-  const RemoteAddress to{
-      landing_.base + uint64_t{request.landing_offset} * wire::kRingUnit, landing_.key};
+  const RemoteAddress to{landing_.base + uint64_t{request.landing_offset} * wire::kRingUnit,
+                         landing_.key};
   const auto context = static_cast<uint64_t>(unused - std::begin(writes_)) + 1;
   if (!endpoint_.write_with_imm(buffer, length, {&body, 1}, to, request.id, context, true)) {
     broken_ = true;

@@ -1,9 +1,9 @@
-// The replies of one connection: small ones gathered into as few messages as fit, large values written
-// from the slab straight into the client's landing buffer, and what fits nowhere left pinned for the
-// client to READ.
+// The replies of one connection: small ones gathered into as few messages as fit, large values
+// written from the slab straight into the client's landing buffer, and what fits nowhere left
+// pinned for the client to READ.
 //
-// Nothing is executed whose reply could not be sent: the owner asks ready() before each request. While
-// it is not, the connection's input waits, in the receive slots that it holds.
+// Nothing is executed whose reply could not be sent: the owner asks ready() before each request.
+// While it is not, the connection's input waits, in the receive slots that it holds.
 //
 // One thread. The Endpoint must be destroyed before the Replies: until then it may be sending from
 // pinned extents, which the destructor gives back.
@@ -20,10 +20,10 @@
 namespace rdmakv::server {
 
 struct ReplyCounters {
-  uint64_t messages = 0;      // of gathered replies
-  uint64_t replies = 0;       // of all kinds
-  uint64_t writes = 0;        // large values by WRITE_WITH_IMM
-  uint64_t pinned = 0;        // values left for the client to READ
+  uint64_t messages = 0;  // of gathered replies
+  uint64_t replies = 0;   // of all kinds
+  uint64_t writes = 0;    // large values by WRITE_WITH_IMM
+  uint64_t pinned = 0;    // values left for the client to READ
 };
 
 class Replies {
@@ -70,9 +70,9 @@ class Replies {
   uint32_t max_message_;
   wire::RegionGrant landing_;
 
-  MessageBuffer open_;            // being filled by builder_
+  MessageBuffer open_;  // being filled by builder_
   wire::MessageBuilder builder_;
-  MessageBuffer spare_;           // so that the next reply always has a buffer
+  MessageBuffer spare_;                // so that the next reply always has a buffer
   uint64_t writes_[kMostWrites] = {};  // pinned extents (units), by context - 1; 0: unused
   uint32_t writing_ = 0;
   bool broken_ = false;

@@ -21,7 +21,9 @@ constexpr uint32_t kLargestRing = 256u << 20;
 constexpr uint64_t kSpinNs = 50'000;
 constexpr uint64_t kSharedSpinNs = 5'000;  // where threads have to share the cores
 
-uint32_t cores() { return std::max(std::thread::hardware_concurrency(), 1u); }
+uint32_t cores() {
+  return std::max(std::thread::hardware_concurrency(), 1u);
+}
 
 std::string megabytes(uint64_t bytes) {
   const uint64_t tenths = (bytes * 10 + (1 << 19)) >> 20;
@@ -40,10 +42,10 @@ Status check(const ServerOptions& options, uint32_t workers) {
     return {Code::kInvalidArgument, "at most " + std::to_string(Server::kMostWorkers) + " workers"};
   }
   if (options.memory_bytes / workers < Server::kSmallestWorker) {
-    return {Code::kInvalidArgument,
-            "too little memory: " + std::to_string(workers) + " worker" +
-                (workers == 1 ? "" : "s") + " need at least " +
-                std::to_string((Server::kSmallestWorker * workers) >> 20) + " MB"};
+    return {Code::kInvalidArgument, "too little memory: " + std::to_string(workers) + " worker" +
+                                        (workers == 1 ? " needs" : "s need") + " at least " +
+                                        std::to_string((Server::kSmallestWorker * workers) >> 20) +
+                                        " MB"};
   }
   if (options.memory_bytes / workers > wire::kMaxPoolBytes) {
     return {Code::kInvalidArgument, "too much memory for a worker: at most " +
@@ -56,8 +58,8 @@ Status check(const ServerOptions& options, uint32_t workers) {
                 std::to_string(options.ring_bytes)};
   }
   if (options.max_connections == 0 || options.max_connections > 4096) {
-    return {Code::kInvalidArgument, "a worker has 1 to 4096 connections, not " +
-                                        std::to_string(options.max_connections)};
+    return {Code::kInvalidArgument,
+            "a worker has 1 to 4096 connections, not " + std::to_string(options.max_connections)};
   }
   if (options.credits < 4 || options.credits > 4096) {
     return {Code::kInvalidArgument, "a connection has 4 to 4096 credits"};
@@ -78,8 +80,8 @@ class RealServer final : public Server, private ConnectionHandler {
     if (stop_fd_ >= 0) close(stop_fd_);
   }
 
-  // The port first: when it is in use one wants to know before memory is touched. Nobody is accepted
-  // before dispatch().
+  // The port first: when it is in use one wants to know before memory is touched. Nobody is
+  // accepted before dispatch().
   Status open() {
     if (Status status = check(options_, worker_count_); !status) return status;
     Result<std::unique_ptr<Listener>> listener = fabric_.listen(options_.address, *this);
@@ -133,7 +135,7 @@ class RealServer final : public Server, private ConnectionHandler {
             megabytes(sum.rings) + " (" + std::to_string(worker_count_) + " workers x " +
             std::to_string(options_.max_connections) + " connections x " +
             std::to_string(options_.ring_bytes / 1024) + " KB) + private tables " +
-            megabytes(sum.tables),
+            megabytes(sum.tables) + "; message buffers come with connections",
         std::string("pages: ") + (huge ? "huge" : "normal"),
         "workers: " + std::to_string(worker_count_) + ", each up to " +
             std::to_string(options_.max_connections) + " connections of " +
@@ -172,8 +174,8 @@ class RealServer final : public Server, private ConnectionHandler {
                                   ", this server speaks " + std::to_string(wire::kProtocolVersion)};
     }
     if (request.worker >= workers_.size()) {
-      return {Code::kInvalidArgument, "no worker " + std::to_string(request.worker) + ", there are " +
-                                          std::to_string(workers_.size())};
+      return {Code::kInvalidArgument, "no worker " + std::to_string(request.worker) +
+                                          ", there are " + std::to_string(workers_.size())};
     }
     Worker& worker = *workers_[request.worker];
     Result<EndpointOptions> options = worker.accept_options(request);

@@ -1,11 +1,11 @@
-// The storage server: its workers and its listener, on a Fabric. kv_server is this plus a command line;
-// tests run it in-process:
+// The storage server: its workers and its listener, on a Fabric. kv_server is this plus a command
+// line; tests run it in-process:
 //
 //   auto server = server::Server::start(*fabric, {.memory_bytes = 64 << 20, .workers = 1});
 //   connect to (*server)->port() ...
 //
-// Threads: one per worker, and one for the listener unless the owner dispatches it. start(), stop() and the
-// destructor belong to one thread; port() and the like may be called from any.
+// Threads: one per worker, and one for the listener unless the owner dispatches it. start(), stop()
+// and the destructor belong to one thread; port() and the like may be called from any.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,10 @@ struct ServerOptions {
   std::string secret;                  // empty: none is asked for
   uint32_t max_connections = 64;       // per worker
   uint32_t ring_bytes = 1 << 20;
-  uint32_t credits = 128;              // requests outstanding per connection, at most
-  bool own_listener_thread = true;     // false: the owner waits for listener_fd() and calls dispatch()
+  uint32_t credits = 128;           // requests outstanding per connection, at most
+  bool own_listener_thread = true;  // false: the owner waits for listener_fd() and calls dispatch()
   Clock* clock = &Clock::system();
-  LogSink log;                         // empty: silence
+  LogSink log;  // empty: silence
 };
 
 class Server {

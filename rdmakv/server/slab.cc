@@ -80,8 +80,8 @@ void Slab::begin(uint64_t now_ns) {
   if (open_.head != 0) {
     Batch* last = batches_ == 0 ? nullptr : &closed_[(first_batch_ + batches_ - 1) % kBatches];
     // Few batches, however often the clock is read: a young one takes more, and a later stamp.
-    if (last != nullptr && (batches_ == kBatches ||
-                            now_ns - last->first_stamp_ns < kQuarantineNs / (kBatches / 2))) {
+    if (last != nullptr &&
+        (batches_ == kBatches || now_ns - last->first_stamp_ns < kQuarantineNs / (kBatches / 2))) {
       append(*last, open_, *this);
     } else {
       last = &closed_[(first_batch_ + batches_) % kBatches];

@@ -1,31 +1,39 @@
-// Extents for entries, in O(1): sizes up to 16 KiB from slabs of their size class (Bonwick, "The Slab
-// Allocator", USENIX 1994), larger ones as runs of pages of their own. Slabs come from the page heap
-// and go back to it when they are empty.
+// Extents for entries, in O(1): sizes up to 16 KiB from slabs of their size class (Bonwick, "The
+// Slab Allocator", USENIX 1994), larger ones as runs of pages of their own. Slabs come from the
+// page heap and go back to it when they are empty.
 //
-// What lies in the pool while an extent is not allocated (clients may READ the pool, never write it):
+// What lies in the pool while an extent is not allocated (clients may READ the pool, never write
+// it):
 //
-//    0  first word  as its last owner left it: dead, so that a reader with an old pointer still finds
+//    0  first word  as its last owner left it: dead, so that a reader with an old pointer still
+//    finds
 //                   its way to the successor
-//    8  link        the next quarantined extent (units), or the next free one of its slab. Until then
-//                   the entry's checksum: a reader that came too late fails here, and asks the server
+//    8  link        the next quarantined extent (units), or the next free one of its slab. Until
+//    then
+//                   the entry's checksum: a reader that came too late fails here, and asks the
+//                   server
 //   16  ...         untouched until the extent is allocated again
 //
-// Quarantine. A freed extent is not used again before kQuarantineNs have passed. Frees are gathered in
-// batches; a batch is stamped by the next reading of the clock that begin() brings, so by a time at or
-// after every free in it, and its extents become free once a later reading is kQuarantineNs further.
+// Quarantine. A freed extent is not used again before kQuarantineNs have passed. Frees are gathered
+// in batches; a batch is stamped by the next reading of the clock that begin() brings, so by a time
+// at or after every free in it, and its extents become free once a later reading is kQuarantineNs
+// further.
 //
-// Generations are not counted but read off the clock: the generation of an entry is the number of the
-// millisecond in which it was built, modulo 2^26.
+// Generations are not counted but read off the clock: the generation of an entry is the number of
+// the millisecond in which it was built, modulo 2^26.
 // - It rises with each reuse of any place: between building one entry at a place and building the
-//   next there, the first is freed and quarantined for at least 1 ms, so the tick differs, forwards.
-// - That holds for every overlap of places, not only for the same extent of the same slab: the pages of
+//   next there, the first is freed and quarantined for at least 1 ms, so the tick differs,
+//   forwards.
+// - That holds for every overlap of places, not only for the same extent of the same slab: the
+// pages of
 //   a slab go back to the heap only after all its extents left quarantine. So a slab carved from
 //   recycled pages cannot restart below what a stale pointer holds, without a table of generations.
 // - It repeats after 2^26 ms = 18.6 h (counting, at one reuse a quarantine, has the same bound);
-//   clients drop locations older than 1 h. Even at a repeat a reader is not misled as long as a READ
-//   takes less than the quarantine: it sees one entry, whole, live and of its own key.
+//   clients drop locations older than 1 h. Even at a repeat a reader is not misled as long as a
+//   READ takes less than the quarantine: it sees one entry, whole, live and of its own key.
 //
-// Pins. A pinned extent is neither quarantined nor reused when it is freed, but when its last pin goes.
+// Pins. A pinned extent is neither quarantined nor reused when it is freed, but when its last pin
+// goes.
 //
 // One thread. Errors: an empty Extent means that there is no room now; nothing has changed then.
 #pragma once
@@ -42,23 +50,23 @@
 namespace rdmakv::server {
 
 struct Extent {
-  uint64_t offset = 0;      // units of wire::kExtentUnit from the pool's base
+  uint64_t offset = 0;  // units of wire::kExtentUnit from the pool's base
   uint32_t size_class = 0;
   explicit operator bool() const { return offset != 0; }
 };
 
 // Every extent is free, or counted in exactly one of these.
 struct SlabAccounting {
-  uint64_t live_extents = 0;         // allocated, and not freed
-  uint64_t live_bytes = 0;           // granted to them: whole extents
+  uint64_t live_extents = 0;  // allocated, and not freed
+  uint64_t live_bytes = 0;    // granted to them: whole extents
   uint64_t quarantined_extents = 0;
   uint64_t quarantined_bytes = 0;
-  uint64_t doomed_extents = 0;       // freed, but still pinned
+  uint64_t doomed_extents = 0;  // freed, but still pinned
   uint64_t doomed_bytes = 0;
-  uint64_t pinned_extents = 0;       // of the live and the doomed ones
+  uint64_t pinned_extents = 0;  // of the live and the doomed ones
   uint64_t slabs = 0;
   uint64_t slab_pages = 0;
-  uint64_t large_pages = 0;          // of extents beyond the slab classes
+  uint64_t large_pages = 0;  // of extents beyond the slab classes
   uint64_t free_pages = 0;
   uint64_t usable_pages = 0;
 };
@@ -88,9 +96,7 @@ class Slab {
   std::byte* at(uint64_t offset) const { return pool_.data() + offset * wire::kExtentUnit; }
   uint64_t extent_bytes(uint64_t offset) const;
   // The largest extent that an empty pool could give.
-  uint64_t largest_bytes() const {
-    return uint64_t{heap_.usable_pages()} * PageHeap::kPageBytes;
-  }
+  uint64_t largest_bytes() const { return uint64_t{heap_.usable_pages()} * PageHeap::kPageBytes; }
   bool quarantine_empty() const { return quarantined_extents_ == 0; }
   uint64_t quarantined_bytes() const { return quarantined_bytes_; }
 
@@ -106,7 +112,7 @@ class Slab {
   static constexpr uint32_t kUnitsPerPage = PageHeap::kPageBytes / wire::kExtentUnit;
   static constexpr uint32_t kBatches = 16;
 
-  struct Record {             // a slab
+  struct Record {  // a slab
     uint32_t first_page = 0;
     uint32_t free_head = kNone;  // index of an extent in the slab
     uint32_t previous = kNone;   // links of its class's list of slabs with room
@@ -118,7 +124,7 @@ class Slab {
     uint8_t size_class = 0;
     bool listed = false;
   };
-  struct Batch {              // of quarantined extents, a list through the pool
+  struct Batch {  // of quarantined extents, a list through the pool
     uint64_t first_stamp_ns = 0;
     uint64_t stamp_ns = 0;
     uint64_t head = 0;
@@ -145,8 +151,8 @@ class Slab {
   uint32_t unused_records_ = kNone;
   uint32_t with_room_[wire::kSlabClasses];
 
-  Batch open_;                // freed since the last begin()
-  Batch closed_[kBatches];    // oldest first, from first_batch_ on, around
+  Batch open_;              // freed since the last begin()
+  Batch closed_[kBatches];  // oldest first, from first_batch_ on, around
   uint32_t first_batch_ = 0;
   uint32_t batches_ = 0;
 

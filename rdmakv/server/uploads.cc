@@ -67,6 +67,8 @@ Extent Uploads::take(Upload& upload) {
   return extent;
 }
 
-void Uploads::abort(Upload& upload) { slab_.free(take(upload).offset); }
+void Uploads::abort(Upload& upload) {
+  slab_.free(take(upload).offset);
+}
 
 }  // namespace rdmakv::server

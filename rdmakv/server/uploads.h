@@ -24,18 +24,18 @@ class Uploads {
   Uploads& operator=(const Uploads&) = delete;
 
   struct Upload {
-    uint64_t ticket = 0;      // 0: unused
+    uint64_t ticket = 0;  // 0: unused
     Extent extent;
     uint32_t key_length = 0;
-    uint32_t total = 0;       // bytes of the value
+    uint32_t total = 0;  // bytes of the value
     uint32_t received = 0;
-    std::string_view key;     // lies in the extent
+    std::string_view key;  // lies in the extent
   };
 
   bool full() const { return open_ == kMost; }
   uint32_t open() const { return open_; }
-  // Takes over the extent, which has room for key, value and an expiry field, and copies the key into it.
-  // Must not be full. Returns the ticket.
+  // Takes over the extent, which has room for key, value and an expiry field, and copies the key
+  // into it. Must not be full. Returns the ticket.
   uint64_t begin(Extent extent, std::string_view key, uint32_t total);
   // Null: no such ticket.
   Upload* find(uint64_t ticket);
@@ -51,9 +51,7 @@ class Uploads {
 
  private:
   struct Hashes;  // one streaming hash per upload
-  uint32_t number(const Upload& upload) const {
-    return static_cast<uint32_t>(&upload - uploads_);
-  }
+  uint32_t number(const Upload& upload) const { return static_cast<uint32_t>(&upload - uploads_); }
 
   Slab& slab_;
   uint64_t last_ticket_ = 0;

@@ -15,7 +15,8 @@ constexpr size_t kBatch = 64;
 constexpr uint32_t kFewestSlots = 4;
 constexpr uint32_t kSmallestMessage = 512;
 constexpr uint32_t kLargestMessage = 16 * 1024;
-constexpr uint32_t kMoreSendSlots = 32;   // beyond one per credit: spare ones, large values, refusals
+constexpr uint32_t kMoreSendSlots =
+    32;  // beyond one per credit: spare ones, large values, refusals
 constexpr uint64_t kNever = ~uint64_t{0};
 constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kTimerNs = 10 * kMillisecond;       // housekeeping while there is work
@@ -45,8 +46,8 @@ Result<std::unique_ptr<Worker>> Worker::create(Fabric& fabric, const WorkerOptio
 
 Status Worker::allocate(Fabric& fabric) {
   const std::string name = "worker" + std::to_string(options_.worker);
-  const auto allocate_region = [&](uint64_t bytes, RemoteAccess access, const char* what)
-      -> Result<std::unique_ptr<MemoryRegion>> {
+  const auto allocate_region = [&](uint64_t bytes, RemoteAccess access,
+                                   const char* what) -> Result<std::unique_ptr<MemoryRegion>> {
     RegionOptions region;
     region.bytes = bytes;
     region.remote_access = access;
@@ -66,20 +67,21 @@ Status Worker::allocate(Fabric& fabric) {
   pool_ = std::move(*pool);
 
   const uint32_t per_connection = options_.credits * 2 + kMoreSendSlots + Replies::kMostWrites;
-  const uint64_t depth = std::max<uint64_t>(uint64_t{options_.max_connections} * per_connection, 16);
+  const uint64_t depth =
+      std::max<uint64_t>(uint64_t{options_.max_connections} * per_connection, 16);
   if (limits_.max_completions != 0 && depth > limits_.max_completions) {
-    return {Code::kInvalidArgument,
-            "the device's completion queues hold " + std::to_string(limits_.max_completions) +
-                " completions, enough for --max-connections " +
-                std::to_string(limits_.max_completions / per_connection)};
+    return {Code::kInvalidArgument, "the device's completion queues hold " +
+                                        std::to_string(limits_.max_completions) +
+                                        " completions, enough for --max-connections " +
+                                        std::to_string(limits_.max_completions / per_connection)};
   }
   Result<std::unique_ptr<CompletionQueue>> queue =
       fabric.create_completion_queue(static_cast<uint32_t>(depth));
   if (!queue) return queue.status();
   queue_ = std::move(*queue);
 
-  // A region of its own for each connection: a key covers a whole region, and a client must reach no
-  // other client's ring.
+  // A region of its own for each connection: a key covers a whole region, and a client must reach
+  // no other client's ring.
   for (uint32_t i = 0; i < options_.max_connections; ++i) {
     Result<std::unique_ptr<MemoryRegion>> ring =
         allocate_region(options_.ring_bytes, RemoteAccess::kWrite, "ring");
@@ -103,8 +105,8 @@ Status Worker::allocate(Fabric& fabric) {
   memory_.pool = pool_->size();
   memory_.tables = partition_->private_bytes();
 
-  context_.reset(new ConnectionContext{*partition_, *index_, *pool_, options_.secret,
-                                       limits_.max_message, {}});
+  context_.reset(new ConnectionContext{
+      *partition_, *index_, *pool_, options_.secret, limits_.max_message, {}});
   wire::Welcome& welcome = context_->welcome;
   welcome.epoch = options_.epoch;
   welcome.workers = static_cast<uint16_t>(options_.workers);
@@ -124,7 +126,9 @@ Worker::~Worker() {
   if (event_fd_ >= 0) close(event_fd_);
 }
 
-void Worker::start() { thread_ = std::thread([this] { run(); }); }
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
 
 void Worker::stop() {
   stopping_.store(true, std::memory_order_release);
@@ -155,9 +159,9 @@ Result<EndpointOptions> Worker::accept_options(const wire::ConnectRequest& reque
                              " connections (--max-connections)"};
   }
   if (request.receive_slots < kFewestSlots || request.message_bytes < kSmallestMessage) {
-    return {Code::kInvalidArgument,
-            "at least " + std::to_string(kFewestSlots) + " receive slots of " +
-                std::to_string(kSmallestMessage) + " bytes are needed"};
+    return {Code::kInvalidArgument, "at least " + std::to_string(kFewestSlots) +
+                                        " receive slots of " + std::to_string(kSmallestMessage) +
+                                        " bytes are needed"};
   }
   EndpointOptions options;
   options.receive_slots = std::min(request.receive_slots, options_.credits);
@@ -239,7 +243,8 @@ void Worker::welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns) {
 
 // Nothing that those say matters any more.
 void Worker::on_turned_away(const Completion& completion) {
-  if (completion.kind == CompletionKind::kMessage || completion.kind == CompletionKind::kImmediate) {
+  if (completion.kind == CompletionKind::kMessage ||
+      completion.kind == CompletionKind::kImmediate) {
     completion.endpoint->release_message(completion.slot);
   } else if (completion.kind == CompletionKind::kDisconnected) {
     for (TurnedAway& away : turned_away_) {
@@ -314,8 +319,8 @@ uint64_t Worker::wake_time(uint64_t now_ns) const {
   const int64_t sweep_ms = partition_->sweep_due_ms();
   if (sweep_ms != ExpirySweep::kNever) {
     const int64_t away_ms = std::clamp<int64_t>(sweep_ms - options_.clock->wall_ms(), 0, 3'600'000);
-    wake_ns = std::min(wake_ns, now_ns + std::max(static_cast<uint64_t>(away_ms) * kMillisecond,
-                                                  kSweepPauseNs));
+    wake_ns = std::min(
+        wake_ns, now_ns + std::max(static_cast<uint64_t>(away_ms) * kMillisecond, kSweepPauseNs));
   }
   return wake_ns;
 }

@@ -1,6 +1,6 @@
 // A worker: one thread, one partition, the connections that clients have with it. Polls, executes,
-// replies; spins a little while there is work, then sleeps on its completion queue. An idle worker uses
-// no CPU: it wakes for a timer only while a connection or an expiry wants one.
+// replies; spins a little while there is work, then sleeps on its completion queue. An idle worker
+// uses no CPU: it wakes for a timer only while a connection or an expiry wants one.
 //
 // Threads: create(), start(), adopt(), stop() and the destructor belong to the owner; adopt(),
 // connections() and queue() (only to be named, not used) may be called from any thread.
@@ -25,13 +25,13 @@ namespace rdmakv::server {
 struct WorkerOptions {
   uint32_t worker = 0;
   uint32_t workers = 1;
-  uint64_t memory_bytes = 0;      // index and pool together
+  uint64_t memory_bytes = 0;  // index and pool together
   bool huge_pages = false;
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;
-  uint32_t credits = 128;         // receive slots of a connection, at most
-  uint64_t spin_ns = 0;           // polls on without sleeping this long after the last work
-  bool yield = true;              // gives the core away between such polls
+  uint32_t credits = 128;  // receive slots of a connection, at most
+  uint64_t spin_ns = 0;    // polls on without sleeping this long after the last work
+  bool yield = true;       // gives the core away between such polls
   uint64_t epoch = 0;
   std::string secret;
   Clock* clock = &Clock::system();
@@ -40,9 +40,9 @@ struct WorkerOptions {
 
 // Bytes of memory by owner.
 struct WorkerMemory {
-  uint64_t index = 0, pool = 0;   // registered; the partition's
-  uint64_t rings = 0;             // registered; one per connection that there may be
-  uint64_t tables = 0;            // private; slab, index stash and pins
+  uint64_t index = 0, pool = 0;  // registered; the partition's
+  uint64_t rings = 0;            // registered; one per connection that there may be
+  uint64_t tables = 0;           // private; slab, index stash and pins
 };
 
 class Worker {
@@ -99,7 +99,7 @@ class Worker {
   std::unique_ptr<Partition> partition_;
   std::unique_ptr<ConnectionContext> context_;
   std::vector<std::unique_ptr<Connection>> clients_;
-  struct TurnedAway {             // one connection too many, until its Refusal has arrived
+  struct TurnedAway {  // one connection too many, until its Refusal has arrived
     std::unique_ptr<Endpoint> endpoint;
     uint64_t until_ns = 0;
   };
@@ -114,10 +114,10 @@ class Worker {
   std::thread thread_;
 
   // The thread's own.
-  uint64_t timer_ns_ = 0;         // when housekeeping() is due at the latest
-  bool blocked_ = false;          // some connection's input waits for a send buffer
+  uint64_t timer_ns_ = 0;  // when housekeeping() is due at the latest
+  bool blocked_ = false;   // some connection's input waits for a send buffer
   uint64_t turns_ = 0, sleeps_ = 0, refused_ = 0, accepted_ = 0;
-  ReplyCounters past_replies_;    // of connections that are gone
+  ReplyCounters past_replies_;  // of connections that are gone
 };
 
 }  // namespace rdmakv::server

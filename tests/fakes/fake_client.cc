@@ -11,6 +11,8 @@
 namespace rdmakv::fakes {
 namespace {
 
+constexpr size_t kReplyHeaders = sizeof(wire::MessageHeader) + sizeof(wire::ReplyHeader);
+
 class HeapRegion final : public MemoryRegion {
  public:
   explicit HeapRegion(size_t bytes) : bytes_(std::make_unique<std::byte[]>(bytes)) {
@@ -48,7 +50,7 @@ FakeClient::~FakeClient() {
   }
   while (!ended_.empty()) {
     Operation* operation = ended_.front().operation;
-    ended_.pop_front();
+    ended_.erase(ended_.begin());
     operation->code = Code::kCancelled;
     operation->buffer.reset();
     operation->value = {};
@@ -88,7 +90,7 @@ size_t FakeClient::poll() {
   for (size_t due = ended_.size(); due > 0 && (!holding_ || releasable_ > 0); --due, ++count) {
     if (holding_) --releasable_;
     Ended ended = std::move(ended_.front());
-    ended_.pop_front();
+    ended_.erase(ended_.begin());
     end(ended);
   }
   if (!holding_) releasable_ = 0;
@@ -192,12 +194,14 @@ void FakeClient::lend(Operation& operation, const std::string& value, Ended& end
     return;
   }
   if (value.size() <= options_.landing_bytes) {
-    operation.buffer = arena_->allocate(static_cast<uint32_t>(value.size()));
+    operation.buffer = arena_->allocate(static_cast<uint32_t>(value.size() + kReplyHeaders));
   }
   if (operation.buffer) {
-    std::memcpy(operation.buffer.data(), value.data(), value.size());
-    operation.buffer.set_length(static_cast<uint32_t>(value.size()));
-    operation.value = {operation.buffer.data(), value.size()};
+    // Behind the headers of the message that brought it, as with a real landing buffer.
+    std::byte* const at = operation.buffer.data() + kReplyHeaders;
+    std::memset(operation.buffer.data(), '!', kReplyHeaders);
+    std::memcpy(at, value.data(), value.size());
+    operation.value = {at, value.size()};
     return;
   }
   operation.ticket.id = next_ticket_++;

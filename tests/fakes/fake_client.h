@@ -5,7 +5,6 @@
 // A test decides what fails (`fault`), when operations end (hold(), release()) and in which order.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -55,7 +54,11 @@ class FakeClient final : public Client {
   std::function<Code(const Operation&)> fault;
   bool newest_first = false;          // completions of one poll in reverse order
 
-  void hold() { holding_ = true; }    // operations run, but do not end
+  // Operations run, but do not end.
+  void hold() {
+    holding_ = true;
+    releasable_ = 0;
+  }
   void release(size_t count = ~size_t{0});
   // Ends one of the held operations, out of order.
   void release_at(size_t index);
@@ -98,8 +101,8 @@ class FakeClient final : public Client {
   int fd_ = -1;
   std::vector<Operation*> submitted_;   // not flushed
   std::vector<Operation*> flushed_, running_;
-  std::deque<Ended> ended_;             // ran, `done` not called
-  std::deque<std::string> spare_;       // strings whose memory is used again
+  std::vector<Ended> ended_;            // ran, `done` not called
+  std::vector<std::string> spare_;      // strings whose memory is used again
   std::map<uint64_t, std::string> pins_;
   std::map<uint64_t, UploadState> uploads_;
   std::vector<OperationKind> history_;

@@ -1,6 +1,7 @@
-// Whatever bytes come as a message, MessageReader reads none outside them, says whether they are well
-// formed, and what it read can be built again into a message that reads the same. The input is the
-// message. It lies in a block of exactly its size, so that the sanitizer sees any byte too many.
+// Whatever bytes come as a message, MessageReader reads none outside them, says whether they are
+// well formed, and what it read can be built again into a message that reads the same. The input is
+// the message. It lies in a block of exactly its size, so that the sanitizer sees any byte too
+// many.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -25,15 +26,14 @@ void require(bool holds) {
 
 // Touches every byte, so that the sanitizer judges the span.
 uint64_t sum(Bytes bytes) {
-  return std::accumulate(bytes.begin(), bytes.end(), uint64_t{0}, [](uint64_t before, std::byte byte) {
-    return before + static_cast<uint64_t>(byte);
-  });
+  return std::accumulate(
+      bytes.begin(), bytes.end(), uint64_t{0},
+      [](uint64_t before, std::byte byte) { return before + static_cast<uint64_t>(byte); });
 }
 
 void require_inside(Bytes part, Bytes whole) {
   if (part.empty()) return;
-  require(part.data() >= whole.data() &&
-          part.data() + part.size() <= whole.data() + whole.size());
+  require(part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
   require(sum(part) <= 255 * part.size());
 }
 

@@ -39,10 +39,12 @@ TEST(FirstWord, DeadWithoutSuccessorIsZero) {
 }
 
 TEST(Slot, EveryFieldComesBackAtItsLargest) {
-  const Slot slot = Slot::decode(
-      Slot{.offset = kOffsetMask, .generation_low = 0xfff, .size_class = 63, .fingerprint = 511,
-           .overflow = true}
-          .encode());
+  const Slot slot = Slot::decode(Slot{.offset = kOffsetMask,
+                                      .generation_low = 0xfff,
+                                      .size_class = 63,
+                                      .fingerprint = 511,
+                                      .overflow = true}
+                                     .encode());
   EXPECT_EQ(slot.offset, kOffsetMask);
   EXPECT_EQ(slot.generation_low, 0xfffu);
   EXPECT_EQ(slot.size_class, 63u);
@@ -74,9 +76,9 @@ TEST(Entry, MetaHoldsTheLargestLengths) {
 
 TEST(Entry, ReadsBackWithAndWithoutExpiry) {
   for (const bool expiry : {false, true}) {
-    const auto entry = make_entry({.generation = 9, .version = 3, .expiry_field = expiry,
-                                   .expiry_ms = expiry ? 1234 : 0},
-                                  "key", "value");
+    const auto entry = make_entry(
+        {.generation = 9, .version = 3, .expiry_field = expiry, .expiry_ms = expiry ? 1234 : 0},
+        "key", "value");
     EntryView view;
     ASSERT_TRUE(verify_entry(entry, 9, "key", view));
     EXPECT_EQ(view.version, 3u);
@@ -107,8 +109,7 @@ TEST(Entry, OtherGenerationOrKeyIsNotAccepted) {
 TEST(Entry, AnyWrongByteButTheFirstWordsIsNoticed) {
   for (const size_t length : {5u, 70'000u}) {  // both kinds of checksum
     const std::string value(length, 'v');
-    auto entry =
-        make_entry({.generation = 9, .expiry_field = true, .expiry_ms = 77}, "key", value);
+    auto entry = make_entry({.generation = 9, .expiry_field = true, .expiry_ms = 77}, "key", value);
     const size_t step = length > 100 ? 997 : 1;
     for (size_t at = 0; at < entry.size(); at += at < 64 ? 1 : step) {
       entry[at] ^= std::byte{0x10};

@@ -216,7 +216,8 @@ TEST(KvMessage, HandshakeBodyHasItsExactSize) {
   EXPECT_FALSE(MessageReader(bytes).body(back));
 }
 
-// Only sizes that are a multiple of 8 are read back, because bodies are padded and sizes must be exact.
+// Only sizes that are a multiple of 8 are read back, because bodies are padded and sizes must be
+// exact.
 static_assert(sizeof(Hello) % 8 == 0 && sizeof(Challenge) % 8 == 0 && sizeof(Proof) % 8 == 0 &&
               sizeof(Welcome) % 8 == 0 && sizeof(ConnectRefusal) % 8 == 0);
 

@@ -24,6 +24,10 @@ class OutputChainTest : public ::testing::Test {
     std::memcpy(buffer.data(), text.data(), text.size());
     return buffer;
   }
+  static void append(OutputChain& chain, ValueBuffer buffer, size_t length) {
+    const std::span<const std::byte> bytes(buffer.data(), length);
+    chain.append_value(std::move(buffer), bytes);
+  }
   std::string drain(OutputChain& chain) {
     std::string all;
     char bytes[4096];
@@ -54,13 +58,22 @@ TEST_F(OutputChainTest, TextAndValuesKeepTheirOrder) {
   OutputChain chain(pools_);
   const std::string big(300'000, 'v');
   chain.append("a");
-  chain.append_value(value(big), static_cast<uint32_t>(big.size()));
+  append(chain, value(big), big.size());
   chain.append(std::string(10'000, 'b'));
-  chain.append_value(value("cc"), 2);
+  append(chain, value("cc"), 2);
   EXPECT_EQ(chain.pending(), 310'003u);
   EXPECT_EQ(drain(chain), "a" + big + std::string(10'000, 'b') + "cc");
   EXPECT_EQ(chain.registered_bytes(), 0u);
   EXPECT_EQ(pools_.pieces.in_use(), 0u);
+}
+
+TEST_F(OutputChainTest, AValueMayLieAnywhereInItsBuffer) {
+  OutputChain chain(pools_);
+  ValueBuffer buffer = value("header+VALUE+rest");
+  const std::span<const std::byte> bytes(buffer.data() + 7, 5);
+  chain.append_value(std::move(buffer), bytes);
+  chain.spill();
+  EXPECT_EQ(drain(chain), "VALUE");
 }
 
 TEST_F(OutputChainTest, SpliceMovesAll) {
@@ -68,7 +81,7 @@ TEST_F(OutputChainTest, SpliceMovesAll) {
     OutputChain chain(pools_), other(pools_);
     chain.append("first");
     other.append(std::string(size, 'x'));
-    other.append_value(value("VALUE"), 5);
+    append(other, value("VALUE"), 5);
     other.append("tail");
     chain.splice(other);
     EXPECT_TRUE(other.empty());
@@ -84,7 +97,7 @@ TEST_F(OutputChainTest, SpillKeepsTheBytesAndGivesTheMemoryBack) {
   const uint64_t free = client_.free_bytes();
   OutputChain chain(pools_);
   chain.append("a");
-  chain.append_value(value("VALUE"), 5);
+  append(chain, value("VALUE"), 5);
   chain.append("b");
   chain.spill();
   EXPECT_EQ(client_.free_bytes(), free);
@@ -95,7 +108,7 @@ TEST_F(OutputChainTest, ClearGivesEverythingBack) {
   const uint64_t free = client_.free_bytes();
   OutputChain chain(pools_);
   chain.append(std::string(9000, 'x'));
-  chain.append_value(value("VALUE"), 5);
+  append(chain, value("VALUE"), 5);
   chain.clear();
   EXPECT_EQ(client_.free_bytes(), free);
   EXPECT_EQ(pools_.chunks.in_use() + pools_.pieces.in_use(), 0u);

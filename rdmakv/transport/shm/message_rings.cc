@@ -67,7 +67,7 @@ void MessageRings::abandon(uint32_t buffer) {
 }
 
 bool MessageRings::may_publish() {
-  if (in_flight_ < sizes_.receive_slots) return true;
+  if (in_flight_ < sizes_.receive_slots && !starving_) return true;
   take_returns();
   const bool free = in_flight_ < sizes_.receive_slots;
   if (free == starving_) {

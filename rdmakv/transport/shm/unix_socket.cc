@@ -143,7 +143,7 @@ Received receive_frame(int socket, Frame& frame) {
   return Received::kFrame;
 }
 
-Status send_frame(int socket, std::span<const std::byte> frame, std::span<const int> descriptors) {
+Status send_packet(int socket, std::span<const std::byte> frame, std::span<const int> descriptors) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFrameDescriptors)] = {};
   iovec part{const_cast<std::byte*>(frame.data()), frame.size()};
   msghdr header{};

@@ -57,11 +57,11 @@ enum class Received : uint8_t {
 Received receive_frame(int socket, Frame& frame);
 
 // kBusy when the peer does not take what was sent before.
-Status send_frame(int socket, std::span<const std::byte> frame, std::span<const int> descriptors);
+Status send_packet(int socket, std::span<const std::byte> frame, std::span<const int> descriptors);
 template <typename T>
 Status send_frame(int socket, const T& frame, std::initializer_list<int> descriptors = {}) {
-  return send_frame(socket, std::as_bytes(std::span(&frame, 1)),
-                    std::span<const int>(descriptors.begin(), descriptors.size()));
+  return send_packet(socket, std::as_bytes(std::span(&frame, 1)),
+                     std::span<const int>(descriptors.begin(), descriptors.size()));
 }
 
 }  // namespace rdmakv::shm

@@ -259,7 +259,8 @@ FabricLimits Device::limits() const {
   limits.max_reads =
       std::min({static_cast<uint32_t>(attributes_.max_qp_rd_atom),
                 static_cast<uint32_t>(attributes_.max_qp_init_rd_atom), kMaxReads});
-  limits.max_work = static_cast<uint32_t>(attributes_.max_qp_wr) - kReservedWork;
+  // Such that send_queue_depth() stays within the device's limit.
+  limits.max_work = (static_cast<uint32_t>(attributes_.max_qp_wr) - kReservedWork) / 5 * 4;
   limits.atomics_with_cpu = attributes_.atomic_cap == IBV_ATOMIC_GLOB;
   return limits;
 }

@@ -7,6 +7,7 @@
 
 #include <infiniband/verbs.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,8 +22,17 @@
 
 namespace rdmakv::verbs {
 
-// Work requests of a queue pair that the Endpoint keeps for itself: a probe, and the mark of a close.
-inline constexpr uint32_t kReservedWork = 2;
+// Work requests of a queue pair that the Endpoint keeps for itself: a probe and three kinds of marks.
+inline constexpr uint32_t kReservedWork = 4;
+// At least every so many requests one is signalled, asked for or not.
+inline uint32_t signal_interval(const EndpointOptions& options) {
+  return std::max(1u, std::min(options.max_work, options.send_slots) / 4);
+}
+// Requests that a connection's send queue has room for: max_work, those that were left unsignalled
+// behind the last signalled one, and those of the Endpoint.
+inline uint32_t send_queue_depth(const EndpointOptions& options) {
+  return options.max_work + signal_interval(options) + kReservedWork;
+}
 // Pieces of one gather list, the message buffer in front of them included.
 inline constexpr uint32_t kMaxGather = 8;
 // Longest message that is copied into its work request, where the device takes that many bytes.

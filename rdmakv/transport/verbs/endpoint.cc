@@ -11,7 +11,14 @@ namespace rdmakv::verbs {
 // --- posting -------------------------------------------------------------------------------------
 
 MessageBuffer VerbsEndpoint::acquire_message() {
-  if ((state_ != State::kUp && state_ != State::kAccepting) || free_slots_.empty()) return {};
+  if (state_ != State::kUp && state_ != State::kAccepting) return {};
+  if (free_slots_.empty()) [[unlikely]] {
+    // Those of silent work come back by a mark, soon; all others come back by themselves.
+    if (signalled_outstanding_ == 0 && head_ != handed_over_ && state_ == State::kUp) {
+      append_internal(WorkKind::kMark);
+    }
+    return {};
+  }
   const uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
   return {send_buffer(slot), options_.message_bytes, slot};
@@ -31,8 +38,11 @@ VerbsEndpoint::Work* VerbsEndpoint::append(WorkKind kind, ibv_wr_opcode opcode, 
     chained = 0;
   }
   const bool signal = signalled || ++unsignalled_ >= signal_interval_;
-  if (signal) unsignalled_ = 0;
-  records_[tail_ & mask_] = {context, slot, kind, signalled, signal};
+  if (signal) {
+    unsignalled_ = 0;
+    ++signalled_outstanding_;
+  }
+  records_[tail_ & mask_] = {context, slot, kind, signalled};
 
   Work& work = chain_[chained];
   work.request.wr_id = work_id_base_ | (tail_ & mask_);
@@ -161,6 +171,7 @@ void VerbsEndpoint::hand_over() {
   ++counters_.doorbells;
   if (error == 0) {
     handed_over_ = tail_;
+    if (signalled_outstanding_ == 0) quiet_ = tail_;
     return;
   }
   // What stands before the refused one did go out.
@@ -175,14 +186,24 @@ void VerbsEndpoint::hand_over() {
 // A WRITE of no bytes: it reaches the peer's adapter and is acknowledged by it, but needs neither key
 // nor memory there. Its place is one of the kReservedWork.
 void VerbsEndpoint::append_internal(WorkKind kind) {
-  Work* work = append(kind, IBV_WR_RDMA_WRITE, 0, kNoSlot, false);
+  Work* work = append(kind, IBV_WR_RDMA_WRITE, 0, kNoSlot, true);
   if (work == nullptr) return;
+  records_[(tail_ - 1) & mask_].reported = false;
   work->request.wr.rdma.remote_addr = 0;
   work->request.wr.rdma.rkey = 0;
-  work->request.send_flags |= IBV_SEND_SIGNALED;
-  records_[(tail_ - 1) & mask_].signalled = true;
-  unsignalled_ = 0;
   hand_over();
+}
+
+// To a queue pair in ERROR: comes back as soon as all that was handed over before has.
+void VerbsEndpoint::post_drain_mark() {
+  ibv_send_wr mark = {};
+  mark.wr_id = work_id_base_ | kDrainMark;
+  mark.opcode = IBV_WR_RDMA_WRITE;
+  mark.send_flags = IBV_SEND_SIGNALED;
+  ibv_send_wr* refused = nullptr;
+  // A device that refuses it leaves the rest to the deadline.
+  ibv_post_send(pair_.get(), &mark, &refused);
+  drain_marked_ = true;
 }
 
 void VerbsEndpoint::probe() {
@@ -252,7 +273,13 @@ bool VerbsEndpoint::complete_receive(const ibv_wc& work, Completion& completion)
 bool VerbsEndpoint::complete_work(const ibv_wc& work, Completion& completion) {
   ++counters_.completions;
   const uint64_t position = work.wr_id & kPositionMask;
-  const uint64_t last = head_ + ((position - head_) & mask_);
+  uint64_t last = head_ + ((position - head_) & mask_);
+  if (position == kDrainMark) [[unlikely]] {
+    drain_marked_ = false;
+    last = handed_over_;
+  } else if (work.status == IBV_WC_SUCCESS && --signalled_outstanding_ == 0) {
+    quiet_ = handed_over_;
+  }
   if (work.status != IBV_WC_SUCCESS) [[unlikely]] report_failure(work);
   const Code code = work.status == IBV_WC_SUCCESS ? Code::kOk : Code::kUnknownOutcome;
   // Those before the last were not signalled: the owner hears nothing of them.
@@ -282,7 +309,7 @@ bool VerbsEndpoint::pop_front(Code code, Completion& completion) {
     case WorkKind::kRead: completion.kind = CompletionKind::kRead; break;
     case WorkKind::kCompareAndSwap: completion.kind = CompletionKind::kCompareAndSwap; break;
     case WorkKind::kProbe:
-    case WorkKind::kCloseMark: return false;
+    case WorkKind::kMark: return false;
   }
   return true;
 }

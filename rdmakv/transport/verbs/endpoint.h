@@ -12,6 +12,12 @@
 // buffers. Besides what the owner wants signalled, every signal_interval_-th request is, so that both
 // keep moving however little the owner asks for.
 //
+// Requests handed over with no signalled one behind them complete without anyone hearing of it. They
+// are fewer than signal_interval_, have room of their own, and are not counted against max_work (quiet_
+// is where counting starts). When the message buffers they hold are wanted, a mark, a signalled WRITE of
+// no bytes, is posted behind them. So is one when the connection closes; and when it has broken, since a
+// queue pair in ERROR reports what fails, but still not what silently succeeded before.
+//
 // States:
 //   kConnecting -> kUp -> kClosing -> kBroken -> kGone      kConnecting: of connect()
 //   kAccepting  ->                                          kAccepting: the peer may not be ready yet
@@ -28,6 +34,7 @@
 
 #include <infiniband/verbs.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -112,15 +119,16 @@ class VerbsEndpoint final : public Endpoint {
 
  private:
   enum class State : uint8_t { kConnecting, kAccepting, kUp, kClosing, kBroken, kGone };
-  enum class WorkKind : uint8_t { kSend, kWrite, kRead, kCompareAndSwap, kProbe, kCloseMark };
+  enum class WorkKind : uint8_t { kSend, kWrite, kRead, kCompareAndSwap, kProbe, kMark };
+  // The position in the id of the mark of a broken connection, which has no record.
+  static constexpr uint64_t kDrainMark = kPositionMask;
   static constexpr uint32_t kNoSlot = ~uint32_t{0};
 
   struct Record {
     uint64_t context = 0;
     uint32_t slot = kNoSlot;
     WorkKind kind = WorkKind::kSend;
-    bool reported = false;   // the owner asked for its completion
-    bool signalled = false;  // the device was asked for it
+    bool reported = false;  // the owner asked for its completion
   };
   struct Work {
     ibv_send_wr request;
@@ -132,7 +140,7 @@ class VerbsEndpoint final : public Endpoint {
                 std::string peer_name, std::unique_ptr<Connection> connection);
   bool can_post() const {
     return (state_ == State::kUp || state_ == State::kAccepting) &&
-           tail_ - head_ < options_.max_work;
+           tail_ - std::max(head_, quiet_) < options_.max_work;
   }
   // The next request, in the chain and recorded; null when the chain is full and cannot be handed over.
   Work* append(WorkKind kind, ibv_wr_opcode opcode, uint64_t context, uint32_t slot, bool signalled);
@@ -141,6 +149,7 @@ class VerbsEndpoint final : public Endpoint {
                     uint64_t context, bool signalled);
   void append_internal(WorkKind kind);
   void hand_over();
+  void post_drain_mark();
   bool post_receive(uint32_t slot);
   bool complete_receive(const ibv_wc& work, Completion& completion);
   bool complete_work(const ibv_wc& work, Completion& completion);
@@ -164,11 +173,13 @@ class VerbsEndpoint final : public Endpoint {
   uint64_t head_ = 0;
   uint64_t handed_over_ = 0;
   uint64_t tail_ = 0;
+  uint64_t quiet_ = 0;
   uint64_t mask_ = 0;  // capacity of the ring - 1
   uint64_t work_id_base_ = 0;
   std::unique_ptr<Record[]> records_;
   std::unique_ptr<Work[]> chain_;
-  uint32_t unsignalled_ = 0;
+  uint32_t unsignalled_ = 0;            // since the last signalled one
+  uint32_t signalled_outstanding_ = 0;  // posted, not completed
   uint32_t signal_interval_ = 1;
   uint32_t receives_posted_ = 0;
   State state_;
@@ -176,6 +187,7 @@ class VerbsEndpoint final : public Endpoint {
   bool adopted_;  // by the owner's thread, which completions are delivered in
   bool probing_ = false;
   bool flush_when_up_ = false;
+  bool drain_marked_ = false;  // the mark of a broken connection is under way
   bool announce_ = false;  // kConnected is to be reported
   bool drain_given_up_ = false;
   std::vector<uint32_t> free_slots_;

@@ -10,7 +10,7 @@ namespace {
 
 uint32_t completions_of(const EndpointOptions& options) {
   // When the connection breaks, everything posted completes, signalled or not.
-  return options.receive_slots + options.max_work + kReservedWork;
+  return options.receive_slots + send_queue_depth(options);
 }
 
 // What a failed completion means to someone who does not know the verbs by heart.
@@ -67,15 +67,15 @@ Result<std::unique_ptr<VerbsEndpoint>> VerbsEndpoint::create(
   endpoint->reserved_completions_ = completions_of(options);
   Result<QueuePair> pair =
       QueuePair::create(*queue.device(), queue.get(),
-                        {options.max_work + kReservedWork, options.receive_slots});
+                        {send_queue_depth(options), options.receive_slots});
   if (!pair) return pair.status();
   endpoint->pair_ = std::move(*pair);
 
-  const uint64_t capacity = std::bit_ceil(uint64_t{options.max_work} + kReservedWork);
+  const uint64_t capacity = std::bit_ceil(uint64_t{send_queue_depth(options)});
   endpoint->mask_ = capacity - 1;
   endpoint->records_ = std::make_unique<Record[]>(capacity);
   endpoint->chain_ = std::make_unique<Work[]>(kMaxChain);
-  endpoint->signal_interval_ = std::max(1u, std::min(options.max_work, options.send_slots) / 4);
+  endpoint->signal_interval_ = signal_interval(options);
   return endpoint;
 }
 
@@ -147,9 +147,7 @@ void VerbsEndpoint::close() {
   state_ = State::kClosing;
   set_deadline(kCloseTime);
   // The peer is told only when all has been acknowledged, which a completion behind it all shows.
-  if (head_ != tail_ && !records_[(tail_ - 1) & mask_].signalled) {
-    append_internal(WorkKind::kCloseMark);
-  }
+  if (head_ != tail_ && unsignalled_ != 0) append_internal(WorkKind::kMark);
   finish_close_if_done();
 }
 
@@ -181,13 +179,16 @@ void VerbsEndpoint::break_connection(Code code, std::string reason) {
     receives_posted_ = 0;
   } else if (!pair_.to_error()) {
     give_up_draining();
+  } else if (head_ != handed_over_) {
+    post_drain_mark();
   }
   set_deadline(kDrainTime);
   finish_if_drained();
 }
 
 bool VerbsEndpoint::drained() const {
-  return drain_given_up_ || (head_ == handed_over_ && receives_posted_ == 0);
+  return drain_given_up_ ||
+         (head_ == handed_over_ && receives_posted_ == 0 && !drain_marked_);
 }
 
 void VerbsEndpoint::finish_if_drained() {

@@ -1,5 +1,5 @@
-// Requests over a real (shared-memory) connection: replies of every way, hostile messages, and what is
-// left of a client that is gone.
+// Requests over a real (shared-memory) connection: replies of every way, hostile messages, and what
+// is left of a client that is gone.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -123,9 +123,11 @@ TEST_F(ConnectionTest, LandingOutsideTheRegionIsNotWrittenTo) {
   auto one = open_client();
   one->put("k", std::string(8192, 'p'));
   wire::RequestHeader header = RawClient::header(Opcode::kGet);
-  for (const auto& [offset, bytes] : std::map<uint32_t, uint32_t>{
-           {~uint32_t{0}, ~uint32_t{0}}, {RawClient::kLanding / 64, 9000},
-           {RawClient::kLanding / 64 - 1, 9000}, {RawClient::kLanding / 64 - 100, ~uint32_t{0}}}) {
+  for (const auto& [offset, bytes] :
+       std::map<uint32_t, uint32_t>{{~uint32_t{0}, ~uint32_t{0}},
+                                    {RawClient::kLanding / 64, 9000},
+                                    {RawClient::kLanding / 64 - 1, 9000},
+                                    {RawClient::kLanding / 64 - 100, ~uint32_t{0}}}) {
     header.landing_offset = offset;
     header.landing_bytes = bytes;
     EXPECT_EQ(one->ask(header, "k")->header.flags, wire::kPinned) << offset;
@@ -220,7 +222,8 @@ TEST_F(ConnectionTest, PeerThatReadsNoRepliesIsPausedAndOthersAreServed) {
 TEST_F(ConnectionTest, RingMessageOutsideTheRingEndsTheConnection) {
   for (const uint32_t immediate : {(256u << 10) / 64, ~uint32_t{0}, 4095u}) {
     auto one = open_client();
-    one->write(RawClient::message(RawClient::header(Opcode::kPut), "k", "0123456789"), 0, immediate);
+    one->write(RawClient::message(RawClient::header(Opcode::kPut), "k", "0123456789"), 0,
+               immediate);
     EXPECT_NE(one->refusal(), "") << immediate;
   }
   EXPECT_EQ(open_client()->get("k")->header.status, ReplyStatus::kNotFound);
@@ -237,8 +240,8 @@ TEST_F(ConnectionTest, MoreRequestsThanCreditsEndTheConnection) {
   EXPECT_NE(one->refusal().find("credits"), std::string::npos);
 }
 
-// Every byte of both headers, set to several wrong values: the server answers, refuses or closes, and
-// another client does not notice.
+// Every byte of both headers, set to several wrong values: the server answers, refuses or closes,
+// and another client does not notice.
 TEST_F(ConnectionTest, EveryHeaderByteWrongInTurn) {
   auto witness = open_client();
   ASSERT_EQ(witness->put("witness", "here")->header.status, ReplyStatus::kOk);

@@ -112,15 +112,11 @@ class PartitionBox {
   }
   Told del(std::string_view key) { return ask({.opcode = Opcode::kDelete, .key = key}); }
   Told expire(std::string_view key, int64_t expiry_ms, Condition condition = Condition::kAlways) {
-    return ask({.opcode = Opcode::kExpire,
-                .key = key,
-                .condition = condition,
-                .expiry_ms = expiry_ms});
+    return ask(
+        {.opcode = Opcode::kExpire, .key = key, .condition = condition, .expiry_ms = expiry_ms});
   }
   int64_t now_ms() { return clock.wall_ms(); }
-  bool consistent() const {
-    return partition->consistent(session->uploads.open());
-  }
+  bool consistent() const { return partition->consistent(session->uploads.open()); }
   // Everything removed and past its quarantine.
   bool empty_after_clear() {
     session = std::make_unique<Session>(partition->slab());

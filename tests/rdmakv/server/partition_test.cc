@@ -97,7 +97,8 @@ TEST_F(PartitionTest, CasOfNothingTellsZero) {
 }
 
 TEST_F(PartitionTest, PutIfAbsentAndIfPresent) {
-  const Ask absent{.opcode = Opcode::kPut, .key = "k", .value = "a", .condition = Condition::kIfAbsent};
+  const Ask absent{
+      .opcode = Opcode::kPut, .key = "k", .value = "a", .condition = Condition::kIfAbsent};
   const Ask present{
       .opcode = Opcode::kPut, .key = "k", .value = "b", .condition = Condition::kIfPresent};
   EXPECT_EQ(box_.ask(present).status, ReplyStatus::kConditionNotMet);
@@ -148,11 +149,12 @@ TEST_F(PartitionTest, LargePreviousValueSurvivesUntilItIsSent) {
 TEST_F(PartitionTest, LargePreviousValueIsRefusedBeforeTheChangeWhenTicketsAreOut) {
   box_.put("k", std::string(10'000, 'x'));
   for (uint32_t i = 0; i < Pins::kMost; ++i) {
-    ASSERT_TRUE(box_.partition->slab().pin(wire::Location::decode(box_.get("k").reply.location).offset));
+    ASSERT_TRUE(
+        box_.partition->slab().pin(wire::Location::decode(box_.get("k").reply.location).offset));
     box_.session->pins.add(wire::Location::decode(box_.get("k").reply.location).offset);
   }
-  const Told told = box_.ask(
-      {.opcode = Opcode::kPut, .key = "k", .value = "new", .flags = wire::kWantPrevious});
+  const Told told =
+      box_.ask({.opcode = Opcode::kPut, .key = "k", .value = "new", .flags = wire::kWantPrevious});
   EXPECT_EQ(told.status, ReplyStatus::kTooMany);
   EXPECT_EQ(box_.get("k").version, 1u);
 }
@@ -245,14 +247,17 @@ TEST_F(PartitionTest, ExpireConditionsAreRedis) {
   EXPECT_EQ(box_.expire("k", now + 1).status, ReplyStatus::kNotFound);
   box_.put("k", "v");
   // No expiry counts as infinite.
-  EXPECT_EQ(box_.expire("k", now + 500, Condition::kIfExpiry).status, ReplyStatus::kConditionNotMet);
+  EXPECT_EQ(box_.expire("k", now + 500, Condition::kIfExpiry).status,
+            ReplyStatus::kConditionNotMet);
   EXPECT_EQ(box_.expire("k", now + 500, Condition::kIfLater).status, ReplyStatus::kConditionNotMet);
   EXPECT_EQ(box_.expire("k", now + 500, Condition::kIfSooner).status, ReplyStatus::kOk);
-  EXPECT_EQ(box_.expire("k", now + 100, Condition::kIfNoExpiry).status, ReplyStatus::kConditionNotMet);
+  EXPECT_EQ(box_.expire("k", now + 100, Condition::kIfNoExpiry).status,
+            ReplyStatus::kConditionNotMet);
   EXPECT_EQ(box_.expire("k", now + 400, Condition::kIfLater).status, ReplyStatus::kConditionNotMet);
   EXPECT_EQ(box_.expire("k", now + 500, Condition::kIfLater).status, ReplyStatus::kConditionNotMet);
   EXPECT_EQ(box_.expire("k", now + 600, Condition::kIfLater).status, ReplyStatus::kOk);
-  EXPECT_EQ(box_.expire("k", now + 700, Condition::kIfSooner).status, ReplyStatus::kConditionNotMet);
+  EXPECT_EQ(box_.expire("k", now + 700, Condition::kIfSooner).status,
+            ReplyStatus::kConditionNotMet);
   EXPECT_EQ(box_.expire("k", now + 550, Condition::kIfSooner).status, ReplyStatus::kOk);
   EXPECT_EQ(box_.expire("k", now + 800, Condition::kIfExpiry).status, ReplyStatus::kOk);
   EXPECT_EQ(box_.get("k").expiry_ms, now + 800);
@@ -294,7 +299,8 @@ TEST_F(PartitionTest, FullPoolRefusesAndKeepsEverything) {
   const std::string value(3000, 'v');
   int stored = 0;
   Told told;
-  while ((told = box_.put("k" + std::to_string(stored), value)).status == ReplyStatus::kOk) ++stored;
+  while ((told = box_.put("k" + std::to_string(stored), value)).status == ReplyStatus::kOk)
+    ++stored;
   EXPECT_EQ(told.status, ReplyStatus::kNoSpace);
   EXPECT_GT(stored, 1000);
   const Told overwrite = box_.put("k0", value + "longer");
@@ -364,7 +370,8 @@ TEST_F(PartitionTest, RequestsThatMakeNoSense) {
   EXPECT_EQ(status({.opcode = O::kExpire, .key = "k", .condition = C::kIfLater}), kBad);
   EXPECT_EQ(status({.opcode = O::kCount, .key = "k"}), kBad);
   EXPECT_EQ(status({.opcode = O::kClear, .condition = C::kIfAbsent}), kBad);
-  EXPECT_EQ(status({.opcode = O::kPut, .key = "k", .expiry_ms = 5, .flags = wire::kKeepExpiry}), kBad);
+  EXPECT_EQ(status({.opcode = O::kPut, .key = "k", .expiry_ms = 5, .flags = wire::kKeepExpiry}),
+            kBad);
   EXPECT_EQ(status({.opcode = O::kRelease, .ticket = 12345}), ReplyStatus::kNoSuchTicket);
   EXPECT_EQ(status({.opcode = O::kPing}), ReplyStatus::kOk);
 }
@@ -394,10 +401,18 @@ struct Watcher {
     };
     const wire::FirstWord old = word(old_offset);
     switch (step) {
-      case Partition::Step::kBuilt: trace += "built"; break;
-      case Partition::Step::kLive: trace += " live"; break;
-      case Partition::Step::kDead: trace += " dead"; break;
-      case Partition::Step::kFlipped: trace += " flipped"; break;
+      case Partition::Step::kBuilt:
+        trace += "built";
+        break;
+      case Partition::Step::kLive:
+        trace += " live";
+        break;
+      case Partition::Step::kDead:
+        trace += " dead";
+        break;
+      case Partition::Step::kFlipped:
+        trace += " flipped";
+        break;
     }
     trace += old.live ? "(old live" : old.next != 0 ? "(old dead, named" : "(old dead";
     if (!old.live && old.next != 0) {

@@ -95,7 +95,9 @@ class RawClient {
     send_body(wire::MessageKind::kProof, proof);
     return receive_body(wire::MessageKind::kWelcome, welcome_);
   }
-  bool open(uint16_t port, const std::string& secret = {}) { return connect(port) && admit(secret); }
+  bool open(uint16_t port, const std::string& secret = {}) {
+    return connect(port) && admit(secret);
+  }
 
   template <typename Body>
   void send_body(wire::MessageKind kind, const Body& body) {
@@ -213,7 +215,9 @@ class RawClient {
   void on(const Completion& completion) {
     if (completion.endpoint != endpoint_.get()) return;
     switch (completion.kind) {
-      case CompletionKind::kConnected: connected_ = true; break;
+      case CompletionKind::kConnected:
+        connected_ = true;
+        break;
       case CompletionKind::kDisconnected:
         gone_ = true;
         error_ = endpoint_->error_text();
@@ -229,8 +233,11 @@ class RawClient {
         endpoint_->release_message(completion.slot);
         break;
       }
-      case CompletionKind::kRead: ++done_reads_; break;
-      default: break;
+      case CompletionKind::kRead:
+        ++done_reads_;
+        break;
+      default:
+        break;
     }
   }
   void take(std::span<const std::byte> bytes, bool landed) {
@@ -239,10 +246,9 @@ class RawClient {
     if (reader.header().kind == wire::MessageKind::kReplies) {
       wire::ReplyView view;
       while (reader.next(view)) {
-        replies_.push_back(
-            {view.header,
-             {reinterpret_cast<const char*>(view.value.data()), view.value.size()},
-             landed});
+        replies_.push_back({view.header,
+                            {reinterpret_cast<const char*>(view.value.data()), view.value.size()},
+                            landed});
       }
       EXPECT_TRUE(reader.valid()) << reader.error();
       return;

@@ -97,9 +97,8 @@ TEST_F(ServerTest, KeysExpireWithoutBeingAskedFor) {
     ASSERT_EQ(one->ask(header, "k" + std::to_string(i), "v")->header.status, ReplyStatus::kOk);
   }
   // kCount does not look at them.
-  EXPECT_TRUE(one->wait([&] {
-    return one->ask(RawClient::header(Opcode::kCount))->header.number == 0;
-  }));
+  EXPECT_TRUE(
+      one->wait([&] { return one->ask(RawClient::header(Opcode::kCount))->header.number == 0; }));
 }
 
 TEST_F(ServerTest, IdleServerUsesNoCpu) {

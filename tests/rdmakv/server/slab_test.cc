@@ -48,7 +48,8 @@ TEST_F(SlabTest, OffsetZeroIsNeverAnExtent) {
 
 TEST_F(SlabTest, EverySizeGetsRoomAndStaysApart) {
   std::map<uint64_t, uint64_t> extents;
-  for (uint64_t bytes : {1, 32, 48, 49, 112, 113, 256, 257, 2048, 2049, 4096, 16384, 16385, 100000}) {
+  for (uint64_t bytes :
+       {1, 32, 48, 49, 112, 113, 256, 257, 2048, 2049, 4096, 16384, 16385, 100000}) {
     const Extent extent = slab_.allocate(bytes);
     ASSERT_TRUE(extent);
     EXPECT_GE(slab_.extent_bytes(extent.offset), bytes);
@@ -217,7 +218,8 @@ TEST_F(SlabTest, BooksAgreeUnderARandomLoad) {
         if (--at->second == 0 && &from == &doomed) doomed.erase(at);
         break;
       }
-      default: pass_ns(random() % 300'000);
+      default:
+        pass_ns(random() % 300'000);
     }
     const SlabAccounting a = slab_.accounting();
     ASSERT_EQ(a.live_extents, live.size());

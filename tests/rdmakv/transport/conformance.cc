@@ -188,6 +188,16 @@ void RemoteAccessConformance::SetUp() {
   if (!HasFatalFailure()) connect_pair();
 }
 
+void RemoteAccessConformance::use_region_once() {
+  ASSERT_TRUE(client_.endpoint->compare_and_swap(
+      client_.at(client_.local->size() - 8, 8),
+      remote(*server_.exposed, server_.exposed->size() - 8), 0, 1, 0, true));
+  client_.endpoint->flush();
+  ASSERT_TRUE(pump_until([&] { return !client_.log.empty(); }));
+  ASSERT_EQ(client_.log.front().code, Code::kOk);
+  client_.log.clear();
+}
+
 void RemoteAccessConformance::expect_error(CompletionKind kind) {
   client_.endpoint->flush();
   ASSERT_TRUE(pump_until([&] {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,9 @@ struct TransportUnderTest {
   uint32_t effort = 100;     // percent of the repetitions of the long tests; less for slow fabrics
 };
 
+inline void PrintTo(const TransportUnderTest& transport, std::ostream* out) {
+  *out << transport.name;
+}
 inline std::string transport_name(const testing::TestParamInfo<TransportUnderTest>& info) {
   return info.param.name;
 }
@@ -118,6 +122,8 @@ class ForkingConformance : public TransportConformance {
 class RemoteAccessConformance : public TransportConformance {
  protected:
   void SetUp() override;
+  // So that the client needs nothing more from its peer to reach the exposed region.
+  void use_region_once();
   // The client posted signalled work, the first of it of `kind`, which must fail and end the
   // connection.
   void expect_error(CompletionKind kind);

@@ -219,6 +219,38 @@ TEST_P(RemoteAccessConformance, AtomicOnAnUnalignedAddress) {
   expect_error(CompletionKind::kCompareAndSwap);
 }
 
+// From the moment on at which a destructor returned, whether or not the peer has heard of it.
+TEST_P(RemoteAccessConformance, NothingReachesTheMemoryOfADestroyedEndpoint) {
+  fill(client_.local->data(), 4096, 5);
+  use_region_once();
+  server_.endpoint.reset();
+  const LocalBuffer body[] = {client_.at(0, 4096)};
+  const bool wrote = client_.endpoint->write(body, remote(*server_.exposed), 1, true);
+  const bool swapped = client_.endpoint->compare_and_swap(
+      client_.at(8192, 8), remote(*server_.exposed, 8192), 0, 1, 2, true);
+  client_.endpoint->flush();
+  ASSERT_TRUE(pump_until([&] { return client_.find(CompletionKind::kDisconnected) != nullptr; }));
+  EXPECT_EQ(client_.count(CompletionKind::kWrite), wrote ? 1u : 0u);
+  EXPECT_EQ(client_.count(CompletionKind::kCompareAndSwap), swapped ? 1u : 0u);
+  for (const Completion& completion : client_.log) {
+    if (completion.kind == CompletionKind::kDisconnected) continue;
+    EXPECT_NE(completion.code, Code::kOk);
+  }
+  for (size_t i = 0; i < 4096; ++i) ASSERT_EQ(server_.exposed->data()[i], std::byte{0});
+  EXPECT_EQ(word_at(server_.exposed->data() + 8192), 0u);
+}
+
+TEST_P(RemoteAccessConformance, ReadThroughADestroyedEndpointFails) {
+  use_region_once();
+  server_.endpoint.reset();
+  const bool posted = client_.read(0, 64, remote(*server_.exposed));
+  ASSERT_TRUE(pump_until([&] { return client_.find(CompletionKind::kDisconnected) != nullptr; }));
+  EXPECT_EQ(client_.count(CompletionKind::kRead), posted ? 1u : 0u);
+  if (posted) {
+    EXPECT_NE(client_.find(CompletionKind::kRead)->code, Code::kOk);
+  }
+}
+
 // Everything that was posted and signalled completes, with an error from the one that failed on.
 TEST_P(RemoteAccessConformance, WorkBehindAFailedRequestFailsToo) {
   uint32_t posted = 0;

@@ -151,13 +151,13 @@ TEST_F(ShmHostileTest, SetUpByHandIsAccepted) {
 
 TEST_F(ShmHostileTest, GarbageIsRefused) {
   const std::string garbage = "GET / HTTP/1.1\r\n\r\n";
-  ASSERT_TRUE(send_frame(socket_.get(), std::as_bytes(std::span(garbage)), {}));
+  ASSERT_TRUE(send_packet(socket_.get(), std::as_bytes(std::span(garbage)), {}));
   expect_refusal("not a connect request");
 }
 
 TEST_F(ShmHostileTest, TooLongAPacketIsRefused) {
   const std::string garbage(1000, 'x');
-  ASSERT_TRUE(send_frame(socket_.get(), std::as_bytes(std::span(garbage)), {}));
+  ASSERT_TRUE(send_packet(socket_.get(), std::as_bytes(std::span(garbage)), {}));
   expect_refusal("malformed");
 }
 
@@ -212,7 +212,7 @@ TEST_F(ShmHostileTest, MemoryThatCanShrinkIsRefused) {
 
 TEST_F(ShmHostileTest, ADescriptorThatIsNoMemoryIsRefused) {
   make_setup();
-  outbox_.fd = UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC));
+  outbox_.fd = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   send_setup();
   expect_refusal("not shared memory");
 }
@@ -327,7 +327,9 @@ TEST(ShmRegionTest, ReadOnlyMemoryCannotBeMappedWritable) {
   EXPECT_TRUE(map_peer_memory(memory->fd.get(), 4096, false));
   const std::string path = "/proc/self/fd/" + std::to_string(memory->fd.get());
   const UniqueFd again(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (again) EXPECT_FALSE(map_peer_memory(again.get(), 4096, true));
+  if (again) {
+    EXPECT_FALSE(map_peer_memory(again.get(), 4096, true));
+  }
   EXPECT_NE(ftruncate(memory->fd.get(), 0), 0);
 }
 

@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
 
 #include "rdmakv/transport/verbs/connect_messages.h"
 #include "rdmakv/transport/verbs/device.h"

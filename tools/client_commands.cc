@@ -1,0 +1,265 @@
+#include "tools/client_commands.h"
+
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+
+#include "tools/client_bench.h"
+#include "tools/command_words.h"
+
+namespace rdmakv {
+namespace {
+
+constexpr uint64_t kMostOperations = 1'000'000'000;
+
+struct CommandRow {
+  std::string_view name;
+  size_t least, most;  // words behind the name
+  std::string_view usage;
+};
+
+constexpr CommandRow kCommands[] = {
+    {"put", 2, 2, "put KEY VALUE"},
+    {"get", 1, 3, "get KEY [> FILE]"},
+    {"cas", 3, 3, "cas KEY VERSION VALUE"},
+    {"del", 1, 1, "del KEY"},
+    {"count", 0, 0, "count"},
+    {"ping", 0, 0, "ping"},
+    {"stats", 0, 0, "stats"},
+    {"bench", 0, 64, "bench [N] [SIZE...]"},
+    {"help", 0, 1, "help"},
+    {"quit", 0, 0, "quit"},
+    {"exit", 0, 0, "exit"},
+};
+
+const CommandRow* find_command(std::string_view name) {
+  for (const CommandRow& row : kCommands) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+std::optional<uint64_t> parse_number(std::string_view text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+const char* command_help() {
+  return "  put KEY VALUE           store; VALUE `-` is standard input (one-shot only), `<FILE` a file\n"
+         "  get KEY [> FILE]        value and version; into FILE: the bytes alone\n"
+         "  cas KEY VERSION VALUE   store if the key's version is VERSION (0: if there is no such key)\n"
+         "  del KEY                 delete\n"
+         "  count                   how many keys there are\n"
+         "  ping                    ask every server's first worker for an answer\n"
+         "  stats                   the servers' counters, and this client's\n"
+         "  bench [N] [SIZE...]     N puts, gets and cas of each size (4k, 1m); default 1000\n"
+         "  help, quit\n"
+         "Words may be quoted: \"a b\\n\\x00\" or 'a b'.\n";
+}
+
+std::string command_error(const Words& words) {
+  if (words.empty()) return "no command";
+  const CommandRow* row = find_command(words[0]);
+  if (row == nullptr) return "unknown command '" + words[0] + "'; `help` lists the commands";
+  const size_t given = words.size() - 1;
+  if (given < row->least || given > row->most) return "usage: " + std::string(row->usage);
+  if (words[0] == "get" && given > 1 && (given != 3 || words[2] != ">")) {
+    return "usage: " + std::string(row->usage);
+  }
+  if (words[0] == "cas" && !parse_number(words[2])) {
+    return "'" + words[2] + "' is not a version (a whole number)";
+  }
+  if (words[0] == "bench" && given >= 1) {
+    const std::optional<uint64_t> count = parse_number(words[1]);
+    if (!count || *count == 0 || *count > kMostOperations) {
+      return "'" + words[1] + "' is not a number of operations (1 to 1000000000)";
+    }
+    for (size_t i = 2; i < words.size(); ++i) {
+      Result<uint64_t> size = parse_bytes(words[i]);
+      if (!size) return size.status().message();
+      if (*size > wire::kMaxValueBytes) return "'" + words[i] + "' is beyond 512 MB";
+    }
+  }
+  return {};
+}
+
+ExitStatus CommandRunner::run(const Words& words) {
+  if (const std::string error = command_error(words); !error.empty()) {
+    errors_ << error << std::endl;
+    return kUsage;
+  }
+  // Notice first what became of the connection since the last command.
+  client_.poll();
+  const std::string& name = words[0];
+  if (name == "put") return put(words);
+  if (name == "get") return get(words);
+  if (name == "cas") return cas(words);
+  if (name == "del") return remove(words);
+  if (name == "count") return count();
+  if (name == "ping") return ping();
+  if (name == "stats") return stats();
+  if (name == "bench") return bench(words);
+  if (name == "help") {
+    out_ << command_help() << std::flush;
+  } else {
+    quit_ = true;
+  }
+  return kDone;
+}
+
+ExitStatus CommandRunner::failed(Code code) {
+  errors_ << "error: " << code_name(code);
+  if (code == Code::kUnavailable || code == Code::kUnknownOutcome) {
+    for (const ServerState& server : client_.servers()) {
+      if (!server.last_error.empty()) errors_ << "; " << server.name << ": " << server.last_error;
+    }
+  }
+  errors_ << std::endl;
+  return kTrouble;
+}
+
+bool CommandRunner::read_value(const std::string& word, std::string& value) {
+  if (word == "-" && options_.value_on_stdin) {
+    value.assign(std::istreambuf_iterator<char>(std::cin), {});
+    return true;
+  }
+  if (word.size() > 1 && word[0] == '<') {
+    std::ifstream file(word.substr(1), std::ios::binary);
+    if (!file) {
+      errors_ << "error: cannot read " << word.substr(1) << std::endl;
+      return false;
+    }
+    value.assign(std::istreambuf_iterator<char>(file), {});
+    return true;
+  }
+  value = word;
+  return true;
+}
+
+ExitStatus CommandRunner::put(const Words& words) {
+  std::string value;
+  if (!read_value(words[2], value)) return kUsage;
+  const Answer answer = async_put(client_, words[1], std::move(value)).wait();
+  if (answer.code != Code::kOk) return failed(answer.code);
+  out_ << "ok version " << answer.version << std::endl;
+  return kDone;
+}
+
+ExitStatus CommandRunner::get(const Words& words) {
+  const Answer answer = async_get(client_, words[1]).wait();
+  if (answer.code == Code::kNotFound) {
+    errors_ << "not found" << std::endl;
+    return kNo;
+  }
+  if (answer.code != Code::kOk) return failed(answer.code);
+  if (words.size() == 4) {
+    std::ofstream file(words[3], std::ios::binary | std::ios::trunc);
+    file.write(answer.value.data(), static_cast<std::streamsize>(answer.value.size()));
+    file.close();
+    if (!file) {
+      errors_ << "error: cannot write " << words[3] << std::endl;
+      return kUsage;
+    }
+    out_ << answer.value.size() << " bytes, version " << answer.version << std::endl;
+  } else if (options_.raw) {
+    out_.write(answer.value.data(), static_cast<std::streamsize>(answer.value.size()));
+    out_.flush();
+    if (!out_) return kTrouble;
+  } else {
+    out_ << quoted(answer.value) << " version " << answer.version << std::endl;
+  }
+  return kDone;
+}
+
+ExitStatus CommandRunner::cas(const Words& words) {
+  std::string value;
+  if (!read_value(words[3], value)) return kUsage;
+  const Answer answer =
+      async_cas(client_, words[1], *parse_number(words[2]), std::move(value)).wait();
+  if (answer.code == Code::kVersionMismatch) {
+    if (answer.version == 0) {
+      out_ << "lost: there is no such key (version 0)" << std::endl;
+    } else {
+      out_ << "lost: the version is " << answer.version << std::endl;
+    }
+    return kNo;
+  }
+  if (answer.code != Code::kOk) return failed(answer.code);
+  out_ << "ok version " << answer.version << std::endl;
+  return kDone;
+}
+
+ExitStatus CommandRunner::remove(const Words& words) {
+  const Answer answer = async_delete(client_, words[1]).wait();
+  if (answer.code == Code::kNotFound) {
+    errors_ << "not found" << std::endl;
+    return kNo;
+  }
+  if (answer.code != Code::kOk) return failed(answer.code);
+  out_ << "ok" << std::endl;
+  return kDone;
+}
+
+ExitStatus CommandRunner::count() {
+  const Answer answer =
+      async(client_, {}, {}, [](Operation& op) { op.kind = OperationKind::kCount; }).wait();
+  if (answer.code != Code::kOk) return failed(answer.code);
+  out_ << answer.number << std::endl;
+  return kDone;
+}
+
+ExitStatus CommandRunner::ping() {
+  for (uint16_t server = 0; server < client_.servers().size(); ++server) {
+    const Answer answer = async(client_, {}, {}, [server](Operation& op) {
+                            op.kind = OperationKind::kPing;
+                            op.server = server;
+                          }).wait();
+    if (answer.code != Code::kOk) return failed(answer.code);
+  }
+  out_ << "ok" << std::endl;
+  return kDone;
+}
+
+ExitStatus CommandRunner::stats() {
+  const std::vector<ServerState> servers = client_.servers();
+  for (uint16_t server = 0; server < servers.size(); ++server) {
+    out_ << "# server " << servers[server].name << ", epoch " << servers[server].epoch << ", "
+         << servers[server].workers << " workers\n";
+    for (uint16_t worker = 0; worker < servers[server].workers; ++worker) {
+      const Answer answer = async(client_, {}, {}, [server, worker](Operation& op) {
+                              op.kind = OperationKind::kStats;
+                              op.server = server;
+                              op.worker = worker;
+                            }).wait();
+      if (answer.code != Code::kOk) return failed(answer.code);
+      out_ << "# worker " << worker << "\n" << answer.value;
+    }
+  }
+  const ClientCounters counters = client_.counters();
+  out_ << "# this client\n"
+       << "operations " << counters.operations << "\nerrors " << counters.errors << "\nconnects "
+       << counters.connects << "\ndisconnects " << counters.disconnects << "\nrequests "
+       << counters.requests << "\nmessages " << counters.messages << "\nsends "
+       << counters.verbs.sends << "\nwrites " << counters.verbs.writes << "\nreads "
+       << counters.verbs.reads << "\ndoorbells " << counters.verbs.doorbells << "\ncompletions "
+       << counters.verbs.completions << std::endl;
+  return kDone;
+}
+
+ExitStatus CommandRunner::bench(const Words& words) {
+  BenchOptions options;
+  options.depth = options_.bench_depth;
+  if (words.size() > 1) options.operations = static_cast<uint32_t>(*parse_number(words[1]));
+  if (words.size() > 2) options.sizes.clear();
+  for (size_t i = 2; i < words.size(); ++i) options.sizes.push_back(*parse_bytes(words[i]));
+  const Code code = run_bench(client_, options, out_);
+  return code == Code::kOk ? kDone : failed(code);
+}
+
+}  // namespace rdmakv
