@@ -93,7 +93,7 @@ int run(Options options) {
   if (!started) return fail(started.message());
   say("kv_proxy " + std::string(kProxyVersion) + ", " + std::to_string(options.threads) +
       (options.threads == 1 ? " thread" : " threads"));
-  say("transport: " + fabric.value()->describe() + (why.empty() ? "" : " (" + why + ")"));
+  say("transport: " + std::string(fabric.value()->name()) + ": " + fabric.value()->describe() + (why.empty() ? "" : " (" + why + ")"));
   report_servers(*fabric.value(), client_options);
   say("listening on " + options.address + ":" + std::to_string(proxy.port()));
   if (!options.unix_socket.empty()) say("listening on " + options.unix_socket);

@@ -1,5 +1,6 @@
 #include "proxy/output_buffer.h"
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cassert>
@@ -126,7 +127,10 @@ ssize_t OutputChain::write_to(int fd) {
     vector[count++].iov_len = static_cast<size_t>(piece->end - piece->begin);
   }
   if (count == 0) return 0;
-  const ssize_t written = ::writev(fd, vector, count);
+  msghdr message{};
+  message.msg_iov = vector;
+  message.msg_iovlen = static_cast<size_t>(count);
+  const ssize_t written = ::sendmsg(fd, &message, MSG_NOSIGNAL);
   if (written > 0) consume(static_cast<size_t>(written));
   // A chunk without bytes is not kept: the connection may be idle from now on.
   if (settled_ == 0) clear();

@@ -58,7 +58,8 @@ class OutputChain final : public resp::OutputBuffer {
   // Bytes of registered memory held.
   size_t registered_bytes() const { return registered_; }
 
-  // Gathers what is pending into one writev; bytes written, or -1 with errno set.
+  // Gathers what is pending into one system call on the socket `fd`, as writev would, without SIGPIPE;
+  // bytes written, or -1 with errno set.
   ssize_t write_to(int fd);
   // Copies values out of registered memory, so that a client that does not read holds none of it.
   void spill();

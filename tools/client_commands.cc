@@ -172,7 +172,7 @@ ExitStatus CommandRunner::get(const Words& words) {
     out_.flush();
     if (!out_) return kTrouble;
   } else {
-    out_ << quoted(answer.value) << " version " << answer.version << std::endl;
+    out_ << quote_bytes(answer.value) << " version " << answer.version << std::endl;
   }
   return kDone;
 }

@@ -89,7 +89,7 @@ Result<std::vector<std::string>> split_words(std::string_view line) {
   }
 }
 
-std::string quoted(std::string_view bytes) {
+std::string quote_bytes(std::string_view bytes) {
   std::string text = "\"";
   for (size_t at = 0; at < bytes.size(); ++at) {
     const char c = bytes[at];

@@ -49,7 +49,7 @@ Result<std::unique_ptr<ClientCore>> ClientCore::create(Fabric& fabric,
             "credits is not between 1 and " + std::to_string(RequestTable::kMaxSlots)};
   }
   std::vector<std::string> names;
-  for (const FabricAddress& server : options.servers) names.push_back(server.to_string());
+  for (const FabricAddress& server : options.servers) names.push_back(server.to_string(fabric.name()));
   std::vector<std::string> sorted = names;
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
@@ -95,7 +95,7 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
     }
   }
   for (const FabricAddress& address : wanted.servers) {
-    servers_.push_back({address, address.to_string(), {}});
+    servers_.push_back({address, address.to_string(on.name()), {}});
     add_session(static_cast<uint16_t>(servers_.size() - 1), 0);
   }
   return Status::ok();

@@ -300,7 +300,7 @@ void Session::on_time(uint64_t now) {
     case State::kConnecting:
     case State::kHandshaking:
       if (now >= attempt_deadline_) {
-        fail({Code::kTimeout, "no answer from " + address_.to_string() + " in " +
+        fail({Code::kTimeout, "no answer from " + address_.to_string(context_.fabric->name()) + " in " +
                                   std::to_string(context_.options.connect_timeout_ns / 1'000'000) +
                                   " ms"},
              now);

@@ -31,7 +31,9 @@ void Session::on_completion(const Completion& completion, uint64_t now) {
       return;
     case CompletionKind::kDisconnected: {
       std::string text(endpoint_->error_text());
-      if (text.empty()) text = "the connection to " + address_.to_string() + " was closed";
+      if (text.empty()) {
+        text = "the connection to " + address_.to_string(context_.fabric->name()) + " was closed";
+      }
       const Code code = completion.code == Code::kOk ? Code::kUnavailable : completion.code;
       return fail({code, std::move(text)}, now);
     }

@@ -222,7 +222,11 @@ int serve(const Arguments& arguments) {
   spdlog::info("secret: {}", options.secret.empty() ? "none" : "wanted");
   FabricAddress address = options.address;
   address.port = (*server)->port();
-  spdlog::info("listening on {}", address.to_string());
+  spdlog::info("listening on {} port {}", address.host.empty() ? "all addresses" : address.host,
+               address.port);
+  if (address.host.empty()) address.host = (*fabric)->local_host();
+  if ((*fabric)->name() == "shm") address = {{}, address.port, false};
+  spdlog::info("connect with {}", address.to_string((*fabric)->name()));
   spdlog::default_logger()->flush();
   std::printf("ready\n");
   std::fflush(stdout);

@@ -2,19 +2,16 @@
 
 namespace rdmakv {
 
-// "HOST:PORT", as the programs' --server options take it; "*" where no host is named.
-std::string FabricAddress::to_string() const {
-  std::string text;
-  if (host.empty()) {
-    text = "*";
-  } else if (host.find(':') != std::string::npos) {
-    text = "[" + host + "]";
-  } else {
-    text = host;
+std::string FabricAddress::to_string(std::string_view fabric_name) const {
+  std::string text(fabric_name);
+  if (by_socket) text += "+socket";
+  text += ':';
+  if (host.find(':') != std::string::npos) {
+    text += "[" + host + "]:";
+  } else if (!host.empty()) {
+    text += host + ":";
   }
-  text += ":" + std::to_string(port);
-  if (by_socket) text += " (socket mode)";
-  return text;
+  return text + std::to_string(port);
 }
 
 }  // namespace rdmakv

@@ -21,7 +21,9 @@ struct FabricAddress {
   std::string host;  // name or address; empty when listening: all
   uint16_t port = 0; // 0 when listening: any free one
   bool by_socket = false;
-  std::string to_string() const;
+  // As the programs' --server options take it, on the fabric of that name: "shm:7000",
+  // "rdma:10.0.0.1:7000", "rdma+socket:10.0.0.1:7000".
+  std::string to_string(std::string_view fabric_name) const;
 };
 
 struct FabricLimits {
@@ -79,6 +81,8 @@ class Fabric {
   virtual FabricLimits limits() const = 0;
   virtual std::string_view name() const = 0;    // "rdma" or "shm"
   virtual std::string describe() const = 0;     // one line for start-up: device, port, GID, MTU, ...
+  // A host by which peers reach a listener on all addresses; empty where none is needed (shm) or known.
+  virtual std::string local_host() const { return {}; }
 };
 
 }  // namespace rdmakv

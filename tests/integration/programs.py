@@ -77,6 +77,7 @@ class Program:
                 self.process.wait()
                 raise RuntimeError(f"{self.name} ignored signal {sig}:\n{self.output}") from None
         self._reader.join(PATIENCE)
+        self.process.stdout.close()
         return self.process.returncode
 
 

@@ -201,7 +201,7 @@ class OwnStack(unittest.TestCase):
             client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)
             # Nothing is held any more: the pool takes as much as before, again and again.
             for i in range(10):
-                eventually(lambda: client.set("big", pattern(64 << 20, i)))
+                eventually(lambda: client.set("big", pattern(40 << 20, i)))
             self.assertIsNone(client.get("half"))
             client.close()
 

@@ -2,6 +2,7 @@
 // are per command; compare them within one run only.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -65,7 +66,7 @@ void parse_stream(benchmark::State& state, const std::string& stream) {
   resp::RequestParser parser;
   int64_t commands = 0;
   size_t argument_bytes = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     std::string_view input = stream;
     while (parser.parse(input) == resp::ParseResult::kCommand) {
       for (const std::string_view argument : parser.arguments()) argument_bytes += argument.size();
@@ -100,7 +101,7 @@ void parse_cut_mget(benchmark::State& state) {
   const auto cut = static_cast<size_t>(state.range(0));
   resp::RequestParser parser;
   int64_t commands = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     for (size_t arrived = 0; arrived < stream.size();) {
       arrived = std::min(stream.size(), arrived + cut);
       const auto result = parser.parse(std::string_view(stream).substr(0, arrived));
@@ -113,7 +114,7 @@ void parse_cut_mget(benchmark::State& state) {
 // Chunks of 16 KB, one at a time.
 class RecycledChunk : public resp::OutputBuffer {
  public:
-  RecycledChunk() : chunk_(16 * 1024) { start_again(); }
+  RecycledChunk() : chunk_(size_t{16} * 1024) { start_again(); }
   void start_again() { set_window(chunk_.data(), chunk_.data() + chunk_.size()); }
 
  private:
@@ -125,7 +126,7 @@ template <typename Write>
 void write_replies(benchmark::State& state, Write write) {
   RecycledChunk output;
   resp::ReplyWriter writer(output, resp::Protocol::kResp2);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     output.start_again();
     for (int i = 0; i < kPipeline; ++i) write(writer, i);
     benchmark::ClobberMemory();

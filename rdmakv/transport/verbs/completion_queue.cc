@@ -65,7 +65,10 @@ Result<std::unique_ptr<VerbsCompletionQueue>> VerbsCompletionQueue::create(
   return queue;
 }
 
-Status VerbsCompletionQueue::open(uint32_t depth) {
+Status VerbsCompletionQueue::open(uint32_t wanted) {
+  // Whoever asks counts receive_slots + max_work per connection; each also has some requests of its own
+  // (send_queue_depth()), for which there is room on top, as far as the device goes.
+  const uint32_t depth = std::min(wanted + wanted / 2, device_->limits().max_completions);
   epoll_ = FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
   wakeup_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   timer_ = FileDescriptor(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));

@@ -95,7 +95,7 @@ class VerbsCompletionQueue final : public CompletionQueue {
   enum class Mode : uint8_t { kSpinning, kArming, kArmed };
 
   explicit VerbsCompletionQueue(std::shared_ptr<const Device> device);
-  Status open(uint32_t depth);
+  Status open(uint32_t wanted);
   VerbsEndpoint* find(EndpointKey key) const;
   size_t take(std::span<Completion> completions);
   size_t take_scheduled(std::span<Completion> completions);

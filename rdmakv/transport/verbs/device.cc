@@ -222,6 +222,11 @@ Result<Gid> Device::gid_for(const SocketAddress& local, const Gid* peer) const {
               std::string(gid_type_name(peer->type)) + "): choose the GID indexes by hand"};
 }
 
+std::string Device::host() const {
+  const Result<Gid> gid = is_ethernet() ? default_gid() : Result<Gid>(Code::kNotFound, "");
+  return gid ? SocketAddress::from_gid(gid.value().value, 0).host_text() : std::string();
+}
+
 Result<std::optional<SocketAddress>> Device::source_for(const SocketAddress& target) const {
   if (!is_ethernet()) return std::optional<SocketAddress>();
   const std::optional<SocketAddress> route = target.route_source();

@@ -78,6 +78,8 @@ class Device {
   // The GID to use with a peer met at the local address `local` (see above). With the peer's own GID
   // known, one that can talk to it: of the same type and kind of address.
   Result<Gid> gid_for(const SocketAddress& local, const Gid* peer = nullptr) const;
+  // The Internet address that the usual GID stands for, as text; empty where it stands for none.
+  std::string host() const;
   // The GID that stands for `address`, if the port has it.
   std::optional<Gid> gid_of(const SocketAddress& address) const;
   // The address to bind to so that the RDMA CM uses this device to reach `target`; none when the CM is

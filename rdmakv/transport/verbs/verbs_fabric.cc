@@ -55,6 +55,7 @@ class VerbsFabric final : public Fabric {
   FabricLimits limits() const override { return device_->limits(); }
   std::string_view name() const override { return "rdma"; }
   std::string describe() const override { return device_->describe(); }
+  std::string local_host() const override { return device_->host(); }
 
  private:
   std::shared_ptr<const Device> device_;

@@ -21,6 +21,14 @@ TEST_F(SessionTest, PutsAndGets) {
   EXPECT_EQ(get.value_length, 5u);
 }
 
+// Sleeping through the Welcome would show as a hang.
+TEST_F(SessionTest, ConnectAndWaitReturnsAsSoonAsItIsConnected) {
+  options.connect_timeout_ns = 3'600'000'000'000;
+  options.keepalive_ns = 3'600'000'000'000;
+  open_and_connect();
+  EXPECT_TRUE(client->servers()[0].reachable);
+}
+
 TEST_F(SessionTest, ConnectsOnlyWhenNeeded) {
   open();
   drive();
