@@ -22,7 +22,7 @@ bool set_matches(std::string_view pattern, size_t& at, uint8_t c, bool ignore_ca
       found |= fold(pattern[++at], ignore_case) == c;
     } else if (at + 2 < pattern.size() && pattern[at + 1] == '-') {
       const auto [low, high] =
-          std::minmax(fold(pattern[at], ignore_case), fold(pattern[at + 2], ignore_case));
+          std::minmax({fold(pattern[at], ignore_case), fold(pattern[at + 2], ignore_case)});
       found |= c >= low && c <= high;
       at += 2;
     } else {

@@ -58,6 +58,7 @@ class Call : public std::enable_shared_from_this<Call> {
   // A value that the server keeps in place for us is too large for one landing buffer: its pin is
   // given up, and it is fetched again to where there is room now.
   void step() {
+    if (operation.code == Code::kCancelled) return finish();
     if (releasing_) {
       releasing_ = false;
       return fetch();
@@ -66,7 +67,7 @@ class Call : public std::enable_shared_from_this<Call> {
       releasing_ = true;
       answer_.value.resize(operation.value_length);
       operation.kind = OperationKind::kRelease;
-      return client_.submit(operation);
+      return go_on();
     }
     const bool grown = operation.kind == OperationKind::kGet && operation.code == Code::kTooLarge &&
                        operation.destination.data() != nullptr;
@@ -80,7 +81,12 @@ class Call : public std::enable_shared_from_this<Call> {
     operation.kind = OperationKind::kGet;
     operation.ticket = {};
     operation.destination = std::as_writable_bytes(std::span<char>(answer_.value));
+    go_on();
+  }
+  // A client that is being destroyed takes nothing any more.
+  void go_on() {
     client_.submit(operation);
+    if (operation.code == Code::kCancelled) finish();
   }
   void finish() {
     answer_.code = operation.code;

@@ -34,7 +34,6 @@ class Handshake {
   Result<bool> on_message(Endpoint& endpoint, std::span<const std::byte> message);
 
   const wire::Welcome& welcome() const { return welcome_; }
-  uint64_t clock_ms() const { return welcome_.clock_ms; }
 
  private:
   enum class State : uint8_t { kStart, kHelloSent, kProofSent, kDone };

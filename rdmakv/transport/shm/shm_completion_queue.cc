@@ -14,9 +14,9 @@ namespace {
 // Completions that one connection gives before it is the next one's turn.
 constexpr size_t kBurst = 16;
 constexpr int kEvents = 64;
-// What an epoll event is about, if not a socket: then it is the address of an Endpoint.
-constexpr uint64_t kOwnEvent = 0;
-constexpr uint64_t kDoorbell = 1;
+// What an epoll event is about: this, a doorbell, or else the Endpoint whose socket it is.
+void* const kOwnEvent = nullptr;
+char doorbell_tag;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ Result<std::unique_ptr<ShmCompletionQueue>> ShmCompletionQueue::create() {
   if (!queue->event_) return Status::from_errno("eventfd", errno);
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.u64 = kOwnEvent;
+  event.data.ptr = kOwnEvent;
   if (epoll_ctl(queue->epoll_.get(), EPOLL_CTL_ADD, queue->event_.get(), &event) != 0) {
     return Status::from_errno("epoll_ctl", errno);
   }
@@ -114,13 +114,13 @@ bool ShmCompletionQueue::service() {
   std::array<epoll_event, kEvents> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEvents, 0);
   for (int i = 0; i < count; ++i) {
-    const uint64_t tag = events[i].data.u64;
+    void* tag = events[i].data.ptr;
     if (tag == kOwnEvent) {
       uint64_t ignored = 0;
       while (read(event_.get(), &ignored, sizeof(ignored)) < 0 && errno == EINTR) {
       }
-    } else if (tag != kDoorbell) {
-      reinterpret_cast<ShmEndpoint*>(tag)->on_socket_ready();
+    } else if (tag != &doorbell_tag) {
+      static_cast<ShmEndpoint*>(tag)->on_socket_ready();
     }
   }
   for (ShmEndpoint* endpoint : endpoints_) endpoint->wake_if_starved();
@@ -166,12 +166,12 @@ void ShmCompletionQueue::remove(ShmEndpoint* endpoint) {
 
 Status ShmCompletionQueue::watch(int socket, int doorbell, ShmEndpoint* endpoint) {
   epoll_event event{};
-  event.data.u64 = reinterpret_cast<uint64_t>(endpoint);
+  event.data.ptr = endpoint;
   event.events = EPOLLIN | EPOLLRDHUP;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event) != 0) {
     return Status::from_errno("epoll_ctl", errno);
   }
-  event.data.u64 = kDoorbell;
+  event.data.ptr = &doorbell_tag;
   event.events = EPOLLIN | EPOLLET;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell, &event) != 0) {
     return Status::from_errno("epoll_ctl", errno);

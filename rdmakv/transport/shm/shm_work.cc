@@ -190,11 +190,13 @@ void ShmEndpoint::leave_gate() {
 
 Code ShmEndpoint::copy_out(const std::byte* header, uint32_t header_length,
                            std::span<const LocalBuffer> body, uint64_t total, RemoteAddress to) {
-  std::byte* target = nullptr;
-  if (total > 0) {
-    target = reach(to, total, RemoteAccess::kWrite);
-    if (target == nullptr) return failure();
+  if (total == 0 && !peer_closed()) return Code::kOk;
+  if (total == 0) {
+    drain();
+    return Code::kUnavailable;
   }
+  std::byte* target = reach(to, total, RemoteAccess::kWrite);
+  if (target == nullptr) return failure();
   if (!enter_gate()) return Code::kUnavailable;
   if (header_length > 0) {
     std::memcpy(target, header, header_length);

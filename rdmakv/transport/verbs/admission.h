@@ -1,5 +1,5 @@
-// What both kinds of listener do with a connect request: check it, ask the handler, make the Endpoint,
-// hand it over. In the listener's thread.
+// What both kinds of listener do with a connect request: check it, ask the handler, make the
+// Endpoint, hand it over. In the listener's thread.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,8 @@ std::optional<wire::ConnectRefusal> admit(const Device& device, ConnectionHandle
                                           const wire::ConnectRequest& request,
                                           Admission* admission);
 
-// Gives the Endpoint to the handler, and then lets its owner's thread answer the peer, so that nothing
-// happens to it before the handler has it.
+// Gives the Endpoint to the handler, and then lets its owner's thread answer the peer, so that
+// nothing happens to it before the handler has it.
 void hand_over(ConnectionHandler& handler, const wire::ConnectRequest& request,
                std::unique_ptr<VerbsEndpoint> endpoint);
 

@@ -134,8 +134,8 @@ Status CmConnection::accept(VerbsEndpoint& endpoint) {
   rdma_conn_param answer =
       parameters(endpoint.options(), endpoint.queue_pair(), &reply, sizeof(reply));
   if (rdma_accept(id_.get(), &answer) != 0) {
-    return {Code::kUnavailable, Status::from_errno("the peer did not wait for the answer", errno)
-                                    .message()};
+    return {Code::kUnavailable,
+            Status::from_errno("the peer did not wait for the answer", errno).message()};
   }
   connected_ = true;
   return Status::ok();
@@ -178,15 +178,16 @@ void CmConnection::rejected(VerbsEndpoint& endpoint, const rdma_cm_event& event)
       return;
     }
   }
-  std::string why = "the peer's RDMA CM rejected the connection (reason " +
-                    std::to_string(event.status) + ")";
+  std::string why =
+      "the peer's RDMA CM rejected the connection (reason " + std::to_string(event.status) + ")";
   if (event.status == kRejectInvalidServiceId) why = "nothing listens there for the RDMA CM";
   if (event.status == kRejectConsumerDefined) {
     why = "rejected by a program that does not speak the rdmakv protocol, or that ended";
   }
-  if (event.status == kRejectStaleConnection) why = "the peer holds an older connection for this one";
-  endpoint.fail(Code::kUnavailable, "cannot connect to " + std::string(endpoint.peer_name()) +
-                                        ": " + why);
+  if (event.status == kRejectStaleConnection)
+    why = "the peer holds an older connection for this one";
+  endpoint.fail(Code::kUnavailable,
+                "cannot connect to " + std::string(endpoint.peer_name()) + ": " + why);
 }
 
 void CmConnection::on_cm_event(VerbsEndpoint& endpoint, const rdma_cm_event& event) {
@@ -213,8 +214,12 @@ void CmConnection::on_cm_event(VerbsEndpoint& endpoint, const rdma_cm_event& eve
         endpoint.established();
       }
       break;
-    case RDMA_CM_EVENT_ESTABLISHED: endpoint.established(); break;
-    case RDMA_CM_EVENT_REJECTED: rejected(endpoint, event); break;
+    case RDMA_CM_EVENT_ESTABLISHED:
+      endpoint.established();
+      break;
+    case RDMA_CM_EVENT_REJECTED:
+      rejected(endpoint, event);
+      break;
     case RDMA_CM_EVENT_ADDR_ERROR:
     case RDMA_CM_EVENT_ROUTE_ERROR:
     case RDMA_CM_EVENT_UNREACHABLE:
@@ -236,7 +241,8 @@ void CmConnection::on_cm_event(VerbsEndpoint& endpoint, const rdma_cm_event& eve
       connected_ = false;
       endpoint.fail(Code::kUnavailable, "RDMA device " + device_->name() + " was removed");
       break;
-    default: break;  // address changes, the end of time wait: of no consequence
+    default:
+      break;  // address changes, the end of time wait: of no consequence
   }
 }
 
@@ -281,8 +287,8 @@ Status CmListener::open(const FabricAddress& address) {
   if (Status status = bind(address); !status) return status;
   if (rdma_listen(id_.get(), kBacklog) != 0) {
     if (errno == EADDRINUSE) {
-      return {Code::kUnavailable, "port " + std::to_string(address.port) +
-                                      " is in use by another RDMA CM listener"};
+      return {Code::kUnavailable,
+              "port " + std::to_string(address.port) + " is in use by another RDMA CM listener"};
     }
     return Status::from_errno("rdma_listen", errno);
   }
@@ -310,8 +316,8 @@ Status CmListener::bind(const FabricAddress& address) {
       continue;
     }
     if (error == EADDRINUSE) {
-      return {Code::kUnavailable, "port " + std::to_string(address.port) +
-                                      " is in use by another RDMA CM listener"};
+      return {Code::kUnavailable,
+              "port " + std::to_string(address.port) + " is in use by another RDMA CM listener"};
     }
     if (error == ENODEV || error == EADDRNOTAVAIL) {
       return {Code::kInvalidArgument, local.host_text() + " is the address of no RDMA device here"};
@@ -355,9 +361,9 @@ void CmListener::requested(CmIdHandle id, const CmRequest& request, size_t lengt
 
 std::optional<wire::ConnectRefusal> CmListener::take(CmIdHandle& id, const CmRequest& request) {
   if (device_of(id.get()) != device_->name()) {
-    return refusal(wire::RefusalCode::kBadRequest,
-                   "this address is on RDMA device " + device_of(id.get()) +
-                       ", the server works on " + device_->name());
+    return refusal(wire::RefusalCode::kBadRequest, "this address is on RDMA device " +
+                                                       device_of(id.get()) +
+                                                       ", the server works on " + device_->name());
   }
   Admission admission;
   if (auto refused = admit(*device_, handler_, request.request, &admission)) return refused;
@@ -401,9 +407,8 @@ Result<std::unique_ptr<Endpoint>> cm_connect(const std::shared_ptr<const Device>
   if (rdma_create_id(channel.value(), &id, nullptr, RDMA_PS_TCP) != 0) {
     return Status::from_errno("rdma_create_id", errno);
   }
-  const CmRequest proposal = {request_with(request, options),
-                              static_cast<uint8_t>(port.value().active_mtu),
-                              {}};
+  const CmRequest proposal = {
+      request_with(request, options), static_cast<uint8_t>(port.value().active_mtu), {}};
   auto connection = std::make_unique<CmConnection>(device, CmIdHandle(id), proposal);
   Result<std::unique_ptr<VerbsEndpoint>> endpoint = VerbsEndpoint::create(
       queue, VerbsEndpoint::Origin::kConnect, options,
@@ -414,9 +419,8 @@ Result<std::unique_ptr<Endpoint>> cm_connect(const std::shared_ptr<const Device>
   sockaddr* from = source.value() ? source.value()->get() : nullptr;
   if (rdma_resolve_addr(id, from, target.get(), kResolveMilliseconds) != 0) {
     return {Code::kUnavailable,
-            Status::from_errno("cannot reach " + server.to_string() + " from RDMA device " +
-                                   device->name(),
-                               errno)
+            Status::from_errno(
+                "cannot reach " + server.to_string() + " from RDMA device " + device->name(), errno)
                 .message()};
   }
   (*endpoint)->begin_set_up();

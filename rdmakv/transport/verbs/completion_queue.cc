@@ -22,8 +22,12 @@ constexpr long kTickNanoseconds = 100'000'000;
 constexpr uint32_t kAcknowledgeBatch = 64;
 constexpr uint32_t kMaxMembers = (1u << 16) - 1;  // index + 1 has 16 bits in a work request id
 
-uint32_t index_of(EndpointKey key) { return static_cast<uint32_t>(key >> kGenerationBits); }
-uint32_t generation_of(EndpointKey key) { return static_cast<uint32_t>(key & kGenerationMask); }
+uint32_t index_of(EndpointKey key) {
+  return static_cast<uint32_t>(key >> kGenerationBits);
+}
+uint32_t generation_of(EndpointKey key) {
+  return static_cast<uint32_t>(key & kGenerationMask);
+}
 uint32_t next_generation(uint32_t generation) {
   const uint32_t next = (generation + 1) & kGenerationMask;
   return next == 0 ? 1 : next;
@@ -60,14 +64,15 @@ Result<std::unique_ptr<VerbsCompletionQueue>> VerbsCompletionQueue::create(
                                         " entries: " + device->name() + " takes 1 to " +
                                         std::to_string(deepest)};
   }
-  std::unique_ptr<VerbsCompletionQueue> queue(new VerbsCompletionQueue(std::move(device)));  // NOLINT
+  std::unique_ptr<VerbsCompletionQueue> queue(
+      new VerbsCompletionQueue(std::move(device)));  // NOLINT
   if (Status status = queue->open(depth); !status) return status;
   return queue;
 }
 
 Status VerbsCompletionQueue::open(uint32_t wanted) {
-  // Whoever asks counts receive_slots + max_work per connection; each also has some requests of its own
-  // (send_queue_depth()), for which there is room on top, as far as the device goes.
+  // Whoever asks counts receive_slots + max_work per connection; each also has some requests of its
+  // own (send_queue_depth()), for which there is room on top, as far as the device goes.
   const uint32_t depth = std::min(wanted + wanted / 2, device_->limits().max_completions);
   epoll_ = FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
   wakeup_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -76,7 +81,8 @@ Status VerbsCompletionQueue::open(uint32_t wanted) {
   channel_.reset(ibv_create_comp_channel(device_->context()));
   if (!channel_) return Status::from_errno("cannot make a completion channel", errno);
   if (Status status = set_non_blocking(channel_->fd, "completion channel"); !status) return status;
-  queue_.reset(ibv_create_cq(device_->context(), static_cast<int>(depth), nullptr, channel_.get(), 0));
+  queue_.reset(
+      ibv_create_cq(device_->context(), static_cast<int>(depth), nullptr, channel_.get(), 0));
   if (!queue_) {
     return Status::from_errno("cannot make a completion queue of " + std::to_string(depth) +
                                   " entries on " + device_->name(),
@@ -236,8 +242,8 @@ size_t VerbsCompletionQueue::poll(std::span<Completion> completions) {
       progress();
       return take(completions);
     case Mode::kArming:
-      // A notification read here would be missed by the sleep that follows: ask again, and look again,
-      // as what arrived before asking does not notify.
+      // A notification read here would be missed by the sleep that follows: ask again, and look
+      // again, as what arrived before asking does not notify.
       if (progress() && ibv_req_notify_cq(queue_.get(), 0) != 0) kick();
       count = take(completions);
       if (count == 0) mode_ = Mode::kArmed;
@@ -257,7 +263,8 @@ size_t VerbsCompletionQueue::take(std::span<Completion> completions) {
     for (int i = 0; i < got; ++i) {
       const ibv_wc& work = batch_[i];
       VerbsEndpoint* endpoint = find(work.wr_id >> (kPositionBits + 1));
-      if (endpoint == nullptr) [[unlikely]] continue;
+      if (endpoint == nullptr) [[unlikely]]
+        continue;
       if (endpoint->complete(work, completions[count])) ++count;
     }
     if (got < wanted) {
@@ -290,9 +297,15 @@ bool VerbsCompletionQueue::progress() {
   bool notified = false;
   for (int i = 0; i < ready; ++i) {
     switch (events[i].data.u64) {
-      case kDeviceSource: notified = consume_notifications() || notified; break;
-      case kCmSource: dispatch_cm_events(); break;
-      case kTimerSource: dispatch_deadlines(); break;
+      case kDeviceSource:
+        notified = consume_notifications() || notified;
+        break;
+      case kCmSource:
+        dispatch_cm_events();
+        break;
+      case kTimerSource:
+        dispatch_deadlines();
+        break;
       case kWakeupSource: {
         uint64_t count = 0;
         [[maybe_unused]] const ssize_t got = ::read(wakeup_.get(), &count, sizeof(count));

@@ -1,13 +1,13 @@
-// One thread's completions: an ibv_cq shared by all its Endpoints, and the events of their connections
-// (an RDMA CM event channel, the TCP connections of Socket mode, deadlines of set-up and tear-down),
-// all behind one epoll descriptor.
+// One thread's completions: an ibv_cq shared by all its Endpoints, and the events of their
+// connections (an RDMA CM event channel, the TCP connections of Socket mode, deadlines of set-up
+// and tear-down), all behind one epoll descriptor.
 //
 // Completions name what they are for by their work request id, so that none is searched for:
 //
 //   | index of the Endpoint 16 | generation 24 | receive 1 | slot or ring position 23 |
 //
-// The index leads into a table; a completion whose generation is not the table's is a late one of an
-// Endpoint destroyed meanwhile, and is dropped.
+// The index leads into a table; a completion whose generation is not the table's is a late one of
+// an Endpoint destroyed meanwhile, and is dropped.
 //
 // The hot path makes no system call: connection events are looked for when the completion queue has
 // been found empty some times, at every poll while a connection is being set up or torn down, and
@@ -40,7 +40,9 @@ inline constexpr uint64_t kPositionMask = (uint64_t{1} << kPositionBits) - 1;
 inline constexpr uint64_t kReceiveBit = uint64_t{1} << kPositionBits;
 inline constexpr uint32_t kGenerationBits = 24;
 inline constexpr uint64_t kGenerationMask = (uint64_t{1} << kGenerationBits) - 1;
-constexpr uint64_t work_id_base(EndpointKey key) { return key << (kPositionBits + 1); }
+constexpr uint64_t work_id_base(EndpointKey key) {
+  return key << (kPositionBits + 1);
+}
 
 class VerbsCompletionQueue final : public CompletionQueue {
  public:
@@ -59,9 +61,9 @@ class VerbsCompletionQueue final : public CompletionQueue {
   ibv_cq* get() const { return queue_.get(); }
 
   // Any thread: reserves `completions` entries of the queue and a key. kBusy when there is no room.
-  // Completions and events find the Endpoint only when it is published: one of connect() at once, by the
-  // owner; an accepted one when the owner adopts it, so that nothing a peer does too early comes
-  // between the listener's thread and the Endpoint.
+  // Completions and events find the Endpoint only when it is published: one of connect() at once,
+  // by the owner; an accepted one when the owner adopts it, so that nothing a peer does too early
+  // comes between the listener's thread and the Endpoint.
   Result<EndpointKey> enroll(VerbsEndpoint* endpoint, uint32_t completions);
   void publish(EndpointKey key);
   // Ends the key. `used`: completions of it may still lie in the queue.
@@ -87,11 +89,12 @@ class VerbsCompletionQueue final : public CompletionQueue {
  private:
   struct Member {
     VerbsEndpoint* endpoint = nullptr;
-    uint32_t generation = 1;             // of the present Endpoint, or of the one to come; by mutex_
+    uint32_t generation = 1;  // of the present Endpoint, or of the one to come; by mutex_
     std::atomic<uint32_t> published{0};  // the generation that completions may name; 0: none
   };
-  // kArming: between arm() and the first poll() that finds nothing; an event consumed meanwhile must be
-  // asked for anew. kArmed: the owner may sleep. kSpinning: the device was not asked to notify.
+  // kArming: between arm() and the first poll() that finds nothing; an event consumed meanwhile
+  // must be asked for anew. kArmed: the owner may sleep. kSpinning: the device was not asked to
+  // notify.
   enum class Mode : uint8_t { kSpinning, kArming, kArmed };
 
   explicit VerbsCompletionQueue(std::shared_ptr<const Device> device);
@@ -121,7 +124,8 @@ class VerbsCompletionQueue final : public CompletionQueue {
   Mode mode_ = Mode::kSpinning;
   uint32_t empty_polls_ = 0;
   uint32_t unacknowledged_ = 0;
-  // Entries reserved for Endpoints now gone, released when the queue was seen empty; changed by mutex_.
+  // Entries reserved for Endpoints now gone, released when the queue was seen empty; changed by
+  // mutex_.
   std::atomic<uint32_t> retired_{0};
   std::vector<VerbsEndpoint*> scheduled_;
   std::vector<VerbsEndpoint*> watched_;

@@ -47,12 +47,21 @@ wire::ConnectRefusal refusal_for(const Status& status) {
   wire::RefusalCode code = wire::RefusalCode::kBadRequest;
   switch (status.code()) {
     case Code::kBusy:
-    case Code::kNoSpace: code = wire::RefusalCode::kTooManyConnections; break;
-    case Code::kNotFound: code = wire::RefusalCode::kNoSuchWorker; break;
+    case Code::kNoSpace:
+      code = wire::RefusalCode::kTooManyConnections;
+      break;
+    case Code::kNotFound:
+      code = wire::RefusalCode::kNoSuchWorker;
+      break;
     case Code::kCancelled:
-    case Code::kUnavailable: code = wire::RefusalCode::kShuttingDown; break;
-    case Code::kVersionMismatch: code = wire::RefusalCode::kVersion; break;
-    default: break;
+    case Code::kUnavailable:
+      code = wire::RefusalCode::kShuttingDown;
+      break;
+    case Code::kVersionMismatch:
+      code = wire::RefusalCode::kVersion;
+      break;
+    default:
+      break;
   }
   return refusal(code, status.message());
 }
@@ -68,11 +77,11 @@ std::optional<wire::ConnectRefusal> check_request(const wire::ConnectRequest& re
   }
   if (request.reserved != 0 ||
       !sizes_make_sense(request.receive_slots, request.message_bytes, request.max_reads)) {
-    return refusal(wire::RefusalCode::kBadRequest,
-                   "the connect request's sizes make no sense: " +
-                       std::to_string(request.receive_slots) + " receive slots of " +
-                       std::to_string(request.message_bytes) + " B, " +
-                       std::to_string(request.max_reads) + " reads");
+    return refusal(
+        wire::RefusalCode::kBadRequest,
+        "the connect request's sizes make no sense: " + std::to_string(request.receive_slots) +
+            " receive slots of " + std::to_string(request.message_bytes) + " B, " +
+            std::to_string(request.max_reads) + " reads");
   }
   return std::nullopt;
 }
@@ -81,14 +90,16 @@ Result<EndpointOptions> check_reply(const wire::ConnectReply& reply,
                                     const EndpointOptions& proposed) {
   if (reply.magic != wire::kConnectMagic || reply.version != wire::kProtocolVersion ||
       reply.reserved != 0) {
-    return {Code::kProtocolError, "what accepted the connection is not a server of this protocol "
-                                  "version"};
+    return {Code::kProtocolError,
+            "what accepted the connection is not a server of this protocol "
+            "version"};
   }
   if (!sizes_make_sense(reply.receive_slots, reply.message_bytes, reply.max_reads) ||
       reply.receive_slots > proposed.receive_slots ||
       reply.message_bytes > proposed.message_bytes || reply.max_reads > proposed.max_reads) {
-    return {Code::kProtocolError, "the server accepted the connection with sizes beyond those "
-                                  "proposed"};
+    return {Code::kProtocolError,
+            "the server accepted the connection with sizes beyond those "
+            "proposed"};
   }
   EndpointOptions options = proposed;
   options.receive_slots = reply.receive_slots;
@@ -153,7 +164,8 @@ Status check_queue_pair_address(const QueuePairAddress& peer, uint8_t own_link_l
   if (peer.max_reads == 0) return wrong("number of reads");
   if (!all_zero(peer.reserved, sizeof(peer.reserved))) return wrong("reserved field");
   if (peer.link_layer != own_link_layer) {
-    return {Code::kInvalidArgument, "one end is on an Ethernet port, the other on an InfiniBand one"};
+    return {Code::kInvalidArgument,
+            "one end is on an Ethernet port, the other on an InfiniBand one"};
   }
   if (peer.link_layer == IBV_LINK_LAYER_ETHERNET && all_zero(peer.gid, sizeof(peer.gid))) {
     return wrong("GID");

@@ -13,8 +13,8 @@
 //     |<----------------------------------------|  (or refusal, and the end)
 //     | INIT, receives posted, RTR, RTS         |
 //     | ready                                   |
-//     |---------------------------------------->|  may send from here on, or from the first message on
-//     | the TCP connection stays: its end is the end of the connection
+//     |---------------------------------------->|  may send from here on, or from the first message
+//     on | the TCP connection stays: its end is the end of the connection
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -58,13 +58,13 @@ struct CmReply {
 // How to reach the sender's queue pair; zero in kRefusal and kReady.
 struct QueuePairAddress {
   uint32_t number = 0;
-  uint32_t psn = 0;            // of the first packet it sends
+  uint32_t psn = 0;  // of the first packet it sends
   uint8_t gid[16] = {};
   uint16_t lid = 0;
-  uint8_t link_layer = 0;      // IBV_LINK_LAYER_*
-  uint8_t gid_type = 0;        // ibv_gid_type
-  uint8_t mtu = 0;             // ibv_mtu; in a reply: the one that both ends use
-  uint8_t max_reads = 0;       // as in the body
+  uint8_t link_layer = 0;  // IBV_LINK_LAYER_*
+  uint8_t gid_type = 0;    // ibv_gid_type
+  uint8_t mtu = 0;         // ibv_mtu; in a reply: the one that both ends use
+  uint8_t max_reads = 0;   // as in the body
   uint8_t reserved[2] = {};
 };
 
@@ -73,7 +73,7 @@ struct ExchangeRecord {
   uint16_t version = kExchangeVersion;
   ExchangeKind kind = ExchangeKind::kReady;
   QueuePairAddress address;
-  uint8_t body[136] = {};      // ConnectRequest, ConnectReply or ConnectRefusal; the rest is zero
+  uint8_t body[136] = {};  // ConnectRequest, ConnectReply or ConnectRefusal; the rest is zero
 };
 
 #pragma pack(pop)
@@ -99,7 +99,8 @@ std::optional<std::string> refusal_text(std::span<const std::byte> data);
 
 // Whether the first `length` bytes of a record can be the beginning of one of ours.
 bool may_be_record(const ExchangeRecord& record, size_t length);
-// Checks a complete record of the kind wanted; kRefused with the peer's own words if it is a refusal.
+// Checks a complete record of the kind wanted; kRefused with the peer's own words if it is a
+// refusal.
 Status check_record(const ExchangeRecord& record, ExchangeKind wanted);
 Status check_queue_pair_address(const QueuePairAddress& peer, uint8_t own_link_layer);
 

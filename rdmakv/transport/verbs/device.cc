@@ -66,14 +66,20 @@ int rank(const Gid& gid) {
 
 std::string_view gid_type_name(uint32_t type) {
   switch (type) {
-    case IBV_GID_TYPE_IB: return "InfiniBand";
-    case IBV_GID_TYPE_ROCE_V1: return "RoCE v1";
-    case IBV_GID_TYPE_ROCE_V2: return "RoCE v2";
-    default: return "unknown type";
+    case IBV_GID_TYPE_IB:
+      return "InfiniBand";
+    case IBV_GID_TYPE_ROCE_V1:
+      return "RoCE v1";
+    case IBV_GID_TYPE_ROCE_V2:
+      return "RoCE v2";
+    default:
+      return "unknown type";
   }
 }
 
-std::string mtu_text(ibv_mtu mtu) { return std::to_string(128u << static_cast<uint32_t>(mtu)); }
+std::string mtu_text(ibv_mtu mtu) {
+  return std::to_string(128u << static_cast<uint32_t>(mtu));
+}
 
 std::vector<std::string> device_names() {
   const DeviceList list;
@@ -100,9 +106,9 @@ std::optional<std::string> device_with_gid(const ibv_gid& gid) {
 Result<std::shared_ptr<Device>> Device::open(const std::string& name, int gid_index) {
   const DeviceList list;
   if (list.size() == 0) {
-    return {Code::kUnavailable, name.empty() ? "no RDMA device on this machine"
-                                             : "no such RDMA device '" + name +
-                                                   "': this machine has no RDMA device"};
+    return {Code::kUnavailable,
+            name.empty() ? "no RDMA device on this machine"
+                         : "no such RDMA device '" + name + "': this machine has no RDMA device"};
   }
   Status failure;
   for (int i = 0; i < list.size(); ++i) {
@@ -127,13 +133,12 @@ Result<std::shared_ptr<Device>> Device::open(const std::string& name, int gid_in
     return device;
   }
   if (!name.empty() && failure) {
-    return {Code::kUnavailable, "no such RDMA device '" + name + "': this machine has " +
-                                    join(device_names())};
+    return {Code::kUnavailable,
+            "no such RDMA device '" + name + "': this machine has " + join(device_names())};
   }
   if (name.empty() && list.size() > 1) {
     return {Code::kUnavailable, "no RDMA device with an active port: this machine has " +
-                                    join(device_names()) + "; the last says: " +
-                                    failure.message()};
+                                    join(device_names()) + "; the last says: " + failure.message()};
   }
   return failure;
 }
@@ -149,11 +154,10 @@ Status Device::choose_port(bool named) {
       return Status::ok();
     }
   }
-  const std::string which =
-      attributes_.phys_port_cnt == 1
-          ? "port 1 of RDMA device " + name_ + " is not active"
-          : "none of the " + std::to_string(attributes_.phys_port_cnt) + " ports of RDMA device " +
-                name_ + " is active";
+  const std::string which = attributes_.phys_port_cnt == 1
+                                ? "port 1 of RDMA device " + name_ + " is not active"
+                                : "none of the " + std::to_string(attributes_.phys_port_cnt) +
+                                      " ports of RDMA device " + name_ + " is active";
   return {Code::kUnavailable, which + (named ? " (is its link up?)" : "")};
 }
 
@@ -169,7 +173,9 @@ Result<ibv_port_attr> Device::query_port() const {
   return attributes;
 }
 
-std::vector<Gid> Device::gids() const { return gids_of(context(), port_); }
+std::vector<Gid> Device::gids() const {
+  return gids_of(context(), port_);
+}
 
 Result<Gid> Device::default_gid() const {
   const std::vector<Gid> table = gids();
@@ -183,13 +189,12 @@ Result<Gid> Device::default_gid() const {
             "RDMA device " + name_ + " has no GID with index " + std::to_string(wanted_gid_) +
                 (known.empty() ? " (it has none)" : " (it has " + known + ")")};
   }
-  const auto best = std::max_element(table.begin(), table.end(), [](const Gid& a, const Gid& b) {
-    return rank(a) < rank(b);
-  });
+  const auto best = std::max_element(table.begin(), table.end(),
+                                     [](const Gid& a, const Gid& b) { return rank(a) < rank(b); });
   if (best != table.end()) return *best;
   if (!is_ethernet()) return Gid{};
-  return {Code::kUnavailable, "RDMA device " + name_ + " has no GID: give its network interface an " +
-                                  "IP address"};
+  return {Code::kUnavailable,
+          "RDMA device " + name_ + " has no GID: give its network interface an " + "IP address"};
 }
 
 std::optional<Gid> Device::gid_of(const SocketAddress& address) const {
@@ -216,10 +221,10 @@ Result<Gid> Device::gid_for(const SocketAddress& local, const Gid* peer) const {
       if (fits(gid)) return gid;
     }
   }
-  return {Code::kInvalidArgument,
-          "no GID of " + name_ + " can talk to the peer's GID " +
-              SocketAddress::from_gid(peer->value, 0).host_text() + " (" +
-              std::string(gid_type_name(peer->type)) + "): choose the GID indexes by hand"};
+  return {Code::kInvalidArgument, "no GID of " + name_ + " can talk to the peer's GID " +
+                                      SocketAddress::from_gid(peer->value, 0).host_text() + " (" +
+                                      std::string(gid_type_name(peer->type)) +
+                                      "): choose the GID indexes by hand"};
 }
 
 std::string Device::host() const {
@@ -251,8 +256,8 @@ Result<std::optional<SocketAddress>> Device::source_for(const SocketAddress& tar
     }
   }
   if (source.family() != target.family()) {
-    return {Code::kUnavailable, "RDMA device " + name_ + " has no address of the same family as " +
-                                    target.host_text()};
+    return {Code::kUnavailable,
+            "RDMA device " + name_ + " has no address of the same family as " + target.host_text()};
   }
   return std::optional<SocketAddress>(source);
 }
@@ -261,9 +266,8 @@ FabricLimits Device::limits() const {
   FabricLimits limits;
   limits.max_message = port_attributes_.max_msg_sz;
   limits.max_completions = static_cast<uint32_t>(attributes_.max_cqe);
-  limits.max_reads =
-      std::min({static_cast<uint32_t>(attributes_.max_qp_rd_atom),
-                static_cast<uint32_t>(attributes_.max_qp_init_rd_atom), kMaxReads});
+  limits.max_reads = std::min({static_cast<uint32_t>(attributes_.max_qp_rd_atom),
+                               static_cast<uint32_t>(attributes_.max_qp_init_rd_atom), kMaxReads});
   // Such that send_queue_depth() stays within the device's limit.
   limits.max_work = (static_cast<uint32_t>(attributes_.max_qp_wr) - kReservedWork) / 5 * 4;
   limits.atomics_with_cpu = attributes_.atomic_cap == IBV_ATOMIC_GLOB;
@@ -275,8 +279,8 @@ Result<EndpointOptions> Device::clip(EndpointOptions options) const {
   // A work request and a receive slot are named by 23 bits of a completion's id.
   constexpr uint32_t kMaxSlots = 1u << 22;
   options.max_work = std::min({options.max_work, limit.max_work, kMaxSlots});
-  options.receive_slots = std::min(
-      {options.receive_slots, static_cast<uint32_t>(attributes_.max_qp_wr), kMaxSlots});
+  options.receive_slots =
+      std::min({options.receive_slots, static_cast<uint32_t>(attributes_.max_qp_wr), kMaxSlots});
   options.send_slots = std::min(options.send_slots, options.max_work);
   options.max_reads = std::min(options.max_reads, limit.max_reads);
   options.message_bytes = std::min(options.message_bytes, limit.max_message);

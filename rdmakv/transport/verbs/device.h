@@ -1,8 +1,8 @@
 // The RDMA device that a fabric works on: which device, port and GID, and what they can do.
 //
-// Choice of the GID, unless the user names an index: the one that stands for the address at which the
-// peer is met, else the best of the port: RoCE v2 with an IPv4 address, any RoCE v2, the first one.
-// InfiniBand ports are addressed by LID, and by GID 0 between subnets.
+// Choice of the GID, unless the user names an index: the one that stands for the address at which
+// the peer is met, else the best of the port: RoCE v2 with an IPv4 address, any RoCE v2, the first
+// one. InfiniBand ports are addressed by LID, and by GID 0 between subnets.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -22,7 +22,8 @@
 
 namespace rdmakv::verbs {
 
-// Work requests of a queue pair that the Endpoint keeps for itself: a probe and three kinds of marks.
+// Work requests of a queue pair that the Endpoint keeps for itself: a probe and three kinds of
+// marks.
 inline constexpr uint32_t kReservedWork = 4;
 // At least every so many requests one is signalled, asked for or not.
 inline uint32_t signal_interval(const EndpointOptions& options) {
@@ -54,8 +55,8 @@ std::vector<std::string> device_names();
 // The device that has `gid` on one of its ports.
 std::optional<std::string> device_with_gid(const ibv_gid& gid);
 
-// An open device with a protection domain. Immutable and thread-safe; shared by all that was made on
-// it, which thereby keeps it open.
+// An open device with a protection domain. Immutable and thread-safe; shared by all that was made
+// on it, which thereby keeps it open.
 class Device {
  public:
   // `name` empty: the first device with an active port. `gid_index` -1: the best GID.
@@ -75,15 +76,16 @@ class Device {
   Result<ibv_port_attr> query_port() const;
   // The port's GIDs as they are now.
   std::vector<Gid> gids() const;
-  // The GID to use with a peer met at the local address `local` (see above). With the peer's own GID
-  // known, one that can talk to it: of the same type and kind of address.
+  // The GID to use with a peer met at the local address `local` (see above). With the peer's own
+  // GID known, one that can talk to it: of the same type and kind of address.
   Result<Gid> gid_for(const SocketAddress& local, const Gid* peer = nullptr) const;
   // The Internet address that the usual GID stands for, as text; empty where it stands for none.
   std::string host() const;
   // The GID that stands for `address`, if the port has it.
   std::optional<Gid> gid_of(const SocketAddress& address) const;
-  // The address to bind to so that the RDMA CM uses this device to reach `target`; none when the CM is
-  // to choose by itself (InfiniBand). An error names the device that `target` is reached through.
+  // The address to bind to so that the RDMA CM uses this device to reach `target`; none when the CM
+  // is to choose by itself (InfiniBand). An error names the device that `target` is reached
+  // through.
   Result<std::optional<SocketAddress>> source_for(const SocketAddress& target) const;
 
   FabricLimits limits() const;

@@ -183,8 +183,8 @@ void VerbsEndpoint::hand_over() {
                    Status::from_errno("the device refused a work request", error).message());
 }
 
-// A WRITE of no bytes: it reaches the peer's adapter and is acknowledged by it, but needs neither key
-// nor memory there. Its place is one of the kReservedWork.
+// A WRITE of no bytes: it reaches the peer's adapter and is acknowledged by it, but needs neither
+// key nor memory there. Its place is one of the kReservedWork.
 void VerbsEndpoint::append_internal(WorkKind kind) {
   Work* work = append(kind, IBV_WR_RDMA_WRITE, 0, kNoSlot, true);
   if (work == nullptr) return;
@@ -227,8 +227,8 @@ bool VerbsEndpoint::post_receive(uint32_t slot) {
   return true;
 }
 
-// Posted at once rather than gathered: the credit that lets the peer use the slot may leave with the
-// very next flush.
+// Posted at once rather than gathered: the credit that lets the peer use the slot may leave with
+// the very next flush.
 void VerbsEndpoint::release_message(uint32_t slot) {
   assert(slot < options_.receive_slots);
   if (!is_up()) return;
@@ -253,7 +253,8 @@ bool VerbsEndpoint::complete_receive(const ibv_wc& work, Completion& completion)
   }
   ++counters_.messages;
   // A peer that sends is one that can take messages, whatever else is still on its way.
-  if (state_ == State::kAccepting) [[unlikely]] established();
+  if (state_ == State::kAccepting) [[unlikely]]
+    established();
   const auto slot = static_cast<uint32_t>(work.wr_id & kPositionMask);
   const bool immediate = work.opcode == IBV_WC_RECV_RDMA_WITH_IMM;
   completion = {};
@@ -266,7 +267,8 @@ bool VerbsEndpoint::complete_receive(const ibv_wc& work, Completion& completion)
   } else {
     completion.message = receive_buffer(slot);
   }
-  if (is_over()) [[unlikely]] finish_if_drained();
+  if (is_over()) [[unlikely]]
+    finish_if_drained();
   return true;
 }
 
@@ -280,7 +282,8 @@ bool VerbsEndpoint::complete_work(const ibv_wc& work, Completion& completion) {
   } else if (work.status == IBV_WC_SUCCESS && --signalled_outstanding_ == 0) {
     quiet_ = handed_over_;
   }
-  if (work.status != IBV_WC_SUCCESS) [[unlikely]] report_failure(work);
+  if (work.status != IBV_WC_SUCCESS) [[unlikely]]
+    report_failure(work);
   const Code code = work.status == IBV_WC_SUCCESS ? Code::kOk : Code::kUnknownOutcome;
   // Those before the last were not signalled: the owner hears nothing of them.
   bool filled = false;
@@ -304,12 +307,21 @@ bool VerbsEndpoint::pop_front(Code code, Completion& completion) {
   completion.code = code;
   completion.context = record.context;
   switch (record.kind) {
-    case WorkKind::kSend: completion.kind = CompletionKind::kSend; break;
-    case WorkKind::kWrite: completion.kind = CompletionKind::kWrite; break;
-    case WorkKind::kRead: completion.kind = CompletionKind::kRead; break;
-    case WorkKind::kCompareAndSwap: completion.kind = CompletionKind::kCompareAndSwap; break;
+    case WorkKind::kSend:
+      completion.kind = CompletionKind::kSend;
+      break;
+    case WorkKind::kWrite:
+      completion.kind = CompletionKind::kWrite;
+      break;
+    case WorkKind::kRead:
+      completion.kind = CompletionKind::kRead;
+      break;
+    case WorkKind::kCompareAndSwap:
+      completion.kind = CompletionKind::kCompareAndSwap;
+      break;
     case WorkKind::kProbe:
-    case WorkKind::kMark: return false;
+    case WorkKind::kMark:
+      return false;
   }
   return true;
 }

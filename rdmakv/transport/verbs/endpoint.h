@@ -1,35 +1,37 @@
 // The datapath: one reliable connected queue pair as an Endpoint.
 //
-// Every work request posted has a record of whom to tell, in a ring in posting order; the ibv_send_wr of
-// those not yet handed over are a chain, preallocated and used over and over:
+// Every work request posted has a record of whom to tell, in a ring in posting order; the
+// ibv_send_wr of those not yet handed over are a chain, preallocated and used over and over:
 //
 //      head_                 handed_over_            tail_
 //        |  with the device       |  in chain_, to go    |
 //   -----+------------------------+---------------------+----> positions, counted up for ever
 //
-// flush() hands [handed_over_, tail_) over by one ibv_post_send (earlier when the chain is full). A completion of position p completes
-// everything up to p, as one connection's requests complete in order; that moves head_ and frees message
-// buffers. Besides what the owner wants signalled, every signal_interval_-th request is, so that both
-// keep moving however little the owner asks for.
+// flush() hands [handed_over_, tail_) over by one ibv_post_send (earlier when the chain is full). A
+// completion of position p completes everything up to p, as one connection's requests complete in
+// order; that moves head_ and frees message buffers. Besides what the owner wants signalled, every
+// signal_interval_-th request is, so that both keep moving however little the owner asks for.
 //
-// Requests handed over with no signalled one behind them complete without anyone hearing of it. They
-// are fewer than signal_interval_, have room of their own, and are not counted against max_work (quiet_
-// is where counting starts). When the message buffers they hold are wanted, a mark, a signalled WRITE of
-// no bytes, is posted behind them. So is one when the connection closes; and when it has broken, since a
-// queue pair in ERROR reports what fails, but still not what silently succeeded before.
+// Requests handed over with no signalled one behind them complete without anyone hearing of it.
+// They are fewer than signal_interval_, have room of their own, and are not counted against
+// max_work (quiet_ is where counting starts). When the message buffers they hold are wanted, a
+// mark, a signalled WRITE of no bytes, is posted behind them. So is one when the connection closes;
+// and when it has broken, since a queue pair in ERROR reports what fails, but still not what
+// silently succeeded before.
 //
 // States:
 //   kConnecting -> kUp -> kClosing -> kBroken -> kGone      kConnecting: of connect()
-//   kAccepting  ->                                          kAccepting: the peer may not be ready yet
-// In kAccepting work may be posted; it is handed over when the peer has said that it is ready, or sent
-// something (before, its adapter would drop it, and only a retransmission bring it through).
+//   kAccepting  ->                                          kAccepting: the peer may not be ready
+//   yet
+// In kAccepting work may be posted; it is handed over when the peer has said that it is ready, or
+// sent something (before, its adapter would drop it, and only a retransmission bring it through).
 // In kBroken the queue pair is in ERROR and the device reports all that was posted; when nothing is
 // left, kDisconnected is reported: kGone.
 //
-// Codes of failed work: kUnavailable if it never reached the device; kUnknownOutcome if it did, since
-// the peer's adapter may have executed it although no acknowledgement came back.
-// The code of kDisconnected: kOk after close(), kRefused if the server said no, kProtocolError if it
-// broke the rules, kUnavailable otherwise; error_text() says what happened.
+// Codes of failed work: kUnavailable if it never reached the device; kUnknownOutcome if it did,
+// since the peer's adapter may have executed it although no acknowledgement came back. The code of
+// kDisconnected: kOk after close(), kRefused if the server said no, kProtocolError if it broke the
+// rules, kUnavailable otherwise; error_text() says what happened.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -95,8 +97,8 @@ class VerbsEndpoint final : public Endpoint {
   Connection& connection() { return *connection_; }
   // Set-up goes on in the owner's thread from here: starts its deadline.
   void begin_set_up();
-  // The queue pair is in INIT and the sizes are agreed upon: makes the message buffers and posts all
-  // receives.
+  // The queue pair is in INIT and the sizes are agreed upon: makes the message buffers and posts
+  // all receives.
   Status prepare(const EndpointOptions& agreed);
   // The queue pair left INIT: from here on what was posted comes back through the completion queue.
   void set_receiving() { receiving_ = true; }
@@ -142,8 +144,10 @@ class VerbsEndpoint final : public Endpoint {
     return (state_ == State::kUp || state_ == State::kAccepting) &&
            tail_ - std::max(head_, quiet_) < options_.max_work;
   }
-  // The next request, in the chain and recorded; null when the chain is full and cannot be handed over.
-  Work* append(WorkKind kind, ibv_wr_opcode opcode, uint64_t context, uint32_t slot, bool signalled);
+  // The next request, in the chain and recorded; null when the chain is full and cannot be handed
+  // over.
+  Work* append(WorkKind kind, ibv_wr_opcode opcode, uint64_t context, uint32_t slot,
+               bool signalled);
   bool append_write(ibv_wr_opcode opcode, MessageBuffer header, uint32_t header_length,
                     std::span<const LocalBuffer> body, RemoteAddress to, uint32_t immediate,
                     uint64_t context, bool signalled);
@@ -188,7 +192,7 @@ class VerbsEndpoint final : public Endpoint {
   bool probing_ = false;
   bool flush_when_up_ = false;
   bool drain_marked_ = false;  // the mark of a broken connection is under way
-  bool announce_ = false;  // kConnected is to be reported
+  bool announce_ = false;      // kConnected is to be reported
   bool drain_given_up_ = false;
   std::vector<uint32_t> free_slots_;
   std::unique_ptr<VerbsMemoryRegion> buffers_;

@@ -18,16 +18,24 @@ const char* meaning(ibv_wc_status status) {
   switch (status) {
     case IBV_WC_RETRY_EXC_ERR:
       return "the peer's adapter does not answer: it has gone, or the link is down";
-    case IBV_WC_RNR_RETRY_EXC_ERR: return "the peer takes no more messages";
-    case IBV_WC_WR_FLUSH_ERR: return "the queue pair went into its error state";
-    case IBV_WC_REM_ACCESS_ERR: return "the peer does not allow access to that memory";
+    case IBV_WC_RNR_RETRY_EXC_ERR:
+      return "the peer takes no more messages";
+    case IBV_WC_WR_FLUSH_ERR:
+      return "the queue pair went into its error state";
+    case IBV_WC_REM_ACCESS_ERR:
+      return "the peer does not allow access to that memory";
     case IBV_WC_REM_INV_REQ_ERR:
       return "the peer's adapter takes the request for invalid: too long, or not allowed";
-    case IBV_WC_REM_OP_ERR: return "the peer's adapter failed";
-    case IBV_WC_LOC_LEN_ERR: return "longer than the device, or the buffer for it, allows";
-    case IBV_WC_LOC_PROT_ERR: return "the local memory named in it is not registered for that";
-    case IBV_WC_LOC_QP_OP_ERR: return "the local adapter takes the request for invalid";
-    default: return "unexpected";
+    case IBV_WC_REM_OP_ERR:
+      return "the peer's adapter failed";
+    case IBV_WC_LOC_LEN_ERR:
+      return "longer than the device, or the buffer for it, allows";
+    case IBV_WC_LOC_PROT_ERR:
+      return "the local memory named in it is not registered for that";
+    case IBV_WC_LOC_QP_OP_ERR:
+      return "the local adapter takes the request for invalid";
+    default:
+      return "unexpected";
   }
 }
 
@@ -65,9 +73,8 @@ Result<std::unique_ptr<VerbsEndpoint>> VerbsEndpoint::create(
   if (origin == Origin::kConnect) queue.publish(key.value());
   endpoint->work_id_base_ = work_id_base(key.value());
   endpoint->reserved_completions_ = completions_of(options);
-  Result<QueuePair> pair =
-      QueuePair::create(*queue.device(), queue.get(),
-                        {send_queue_depth(options), options.receive_slots});
+  Result<QueuePair> pair = QueuePair::create(*queue.device(), queue.get(),
+                                             {send_queue_depth(options), options.receive_slots});
   if (!pair) return pair.status();
   endpoint->pair_ = std::move(*pair);
 
@@ -113,9 +120,13 @@ void VerbsEndpoint::set_deadline(Clock::duration time) {
   queue_.watch(this);
 }
 
-void VerbsEndpoint::clear_deadline() { queue_.unwatch(this); }
+void VerbsEndpoint::clear_deadline() {
+  queue_.unwatch(this);
+}
 
-void VerbsEndpoint::begin_set_up() { set_deadline(kSetUpTime); }
+void VerbsEndpoint::begin_set_up() {
+  set_deadline(kSetUpTime);
+}
 
 void VerbsEndpoint::adopted() {
   if (is_over()) return;  // closed before it was taken up
@@ -133,14 +144,20 @@ void VerbsEndpoint::established() {
   if (announce_) queue_.schedule(this);
 }
 
-Status VerbsEndpoint::expose(const MemoryRegion&) { return Status::ok(); }
+Status VerbsEndpoint::expose(const MemoryRegion&) {
+  return Status::ok();
+}
 
 void VerbsEndpoint::close() {
   switch (state_) {
     case State::kConnecting:
-    case State::kAccepting: break_connection(Code::kOk, "closed before it was up"); return;
-    case State::kUp: break;
-    default: return;
+    case State::kAccepting:
+      break_connection(Code::kOk, "closed before it was up");
+      return;
+    case State::kUp:
+      break;
+    default:
+      return;
   }
   flush();
   if (state_ != State::kUp) return;  // flush broke it
@@ -161,9 +178,9 @@ void VerbsEndpoint::fail(Code code, std::string reason) {
 
 void VerbsEndpoint::report_failure(const ibv_wc& work) {
   if (is_over()) return;
-  break_connection(Code::kUnavailable,
-                   std::string("the connection broke: ") + opcode_name(work) + " failed with '" +
-                       ibv_wc_status_str(work.status) + "' (" + meaning(work.status) + ")");
+  break_connection(Code::kUnavailable, std::string("the connection broke: ") + opcode_name(work) +
+                                           " failed with '" + ibv_wc_status_str(work.status) +
+                                           "' (" + meaning(work.status) + ")");
 }
 
 void VerbsEndpoint::break_connection(Code code, std::string reason) {
@@ -187,17 +204,16 @@ void VerbsEndpoint::break_connection(Code code, std::string reason) {
 }
 
 bool VerbsEndpoint::drained() const {
-  return drain_given_up_ ||
-         (head_ == handed_over_ && receives_posted_ == 0 && !drain_marked_);
+  return drain_given_up_ || (head_ == handed_over_ && receives_posted_ == 0 && !drain_marked_);
 }
 
 void VerbsEndpoint::finish_if_drained() {
   if (state_ == State::kBroken && drained()) queue_.schedule(this);
 }
 
-// The device does not report what was posted (it was removed, perhaps): the queue pair is destroyed,
-// after which nothing of it can happen any more, and the rest is reported from the records. What of it
-// still lies in the completion queue belongs to a key that is no longer valid.
+// The device does not report what was posted (it was removed, perhaps): the queue pair is
+// destroyed, after which nothing of it can happen any more, and the rest is reported from the
+// records. What of it still lies in the completion queue belongs to a key that is no longer valid.
 void VerbsEndpoint::give_up_draining() {
   drain_given_up_ = true;
   pair_.destroy();
@@ -236,8 +252,8 @@ void VerbsEndpoint::check_deadline(Clock::time_point now) {
   if (now < deadline_) return;
   switch (state_) {
     case State::kConnecting:
-      break_connection(Code::kUnavailable, "no connection to " + peer_name_ + " within " +
-                                               seconds_text(kSetUpTime));
+      break_connection(Code::kUnavailable,
+                       "no connection to " + peer_name_ + " within " + seconds_text(kSetUpTime));
       return;
     case State::kAccepting:
       break_connection(Code::kUnavailable, peer_name_ + " did not complete the connection within " +
@@ -255,7 +271,8 @@ void VerbsEndpoint::check_deadline(Clock::time_point now) {
       }
       return;
     case State::kUp:
-    case State::kGone: return;
+    case State::kGone:
+      return;
   }
 }
 

@@ -10,9 +10,9 @@
 
 namespace rdmakv::verbs {
 
-// Keeps its device open. The remote base is the virtual address, and the rights are exactly the ones
-// asked for; relaxed ordering is never among them, since readers of remote memory depend on a WRITE's
-// bytes being there before those of what was posted behind it.
+// Keeps its device open. The remote base is the virtual address, and the rights are exactly the
+// ones asked for; relaxed ordering is never among them, since readers of remote memory depend on a
+// WRITE's bytes being there before those of what was posted behind it.
 class VerbsMemoryRegion final : public MemoryRegion {
  public:
   static Result<std::unique_ptr<VerbsMemoryRegion>> allocate(std::shared_ptr<const Device> device,

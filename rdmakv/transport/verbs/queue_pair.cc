@@ -16,8 +16,7 @@ Status modify(ibv_qp* pair, ibv_qp_attr& attributes, int mask, const char* state
 
 Result<QueuePair> QueuePair::create(const Device& device, ibv_cq* queue,
                                     const QueuePairSizes& sizes) {
-  const uint32_t gather =
-      std::min(kMaxGather, static_cast<uint32_t>(device.attributes().max_sge));
+  const uint32_t gather = std::min(kMaxGather, static_cast<uint32_t>(device.attributes().max_sge));
   uint32_t inline_bytes = device.max_inline();
   for (;;) {
     ibv_qp_init_attr wanted = {};

@@ -1,7 +1,8 @@
 // A reliable connected queue pair and its way through the states, in both modes by hand:
 //
 //   RESET --to_initialized--> INIT --to_receiving--> RTR --to_sending--> RTS --to_error--> ERR
-//             receives may be posted     messages may arrive    work may be posted    all is flushed
+//             receives may be posted     messages may arrive    work may be posted    all is
+//             flushed
 //
 // One thread at a time.
 #pragma once
@@ -17,7 +18,8 @@
 
 namespace rdmakv::verbs {
 
-// Attempts after a lost packet before the connection breaks. Not 7: Soft-RoCE takes that as "for ever".
+// Attempts after a lost packet before the connection breaks. Not 7: Soft-RoCE takes that as "for
+// ever".
 inline constexpr uint8_t kRetries = 6;
 // The time before each attempt is 4.096 us * 2^kAckTimeout: 67 ms, so that a dead peer costs about
 // half a second. Devices may take up to four times as long.
@@ -50,7 +52,8 @@ class QueuePair {
   Status to_initialized(uint8_t port, uint16_t pkey_index);
   Status to_receiving(const Path& path);
   Status to_sending(uint32_t send_psn, uint8_t max_reads);
-  // Ends all work: what is posted completes with an error, the peer's requests are no longer served.
+  // Ends all work: what is posted completes with an error, the peer's requests are no longer
+  // served.
   bool to_error() noexcept;
   // Afterwards nothing touches local memory for this queue pair any more.
   void destroy() { handle_.reset(); }

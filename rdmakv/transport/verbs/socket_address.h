@@ -1,5 +1,5 @@
-// Internet addresses as values: resolving names, writing them for humans, and their likeness to GIDs.
-// Set-up only; thread-safe.
+// Internet addresses as values: resolving names, writing them for humans, and their likeness to
+// GIDs. Set-up only; thread-safe.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -19,8 +19,8 @@ class SocketAddress {
   SocketAddress() = default;
   SocketAddress(const sockaddr* address, socklen_t length);
 
-  // The address of `host` (a name or a number), an IPv4 one before an IPv6 one. Blocks while a name is
-  // looked up.
+  // The address of `host` (a name or a number), an IPv4 one before an IPv6 one. Blocks while a name
+  // is looked up.
   static Result<SocketAddress> resolve(const std::string& host, uint16_t port);
   // All addresses of this host.
   static SocketAddress any(int family, uint16_t port);

@@ -43,7 +43,8 @@ void put_body(ExchangeRecord& record, const Body& body) {
 }  // namespace
 
 Status prepare_tcp_socket(int fd) {
-  // Records are small and waited for; a peer's host that vanished is noticed after 5 + 3 * 2 seconds.
+  // Records are small and waited for; a peer's host that vanished is noticed after 5 + 3 * 2
+  // seconds.
   const int on = 1, idle = 5, interval = 2, count = 3;
   if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
       setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) != 0 ||
@@ -175,7 +176,8 @@ Status SocketConnection::begin_request(VerbsEndpoint& endpoint) {
 Status SocketConnection::take_reply(VerbsEndpoint& endpoint) {
   const ExchangeRecord& record = transfer_.record();
   if (Status status = check_record(record, ExchangeKind::kReply); !status) return status;
-  if (Status status = check_queue_pair_address(record.address, own_.link_layer); !status) return status;
+  if (Status status = check_queue_pair_address(record.address, own_.link_layer); !status)
+    return status;
   if (record.address.mtu > own_.mtu) {
     return {Code::kProtocolError, "the server accepted the connection with a wrong MTU"};
   }
@@ -240,8 +242,11 @@ Status SocketConnection::advance(VerbsEndpoint& endpoint) {
 Status SocketConnection::transfer(VerbsEndpoint& endpoint, bool* done) {
   const std::string peer(endpoint.peer_name());
   switch (sending() ? transfer_.send(socket_.get()) : transfer_.receive(socket_.get())) {
-    case RecordTransfer::Progress::kMore: break;
-    case RecordTransfer::Progress::kDone: *done = true; break;
+    case RecordTransfer::Progress::kMore:
+      break;
+    case RecordTransfer::Progress::kDone:
+      *done = true;
+      break;
     case RecordTransfer::Progress::kEnded:
       return {Code::kUnavailable, peer + " closed the connection before it was up"};
     case RecordTransfer::Progress::kFailed:
@@ -260,7 +265,8 @@ Status SocketConnection::watch_up(VerbsEndpoint& endpoint) {
   char byte = 0;
   const ssize_t got = ::recv(socket_.get(), &byte, 1, 0);
   if (got == 0) return {Code::kUnavailable, peer + " closed the connection"};
-  if (got > 0) return {Code::kProtocolError, peer + " sent something over TCP where nothing may come"};
+  if (got > 0)
+    return {Code::kProtocolError, peer + " sent something over TCP where nothing may come"};
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return Status::ok();
   return {Code::kUnavailable, Status::from_errno(peer + " is gone", errno).message()};
 }

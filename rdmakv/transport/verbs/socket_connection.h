@@ -55,10 +55,13 @@ class SocketConnection final : public Connection {
 
  private:
   enum class Step : uint8_t {
-    kTcp,                                              // the client's TCP connection comes up
-    kSendRequest, kReceiveReply, kSendReady,           // client
-    kSendReply, kReceiveReady,                         // server
-    kUp,                                               // both: nothing is sent any more
+    kTcp,  // the client's TCP connection comes up
+    kSendRequest,
+    kReceiveReply,
+    kSendReady,  // client
+    kSendReply,
+    kReceiveReady,  // server
+    kUp,            // both: nothing is sent any more
   };
 
   Status advance(VerbsEndpoint& endpoint);

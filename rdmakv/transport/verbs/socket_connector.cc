@@ -141,7 +141,8 @@ void SocketListener::dispatch() {
 int SocketListener::accept_one() {
   const int fd = accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || !spare_) return fd;
-  // Without a descriptor the client can only be dropped; left alone, it would keep the listener busy.
+  // Without a descriptor the client can only be dropped; left alone, it would keep the listener
+  // busy.
   spare_.reset();
   const FileDescriptor dropped(
       accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -154,8 +155,7 @@ void SocketListener::accept_clients() {
   for (int i = 0; i < kEventsPerDispatch; ++i) {
     FileDescriptor socket(accept_one());
     if (!socket) return;
-    if (!prepare_tcp_socket(socket.get()) ||
-        !watch(epoll_.get(), socket.get(), next_number_)) {
+    if (!prepare_tcp_socket(socket.get()) || !watch(epoll_.get(), socket.get(), next_number_)) {
       continue;
     }
     if (pending_.size() == kMaxPending) pending_.erase(pending_.begin());
@@ -178,9 +178,11 @@ bool SocketListener::advance(Pending& pending) {
   }
   switch (pending.transfer.receive(pending.socket.get())) {
     case RecordTransfer::Progress::kEnded:
-    case RecordTransfer::Progress::kFailed: return false;
+    case RecordTransfer::Progress::kFailed:
+      return false;
     case RecordTransfer::Progress::kDone:
-    case RecordTransfer::Progress::kMore: break;
+    case RecordTransfer::Progress::kMore:
+      break;
   }
   if (!may_be_record(pending.transfer.record(), pending.transfer.done())) {
     refuse(pending, refusal(wire::RefusalCode::kBadRequest,
@@ -233,7 +235,8 @@ void SocketListener::refuse(Pending& pending, const wire::ConnectRefusal& why) {
   std::memcpy(record.body, &why, sizeof(why));
   RecordTransfer answer;
   answer.begin(record);
-  // The first bytes on a new connection always find room; a client whose socket takes none gets none.
+  // The first bytes on a new connection always find room; a client whose socket takes none gets
+  // none.
   answer.send(pending.socket.get());
   ::shutdown(pending.socket.get(), SHUT_WR);
   pending.refused = true;
@@ -262,8 +265,7 @@ Result<std::unique_ptr<Endpoint>> socket_connect(const std::shared_ptr<const Dev
                                                  const wire::ConnectRequest& request,
                                                  const EndpointOptions& options,
                                                  VerbsCompletionQueue& queue) {
-  FileDescriptor socket(
-      ::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  FileDescriptor socket(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return Status::from_errno("cannot make a TCP socket", errno);
   if (Status status = prepare_tcp_socket(socket.get()); !status) return status;
   const int fd = socket.get();

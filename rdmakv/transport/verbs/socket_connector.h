@@ -1,6 +1,7 @@
-// Socket mode: two records over a TCP connection tell the ends how to reach each other's queue pairs,
-// which then go INIT -> RTR -> RTS by hand (connect_messages.h draws the exchange). The TCP connection
-// stays open as the sign of life of the peer's process. No RDMA CM is needed on either side.
+// Socket mode: two records over a TCP connection tell the ends how to reach each other's queue
+// pairs, which then go INIT -> RTR -> RTS by hand (connect_messages.h draws the exchange). The TCP
+// connection stays open as the sign of life of the peer's process. No RDMA CM is needed on either
+// side.
 #pragma once
 
 #include <memory>

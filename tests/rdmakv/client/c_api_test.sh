@@ -13,6 +13,6 @@ until grep -q '^ready' "$output"; do
   kill -0 "$pid" 2>/dev/null || { cat "$output"; exit 1; }
   sleep 0.1
 done
-port=$(sed -n 's/.*listening on .*:\([0-9]*\)$/\1/p' "$output" | head -1)
+port=$(sed -n 's/.*connect with .*:\([0-9]*\)$/\1/p' "$output" | head -1)
 [ -n "$port" ] || { echo "no port in:"; cat "$output"; exit 1; }
 "$program" "${C_API_TEST_ADDRESS:-127.0.0.1}" "$port" "$mode"

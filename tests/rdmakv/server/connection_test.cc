@@ -138,9 +138,9 @@ TEST_F(ConnectionTest, PinsAreBoundedPerConnection) {
   auto one = open_client();
   one->put("k", std::string(8192, 'p'));
   int pinned = 0;
-  std::optional<RawReply> got;
-  while ((got = one->get("k"))->header.status == ReplyStatus::kOk) ++pinned;
-  EXPECT_EQ(got->header.status, ReplyStatus::kTooMany);
+  ReplyStatus status = ReplyStatus::kOk;
+  while ((status = one->get("k")->header.status) == ReplyStatus::kOk) ++pinned;
+  EXPECT_EQ(status, ReplyStatus::kTooMany);
   EXPECT_EQ(pinned, 32);
 }
 

@@ -192,7 +192,7 @@ class RawClient {
 
   // Polls until `done`, or long enough to call it a hang.
   bool wait(const std::function<bool()>& done) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(200);
     while (!done()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
       if (poll() == 0) std::this_thread::yield();

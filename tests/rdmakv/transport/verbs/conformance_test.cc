@@ -1,7 +1,7 @@
-// The transport conformance suite over real verbs: both modes, each within one adapter and between two.
-// Run in the Soft-RoCE machine (see device_test.cc).
-#include "rdmakv/transport/verbs/verbs_fabric.h"
+// The transport conformance suite over real verbs: both modes, each within one adapter and between
+// two. Run in the Soft-RoCE machine (see device_test.cc).
 #include "tests/rdmakv/transport/conformance.h"
+#include "rdmakv/transport/verbs/verbs_fabric.h"
 
 namespace rdmakv::conformance {
 namespace {

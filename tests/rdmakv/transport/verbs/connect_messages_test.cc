@@ -9,9 +9,13 @@
 namespace rdmakv::verbs {
 namespace {
 
-wire::ConnectRequest good_request() { return request_with({}, EndpointOptions{}); }
+wire::ConnectRequest good_request() {
+  return request_with({}, EndpointOptions{});
+}
 
-std::string text_of(const wire::ConnectRefusal& refusal) { return refusal.text; }
+std::string text_of(const wire::ConnectRefusal& refusal) {
+  return refusal.text;
+}
 
 QueuePairAddress good_address() {
   QueuePairAddress address;
@@ -41,7 +45,9 @@ TEST(ConnectRequest, CarriesTheSizes) {
   EXPECT_EQ(filled.worker, 5u);
 }
 
-TEST(ConnectRequest, GoodOnePasses) { EXPECT_FALSE(check_request(good_request())); }
+TEST(ConnectRequest, GoodOnePasses) {
+  EXPECT_FALSE(check_request(good_request()));
+}
 
 TEST(ConnectRequest, WrongMagicIsRefused) {
   wire::ConnectRequest request = good_request();
@@ -143,8 +149,7 @@ TEST(Refusal, TextComesThrough) {
 }
 
 TEST(Refusal, LongTextIsCut) {
-  const wire::ConnectRefusal made =
-      refusal(wire::RefusalCode::kBadRequest, std::string(1000, 'x'));
+  const wire::ConnectRefusal made = refusal(wire::RefusalCode::kBadRequest, std::string(1000, 'x'));
   EXPECT_EQ(refusal_text(std::as_bytes(std::span(&made, 1))), std::string(127, 'x'));
 }
 

@@ -42,8 +42,7 @@ TEST(DeviceChoice, WithoutANameTheFirstActiveOne) {
 }
 
 TEST(DeviceChoice, UnknownNameListsThoseThereAre) {
-  EXPECT_EQ(error_of({"mlx5_9", -1}),
-            "no such RDMA device 'mlx5_9': this machine has rxe0, rxe1");
+  EXPECT_EQ(error_of({"mlx5_9", -1}), "no such RDMA device 'mlx5_9': this machine has rxe0, rxe1");
 }
 
 TEST(DeviceChoice, TheBestGidIsTheIPv4One) {
@@ -157,8 +156,8 @@ TEST(AddressChoice, AHostThatDoesNotAnswerIsGivenUp) {
   RigOptions options;
   Rig rig(options);
   ASSERT_TRUE(rig.open());
-  auto endpoint = rig.client_fabric->connect({"10.77.0.99", 7471, false}, {}, options.sizes,
-                                             *rig.client_queue);
+  auto endpoint =
+      rig.client_fabric->connect({"10.77.0.99", 7471, false}, {}, options.sizes, *rig.client_queue);
   ASSERT_TRUE(endpoint) << endpoint.status().to_string();
   rig.client = std::move(*endpoint);
   ASSERT_TRUE(rig.wait_for("end", [&] { return disconnected(rig.client_events); }));

@@ -1,6 +1,6 @@
 // What only real devices show: run in the Soft-RoCE machine of tests/softroce, which has rxe0 at
-// 10.77.0.1 on link v0 and rxe1 at 10.77.0.2 on v1. What every transport must do is in the conformance
-// suite; here is what is peculiar to this one.
+// 10.77.0.1 on link v0 and rxe1 at 10.77.0.2 on v1. What every transport must do is in the
+// conformance suite; here is what is peculiar to this one.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -74,15 +74,13 @@ TEST_P(BothModes, MessageThereAndBack) {
   ASSERT_TRUE(rig.connect());
   ASSERT_TRUE(rig.send(*rig.client, "ping"));
   rig.client->flush();
-  ASSERT_TRUE(rig.wait_for("ping", [&] {
-    return Rig::find(rig.server_events, CompletionKind::kMessage) != nullptr;
-  }));
+  ASSERT_TRUE(rig.wait_for(
+      "ping", [&] { return Rig::find(rig.server_events, CompletionKind::kMessage) != nullptr; }));
   EXPECT_EQ(Rig::find(rig.server_events, CompletionKind::kMessage)->message, "ping");
   ASSERT_TRUE(rig.send(*rig.server, "pong"));
   rig.server->flush();
-  ASSERT_TRUE(rig.wait_for("pong", [&] {
-    return Rig::find(rig.client_events, CompletionKind::kMessage) != nullptr;
-  }));
+  ASSERT_TRUE(rig.wait_for(
+      "pong", [&] { return Rig::find(rig.client_events, CompletionKind::kMessage) != nullptr; }));
   EXPECT_EQ(Rig::find(rig.client_events, CompletionKind::kMessage)->message, "pong");
 }
 
@@ -143,9 +141,8 @@ TEST_P(BothModes, SilentMessagesGiveTheirBuffersBack) {
       return sent;
     }));
   }
-  ASSERT_TRUE(rig.wait_for("all", [&] {
-    return Rig::count(rig.server_events, CompletionKind::kMessage) == 50;
-  }));
+  ASSERT_TRUE(rig.wait_for(
+      "all", [&] { return Rig::count(rig.server_events, CompletionKind::kMessage) == 50; }));
   EXPECT_EQ(Rig::count(rig.client_events, CompletionKind::kSend), 0u);
 }
 
@@ -164,9 +161,8 @@ TEST_P(BothModes, WorkBeyondTheLimitIsRefusedAndNotPosted) {
   EXPECT_FALSE(rig.client->write({&piece, 1}, remote(*target), 4, true));
   EXPECT_EQ(rig.client->counters().writes, 4u);
   rig.client->flush();
-  ASSERT_TRUE(rig.wait_for("4 writes", [&] {
-    return Rig::count(rig.client_events, CompletionKind::kWrite) == 4;
-  }));
+  ASSERT_TRUE(rig.wait_for(
+      "4 writes", [&] { return Rig::count(rig.client_events, CompletionKind::kWrite) == 4; }));
   EXPECT_TRUE(rig.client->write({&piece, 1}, remote(*target), 5, true));
   rig.client.reset();
 }
@@ -181,15 +177,14 @@ TEST_P(BothModes, GatheredWriteWithImmediateArrivesWhole) {
   std::memcpy(header.data, "head", 4);
   const LocalBuffer body[] = {local(*source, 0, 3000), local(*source, 3000, 0),
                               local(*source, 3000, 2000)};
-  ASSERT_TRUE(rig.client->write_with_imm(header, 4, body, remote(*target, 100), 0xabcd1234, 9,
-                                         true));
+  ASSERT_TRUE(
+      rig.client->write_with_imm(header, 4, body, remote(*target, 100), 0xabcd1234, 9, true));
   rig.client->flush();
   ASSERT_TRUE(rig.wait_for("immediate", [&] {
     return Rig::find(rig.server_events, CompletionKind::kImmediate) != nullptr &&
            Rig::find(rig.client_events, CompletionKind::kWrite) != nullptr;
   }));
-  const Completion& arrived =
-      Rig::find(rig.server_events, CompletionKind::kImmediate)->completion;
+  const Completion& arrived = Rig::find(rig.server_events, CompletionKind::kImmediate)->completion;
   EXPECT_EQ(arrived.immediate, 0xabcd1234u);
   EXPECT_EQ(arrived.length, 5004u);
   EXPECT_EQ(std::memcmp(target->data() + 100, "head", 4), 0);
@@ -205,14 +200,14 @@ TEST_P(BothModes, ReadAndCompareAndSwap) {
   const uint64_t before = 41;
   const uint64_t after = 42;
   std::memcpy(theirs->data(), &before, 8);
-  ASSERT_TRUE(rig.client->compare_and_swap(local(*mine, 0, 8), remote(*theirs), before, after, 1,
-                                           true));
-  ASSERT_TRUE(rig.client->compare_and_swap(local(*mine, 8, 8), remote(*theirs), before, 7, 2, true));
+  ASSERT_TRUE(
+      rig.client->compare_and_swap(local(*mine, 0, 8), remote(*theirs), before, after, 1, true));
+  ASSERT_TRUE(
+      rig.client->compare_and_swap(local(*mine, 8, 8), remote(*theirs), before, 7, 2, true));
   ASSERT_TRUE(rig.client->read(local(*mine, 16, 8), remote(*theirs), 3, true, true));
   rig.client->flush();
-  ASSERT_TRUE(rig.wait_for("read", [&] {
-    return Rig::find(rig.client_events, CompletionKind::kRead) != nullptr;
-  }));
+  ASSERT_TRUE(rig.wait_for(
+      "read", [&] { return Rig::find(rig.client_events, CompletionKind::kRead) != nullptr; }));
   uint64_t seen[3];
   std::memcpy(seen, mine->data(), sizeof(seen));
   EXPECT_EQ(seen[0], before);
@@ -272,7 +267,8 @@ TEST_P(BothModes, DestroyedPeerIsNoticedByAnIdleEnd) {
   EXPECT_EQ(rig.client->acquire_message().data, nullptr);
 }
 
-// What silently succeeded is not reported by a queue pair in ERROR; a mark of our own shows the end.
+// What silently succeeded is not reported by a queue pair in ERROR; a mark of our own shows the
+// end.
 TEST_P(BothModes, SilentWorkDoesNotHoldUpTheEnd) {
   Rig rig(options());
   ASSERT_TRUE(rig.connect());
@@ -395,9 +391,9 @@ TEST_P(BothModes, AFullClientQueueIsBusy) {
   tight.queue_depth = 700;  // one connection of the default sizes
   Rig rig(tight);
   ASSERT_TRUE(rig.connect());
-  const auto second = rig.client_fabric->connect(
-      {rig.options.server_host, rig.listener->port(), GetParam()}, {}, rig.options.sizes,
-      *rig.client_queue);
+  const auto second =
+      rig.client_fabric->connect({rig.options.server_host, rig.listener->port(), GetParam()}, {},
+                                 rig.options.sizes, *rig.client_queue);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.status().code(), Code::kBusy);
 }
@@ -420,8 +416,8 @@ TEST_P(BothModes, NobodyListening) {
 TEST_P(BothModes, PortInUseIsNamed) {
   Rig rig(options());
   ASSERT_TRUE(rig.open());
-  const auto second = rig.server_fabric->listen(
-      {rig.options.server_host, rig.listener->port(), GetParam()}, rig);
+  const auto second =
+      rig.server_fabric->listen({rig.options.server_host, rig.listener->port(), GetParam()}, rig);
   ASSERT_FALSE(second);
   EXPECT_THAT(second.status().message(),
               HasSubstr(std::to_string(rig.listener->port()) + " is in use"));
@@ -486,7 +482,8 @@ TEST_P(BothModes, ProbeOfADeadWireEndsAnIdleConnection) {
   rig.client->probe();  // while one is under way: nothing
   EXPECT_EQ(rig.client->counters().doorbells, 1u);
   ASSERT_TRUE(rig.wait_for("end", [&] { return disconnected(rig.client_events); }));
-  EXPECT_EQ(rig.client_events.size(), 2u);  // connected, disconnected: the probe is nobody's business
+  EXPECT_EQ(rig.client_events.size(),
+            2u);  // connected, disconnected: the probe is nobody's business
 }
 
 TEST_P(BothModes, ProbeOfALivingPeerChangesNothing) {
@@ -532,7 +529,9 @@ bool readable(int fd, int milliseconds) {
   return ::poll(&entry, 1, milliseconds) == 1;
 }
 
-size_t poll_once(CompletionQueue& queue, Completion* into) { return queue.poll({into, 1}); }
+size_t poll_once(CompletionQueue& queue, Completion* into) {
+  return queue.poll({into, 1});
+}
 
 TEST_P(BothModes, AnArmedQueueSleepsUntilAMessageComes) {
   Rig rig(options());

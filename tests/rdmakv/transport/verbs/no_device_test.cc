@@ -14,7 +14,9 @@ class NoDevice : public testing::Test {
   }
 };
 
-TEST_F(NoDevice, IsNotPresent) { EXPECT_FALSE(verbs_device_present()); }
+TEST_F(NoDevice, IsNotPresent) {
+  EXPECT_FALSE(verbs_device_present());
+}
 
 TEST_F(NoDevice, OpeningAnySaysThatThereIsNone) {
   const auto fabric = open_verbs_fabric({});
@@ -30,7 +32,9 @@ TEST_F(NoDevice, OpeningOneByNameNamesIt) {
             "no such RDMA device 'mlx5_9': this machine has no RDMA device");
 }
 
-TEST_F(NoDevice, NoDeviceHasAGid) { EXPECT_FALSE(device_with_gid(ibv_gid{})); }
+TEST_F(NoDevice, NoDeviceHasAGid) {
+  EXPECT_FALSE(device_with_gid(ibv_gid{}));
+}
 
 }  // namespace
 }  // namespace rdmakv::verbs

@@ -18,8 +18,7 @@ Rig::~Rig() {
 }
 
 bool Rig::open() {
-  Result<std::unique_ptr<Fabric>> server_side =
-      open_verbs_fabric({options.server_device, -1});
+  Result<std::unique_ptr<Fabric>> server_side = open_verbs_fabric({options.server_device, -1});
   EXPECT_TRUE(server_side) << server_side.status().to_string();
   Result<std::unique_ptr<Fabric>> client_side =
       open_verbs_fabric({options.client_device, options.client_gid_index});
@@ -57,11 +56,14 @@ bool Rig::start(const wire::ConnectRequest& request) {
 
 bool Rig::connect() {
   if (!open() || !start()) return false;
-  return wait_for("connected", [this] {
-    EXPECT_EQ(client->error_text(), "");
-    if (!client->error_text().empty()) return true;
-    return server != nullptr && find(client_events, CompletionKind::kConnected) != nullptr;
-  }) && client->error_text().empty();
+  return wait_for("connected",
+                  [this] {
+                    EXPECT_EQ(client->error_text(), "");
+                    if (!client->error_text().empty()) return true;
+                    return server != nullptr &&
+                           find(client_events, CompletionKind::kConnected) != nullptr;
+                  }) &&
+         client->error_text().empty();
 }
 
 void Rig::take(CompletionQueue& queue, std::vector<Event>& events) {

@@ -1,5 +1,5 @@
-// Two ends of a connection over real RDMA devices, in one thread: what the tests of this folder stand
-// on. Every wait pumps both queues and the listener, and gives up after a generous time.
+// Two ends of a connection over real RDMA devices, in one thread: what the tests of this folder
+// stand on. Every wait pumps both queues and the listener, and gives up after a generous time.
 #pragma once
 
 #include <functional>

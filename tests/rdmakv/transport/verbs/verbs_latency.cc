@@ -1,10 +1,10 @@
 // The datapath against the wire, for comparison with perftest in the same virtual machine:
 //
-//   verbs_latency server ADDRESS PORT [DEVICE]                     like ib_send_lat, ib_read_lat DEVICE
-//   verbs_latency client ADDRESS PORT send|read BYTES COUNT [DEVICE]
+//   verbs_latency server ADDRESS PORT [DEVICE]                     like ib_send_lat, ib_read_lat
+//   DEVICE verbs_latency client ADDRESS PORT send|read BYTES COUNT [DEVICE]
 //
-// Both ends poll. Prints the median in microseconds, of half a round trip for `send` and of a whole one
-// for `read`, as perftest does. The server ends with its first client.
+// Both ends poll. Prints the median in microseconds, of half a round trip for `send` and of a whole
+// one for `read`, as perftest does. The server ends with its first client.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -145,4 +145,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace rdmakv::verbs
 
-int main(int argc, char** argv) { return rdmakv::verbs::run(argc, argv); }
+int main(int argc, char** argv) {
+  return rdmakv::verbs::run(argc, argv);
+}
