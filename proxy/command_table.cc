@@ -8,13 +8,15 @@ namespace {
 
 constexpr size_t kBuckets = 512;  // at most a quarter full, so that probes are short
 
-inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+inline char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 }  // namespace
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower(x) == lower(y); });
 }
 
 const CommandTable& CommandTable::instance() {
@@ -75,8 +77,8 @@ const Command* CommandTable::resolve(Arguments arguments, const Command** contai
 std::vector<size_t> key_positions(const Command& command, size_t arguments) {
   std::vector<size_t> positions;
   if (command.first_key == 0) return positions;
-  const int last = command.last_key >= 0 ? command.last_key
-                                         : static_cast<int>(arguments) + command.last_key;
+  const int last =
+      command.last_key >= 0 ? command.last_key : static_cast<int>(arguments) + command.last_key;
   for (int at = command.first_key; at <= last && at < static_cast<int>(arguments);
        at += command.key_step) {
     positions.push_back(static_cast<size_t>(at));

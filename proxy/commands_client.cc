@@ -44,7 +44,7 @@ struct KillFilter {
   std::optional<uint64_t> id;
   std::optional<std::string> address, local_address;
   std::optional<ClientType> type;
-  uint64_t skip = 0;              // the client that asks, or 0
+  uint64_t skip = 0;  // the client that asks, or 0
   bool matches(const Connection& connection) const {
     return (!id || *id == connection.id()) && (!address || *address == connection.address()) &&
            (!local_address || *local_address == connection.local_address()) &&
@@ -109,8 +109,7 @@ void client_getname(Request& request, Arguments) {
 }
 
 void client_setname(Request& request, Arguments arguments) {
-  const std::string_view problem =
-      set_client_name(request.connection().session(), arguments[2]);
+  const std::string_view problem = set_client_name(request.connection().session(), arguments[2]);
   problem.empty() ? request.finish_ok() : request.finish_error(problem);
 }
 
@@ -189,8 +188,7 @@ void client_kill(Request& request, Arguments arguments) {
   const uint64_t asking = request.connection().id();
   if (skip_me) filter.skip = asking;
   gather(
-      request,
-      [filter, asking](Worker& worker) { return kill_matching(worker, filter, asking); },
+      request, [filter, asking](Worker& worker) { return kill_matching(worker, filter, asking); },
       [old_style](Request& done, const GatherPart& all) {
         if (!old_style) return done.reply().integer(static_cast<int64_t>(all.number));
         all.number > 0 ? done.reply().ok() : done.error("ERR No such client");
@@ -230,7 +228,8 @@ void set_switch(Request& request, std::string_view value, bool& field) {
 
 }  // namespace
 
-// Nothing is evicted for a client's sake, and no use is recorded: both are noted and change nothing.
+// Nothing is evicted for a client's sake, and no use is recorded: both are noted and change
+// nothing.
 void client_no_evict(Request& request, Arguments arguments) {
   set_switch(request, arguments[2], request.connection().session().no_evict);
 }
@@ -239,8 +238,8 @@ void client_no_touch(Request& request, Arguments arguments) {
   set_switch(request, arguments[2], request.connection().session().no_touch);
 }
 
-// Newer clients ask for notifications of maintenance and go on without when they are refused. We have
-// none to send, so we do not promise any.
+// Newer clients ask for notifications of maintenance and go on without when they are refused. We
+// have none to send, so we do not promise any.
 void client_maint_notifications(Request& request, Arguments arguments) {
   if (equals_ignoring_case(arguments[2], "off")) return request.finish_ok();
   request.finish_error("ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.");
@@ -248,20 +247,30 @@ void client_maint_notifications(Request& request, Arguments arguments) {
 
 void client_help(Request& request, Arguments) {
   finish_help(request, "CLIENT",
-              {"GETNAME", "    Return the name of the current connection.", "ID",
-               "    Return the ID of the current connection.", "INFO",
-               "    Return information about the current client connection.", "KILL <ip:port>",
+              {"GETNAME",
+               "    Return the name of the current connection.",
+               "ID",
+               "    Return the ID of the current connection.",
+               "INFO",
+               "    Return information about the current client connection.",
+               "KILL <ip:port>",
                "    Kill connection made from <ip:port>.",
                "KILL <option> <value> [<option> <value> [...]]",
                "    Kill connections. Options are: ADDR, LADDR, TYPE, USER, ID, SKIPME.",
                "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
                "    Return information about client connections.",
-               "MAINT_NOTIFICATIONS OFF", "    There are no notifications of maintenance.",
-               "NO-EVICT (ON|OFF)", "    Accepted; nothing is evicted for a client's sake.",
-               "NO-TOUCH (ON|OFF)", "    Accepted; no use of keys is recorded.",
-               "REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
-               "SETINFO (LIB-NAME|LIB-VER) <text>", "    Name the client library.",
-               "SETNAME <name>", "    Assign the name <name> to the current connection."});
+               "MAINT_NOTIFICATIONS OFF",
+               "    There are no notifications of maintenance.",
+               "NO-EVICT (ON|OFF)",
+               "    Accepted; nothing is evicted for a client's sake.",
+               "NO-TOUCH (ON|OFF)",
+               "    Accepted; no use of keys is recorded.",
+               "REPLY (ON|OFF|SKIP)",
+               "    Control the replies sent to the current connection.",
+               "SETINFO (LIB-NAME|LIB-VER) <text>",
+               "    Name the client library.",
+               "SETNAME <name>",
+               "    Assign the name <name> to the current connection."});
 }
 
 }  // namespace rdmakv::proxy::commands

@@ -19,19 +19,26 @@ struct NamedBit {
 };
 // In Redis's order.
 constexpr NamedBit kFlagNames[] = {
-    {kWrite, "write"},       {kReadonly, "readonly"}, {kDenyoom, "denyoom"}, {kAdmin, "admin"},
-    {kNoscript, "noscript"}, {kLoading, "loading"},   {kStale, "stale"},     {kFast, "fast"},
+    {kWrite, "write"},       {kReadonly, "readonly"},    {kDenyoom, "denyoom"}, {kAdmin, "admin"},
+    {kNoscript, "noscript"}, {kLoading, "loading"},      {kStale, "stale"},     {kFast, "fast"},
     {kNoAuth, "no_auth"},    {kAllowBusy, "allow_busy"},
 };
 constexpr NamedBit kCategoryNames[] = {
-    {acl::kKeyspace, "@keyspace"},     {acl::kRead, "@read"},
-    {acl::kWrite, "@write"},           {acl::kString, "@string"},
-    {acl::kAdmin, "@admin"},           {acl::kFast, "@fast"},
-    {acl::kSlow, "@slow"},             {acl::kDangerous, "@dangerous"},
-    {acl::kConnection, "@connection"}, {acl::kScripting, "@scripting"},
+    {acl::kKeyspace, "@keyspace"},
+    {acl::kRead, "@read"},
+    {acl::kWrite, "@write"},
+    {acl::kString, "@string"},
+    {acl::kAdmin, "@admin"},
+    {acl::kFast, "@fast"},
+    {acl::kSlow, "@slow"},
+    {acl::kDangerous, "@dangerous"},
+    {acl::kConnection, "@connection"},
+    {acl::kScripting, "@scripting"},
 };
 
-const CommandTable& table() { return CommandTable::instance(); }
+const CommandTable& table() {
+  return CommandTable::instance();
+}
 
 template <size_t n>
 void write_bits(resp::ReplyWriter& reply, const NamedBit (&names)[n], uint32_t bits) {
@@ -92,7 +99,7 @@ void write_key_specification(resp::ReplyWriter& reply, const Command& command) {
 }
 
 void write_info(resp::ReplyWriter& reply, const Command* command) {
-  if (command == nullptr) return reply.null_array();
+  if (command == nullptr) return reply.null();
   reply.array(10);
   reply.bulk(command->name);
   reply.integer(command->arity);
@@ -110,15 +117,18 @@ void write_info(resp::ReplyWriter& reply, const Command* command) {
 }
 
 void write_docs(resp::ReplyWriter& reply, const Command& command) {
+  const bool has_complexity = !command.complexity.empty();
+  const bool contains = !command.subcommands.empty();
   reply.bulk(command.name);
-  reply.map(4 + (command.subcommands.empty() ? 0 : 1));
+  reply.map(3 + (has_complexity ? 1 : 0) + (contains ? 1 : 0));
   for (const auto& [name, text] :
        {std::pair("summary", command.summary), std::pair("since", command.since),
         std::pair("group", command.group), std::pair("complexity", command.complexity)}) {
+    if (text.empty()) continue;
     reply.bulk(name);
     reply.bulk(text);
   }
-  if (command.subcommands.empty()) return;
+  if (!contains) return;
   reply.bulk("subcommands");
   reply.map(command.subcommands.size());
   for (const Command* subcommand : command.subcommands) write_docs(reply, *subcommand);
@@ -169,7 +179,9 @@ std::vector<std::string_view> key_flags(const Command& command, Arguments called
 
 }  // namespace
 
-void command(Request& request, Arguments) { reply_all_infos(request); }
+void command(Request& request, Arguments) {
+  reply_all_infos(request);
+}
 
 void command_count(Request& request, Arguments) {
   request.finish_integer(static_cast<int64_t>(table().top_level_count()));
@@ -257,8 +269,7 @@ void command_help(Request& request, Arguments) {
               {"(no subcommand)", "    Return details about all Redis commands.", "COUNT",
                "    Return the total number of commands in this Redis server.", "LIST",
                "    Return a list of all commands in this Redis server.",
-               "INFO [<command-name> ...]",
-               "    Return details about multiple Redis commands.",
+               "INFO [<command-name> ...]", "    Return details about multiple Redis commands.",
                "    If no command names are given, documentation details for all",
                "    commands are returned.", "DOCS [<command-name> ...]",
                "    Return documentation details about multiple Redis commands.",

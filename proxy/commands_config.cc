@@ -49,12 +49,12 @@ void config_rewrite(Request& request, Arguments) {
 }
 
 void config_help(Request& request, Arguments) {
-  finish_help(request, "CONFIG",
-              {"GET <pattern>",
-               "    Return parameters matching the glob-like <pattern> and their values.",
-               "SET <directive> <value>", "    Set the configuration <directive> to <value>.",
-               "RESETSTAT", "    Reset statistics reported by the INFO command.", "REWRITE",
-               "    Rewrite the configuration file."});
+  finish_help(
+      request, "CONFIG",
+      {"GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
+       "SET <directive> <value>", "    Set the configuration <directive> to <value>.", "RESETSTAT",
+       "    Reset statistics reported by the INFO command.", "REWRITE",
+       "    Rewrite the configuration file."});
 }
 
 }  // namespace rdmakv::proxy::commands

@@ -12,7 +12,9 @@ constexpr std::string_view kWrongPass =
     "WRONGPASS invalid username-password pair or user is disabled.";
 
 // There is one user, `default`, without a password: it may say what it likes.
-bool authenticates(std::string_view user) { return user == "default"; }
+bool authenticates(std::string_view user) {
+  return user == "default";
+}
 
 void write_greeting(Request& request) {
   resp::ReplyWriter reply(request.output(), request.connection().session().protocol);
@@ -113,16 +115,20 @@ void auth(Request& request, Arguments arguments) {
 
 void select(Request& request, Arguments arguments) {
   const std::optional<int64_t> index = resp::parse_integer(arguments[1]);
-  if (!index || *index < INT32_MIN || *index > INT32_MAX) {
-    return request.finish_error("ERR value is not an integer or out of range");
+  if (!index) return request.finish_error("ERR value is not an integer or out of range");
+  if (*index < INT32_MIN || *index > INT32_MAX) {
+    return request.finish_error(
+        "ERR value is out of range, value must between -2147483648 and 2147483647");
   }
   if (*index != 0) return request.finish_error("ERR DB index is out of range");
   request.finish_ok();
 }
 
+// Ends CLIENT REPLY OFF and is answered; after CLIENT REPLY SKIP it is the command to be skipped.
 void reset(Request& request, Arguments) {
-  request.connection().session() = Connection::Session{};
-  request.set_silent(false);
+  Connection::Session& session = request.connection().session();
+  request.set_silent(session.skip_reply);
+  session = Connection::Session{};
   request.reply().simple_string("RESET");
   request.finish();
 }

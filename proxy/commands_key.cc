@@ -43,8 +43,8 @@ void expire_done(Request& request) {
 
 void expire_if_sooner(Request& request);
 
-// XX LT is the one pair of conditions that no single operation has: only a key that has an expiry, and
-// that a later one. So it is looked at first, and set if it still has that version.
+// XX LT is the one pair of conditions that no single operation has: only a key that has an expiry,
+// and that a later one. So it is looked at first, and set if it still has that version.
 void expire_inspected(Request& request) {
   if (finish_if_failed(request)) return;
   Operation& operation = request.operation;
@@ -77,9 +77,8 @@ void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relat
   }
   Operation& operation = request.operation;
   int64_t time = 0;
-  const ExpiryError error =
-      parse_expire_time(arguments[2], unit, relative,
-                        request.worker().client().server_clock_ms(arguments[1]), time);
+  const int64_t now = request.worker().client().server_clock_ms(arguments[1]);
+  const ExpiryError error = parse_expire_time(arguments[2], unit, relative, now, time);
   if (error == ExpiryError::kNotAnInteger) {
     return request.finish_error("ERR value is not an integer or out of range");
   }
@@ -88,8 +87,9 @@ void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relat
     request.text.append(request.command().name).append("' command");
     return request.finish_error(request.text);
   }
-  // 0 would mean none; anything in the past makes the key expire at once.
-  operation.expiry_ms = std::max<int64_t>(time, 1);
+  // What is over by our estimate of the server's clock is over: the server must not find that, by
+  // its own clock, a millisecond is left. (And 0 would mean no expiry.)
+  operation.expiry_ms = time <= now ? 1 : time;
   request.set_key(arguments[1]);
   if (options.xx && options.lt) {
     request.number = operation.expiry_ms;
@@ -115,7 +115,9 @@ void exists(Request& request, Arguments arguments) {
 }
 
 // There is no record of use that it could refresh.
-void touch(Request& request, Arguments arguments) { exists(request, arguments); }
+void touch(Request& request, Arguments arguments) {
+  exists(request, arguments);
+}
 
 void type(Request& request, Arguments arguments) {
   inspect(request, arguments, [](Request& done) {

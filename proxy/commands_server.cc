@@ -32,8 +32,8 @@ void reply_info(Request& request, std::optional<uint64_t> keys) {
 
 // As Redis's getFlushCommandFlags: one option at most, and both ways are the same here.
 bool is_flush_option(Arguments arguments) {
-  return arguments.size() == 1 || (arguments.size() == 2 &&
-                                   (equals_ignoring_case(arguments[1], "async") ||
+  return arguments.size() == 1 ||
+         (arguments.size() == 2 && (equals_ignoring_case(arguments[1], "async") ||
                                     equals_ignoring_case(arguments[1], "sync")));
 }
 

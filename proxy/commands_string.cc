@@ -58,9 +58,9 @@ void strlen_done(Request& request) {
 }
 
 void set_with_expiry(Request& request, Arguments arguments, TimeUnit unit) {
-  const ExpiryError error =
-      parse_expiry(arguments[2], unit, true, request.worker().client().server_clock_ms(arguments[1]),
-                   request.operation.expiry_ms);
+  const ExpiryError error = parse_expiry(arguments[2], unit, true,
+                                         request.worker().client().server_clock_ms(arguments[1]),
+                                         request.operation.expiry_ms);
   if (error != ExpiryError::kNone) return finish_expiry_error(request, error);
   submit_put(request, arguments, 3, &set_done);
 }

@@ -7,8 +7,8 @@
 
 namespace rdmakv::proxy::commands {
 
-// CAS key version value: [1, new version] when it won, [0, current version] when it lost; version 0 is
-// that of a key that does not exist.
+// CAS key version value: [1, new version] when it won, [0, current version] when it lost; version 0
+// is that of a key that does not exist.
 void cas(Request& request, Arguments arguments) {
   const std::optional<int64_t> version = resp::parse_integer(arguments[2]);
   if (!version || *version < 0) {

@@ -24,7 +24,7 @@ using Number = std::atomic<uint64_t> Settings::*;
 struct Parameter {
   std::string_view name;
   Number number = nullptr;
-  bool is_memory = false;           // takes "1mb"
+  bool is_memory = false;  // takes "1mb"
   uint64_t least = 0, most = kMostInt;
   std::string (*get)(const Proxy& proxy) = nullptr;
   // Checks and (if `apply`) sets; empty, or what is wrong. Null: immutable.
@@ -34,9 +34,12 @@ struct Parameter {
 
 // "512", "1kb" (1024), "1k" (1000), as Redis's memtoull.
 std::optional<uint64_t> parse_memory(std::string_view text) {
-  struct Unit { std::string_view name; uint64_t factor; };
-  constexpr Unit kUnits[] = {{"kb", 1024},       {"mb", 1024 * 1024}, {"gb", 1024 * 1024 * 1024},
-                             {"k", 1000},        {"m", 1000 * 1000},  {"g", 1000 * 1000 * 1000},
+  struct Unit {
+    std::string_view name;
+    uint64_t factor;
+  };
+  constexpr Unit kUnits[] = {{"kb", 1024}, {"mb", 1024 * 1024}, {"gb", 1024 * 1024 * 1024},
+                             {"k", 1000},  {"m", 1000 * 1000},  {"g", 1000 * 1000 * 1000},
                              {"b", 1}};
   uint64_t factor = 1;
   for (const Unit& unit : kUnits) {
@@ -137,35 +140,51 @@ const std::vector<Parameter>& parameters() {
       {.name = "appendonly", .constant = "no"},
       {.name = "bind", .get = [](const Proxy& p) { return p.options().address; }},
       {.name = "client-output-buffer-limit", .get = get_output_limit, .set = set_output_limit},
-      {.name = "client-query-buffer-limit", .number = &Settings::query_buffer_limit,
-       .is_memory = true, .least = kMb, .most = INT64_MAX},
+      {.name = "client-query-buffer-limit",
+       .number = &Settings::query_buffer_limit,
+       .is_memory = true,
+       .least = kMb,
+       .most = INT64_MAX},
       {.name = "cluster-enabled", .constant = "no"},
       {.name = "daemonize", .constant = "no"},
       {.name = "databases", .constant = "1"},
-      {.name = "io-threads", .get = [](const Proxy& p) { return std::to_string(p.workers().size()); }},
+      {.name = "io-threads",
+       .get = [](const Proxy& p) { return std::to_string(p.workers().size()); }},
       {.name = "loglevel", .get = get_log_level, .set = set_log_level},
       {.name = "maxclients", .get = get_max_clients, .set = set_max_clients},
       {.name = "maxmemory", .constant = "0"},
       {.name = "maxmemory-policy", .constant = "noeviction"},
-      {.name = "output-pause-bytes", .number = &Settings::output_pause_bytes, .is_memory = true,
-       .least = 4096, .most = INT64_MAX},
-      {.name = "pipeline-limit", .number = &Settings::pipeline_limit, .least = 1, .most = 1'000'000},
+      {.name = "output-pause-bytes",
+       .number = &Settings::output_pause_bytes,
+       .is_memory = true,
+       .least = 4096,
+       .most = INT64_MAX},
+      {.name = "pipeline-limit",
+       .number = &Settings::pipeline_limit,
+       .least = 1,
+       .most = 1'000'000},
       {.name = "poll-spin-us", .number = &Settings::spin_us, .most = 100'000},
       {.name = "port", .get = [](const Proxy& p) { return std::to_string(p.port()); }},
-      {.name = "proto-max-bulk-len", .number = &Settings::max_bulk_bytes, .is_memory = true,
-       .least = kMb, .most = 512 * kMb},
+      {.name = "proto-max-bulk-len",
+       .number = &Settings::max_bulk_bytes,
+       .is_memory = true,
+       .least = kMb,
+       .most = 512 * kMb},
       {.name = "requirepass", .constant = ""},
       {.name = "save", .constant = ""},
       {.name = "server",
-       .get = [](const Proxy& p) { return fmt::format("{}", fmt::join(p.options().servers, " ")); }},
+       .get =
+           [](const Proxy& p) { return fmt::format("{}", fmt::join(p.options().servers, " ")); }},
       {.name = "tcp-keepalive", .number = &Settings::keepalive_s},
       {.name = "timeout", .number = &Settings::idle_timeout_s},
       {.name = "unixsocket", .get = [](const Proxy& p) { return p.options().unix_socket; }},
       {.name = "unixsocketperm",
-       .get = [](const Proxy& p) {
-         return p.options().unix_socket.empty() ? std::string("0")
-                                                : fmt::format("{:o}", p.options().unix_socket_mode);
-       }},
+       .get =
+           [](const Proxy& p) {
+             return p.options().unix_socket.empty()
+                        ? std::string("0")
+                        : fmt::format("{:o}", p.options().unix_socket_mode);
+           }},
   };
   return table;
 }
@@ -178,12 +197,14 @@ const Parameter* find_parameter(std::string_view name) {
 }
 
 std::string value_of(const Proxy& proxy, const Parameter& parameter) {
-  if (parameter.number != nullptr) return std::to_string((proxy.settings().*parameter.number).load());
+  if (parameter.number != nullptr)
+    return std::to_string((proxy.settings().*parameter.number).load());
   if (parameter.get != nullptr) return parameter.get(proxy);
   return std::string(parameter.constant);
 }
 
-std::string set_number(Proxy& proxy, const Parameter& parameter, std::string_view value, bool apply) {
+std::string set_number(Proxy& proxy, const Parameter& parameter, std::string_view value,
+                       bool apply) {
   uint64_t number = 0;
   if (parameter.is_memory) {
     const std::optional<uint64_t> bytes = parse_memory(value);
@@ -192,8 +213,10 @@ std::string set_number(Proxy& proxy, const Parameter& parameter, std::string_vie
   } else {
     const std::optional<int64_t> parsed = resp::parse_integer(value);
     if (!parsed) return "argument couldn't be parsed into an integer";
-    if (*parsed < 0) number = UINT64_MAX;
-    else number = static_cast<uint64_t>(*parsed);
+    if (*parsed < 0)
+      number = UINT64_MAX;
+    else
+      number = static_cast<uint64_t>(*parsed);
   }
   if (number < parameter.least || number > parameter.most) {
     return fmt::format("argument must be between {} and {} inclusive", parameter.least,

@@ -272,6 +272,10 @@ void Connection::write_pending() {
     unblock(kOutput);
     poke_head();
   }
+  close_if_done();
+}
+
+void Connection::close_if_done() {
   if ((blocked_ & kClosing) != 0 && queue_.empty() && output_.empty()) close("");
 }
 
@@ -299,7 +303,7 @@ void Connection::close(std::string_view reason) {
   // client might lose our last reply.
   ::shutdown(fd_, SHUT_WR);
   const std::span<std::byte> trash = worker_.trash();
-  for (int i = 0; i < kDrainReads && ::read(fd_, trash.data(), trash.size()) > 0; ++i) {
+  for (int i = 0; i<kDrainReads&& ::read(fd_, trash.data(), trash.size())> 0; ++i) {
   }
   ::close(fd_);
   fd_ = -1;

@@ -3,9 +3,10 @@
 //   socket -> (worker's read buffer) -> parser -> command table -> handler -> Client
 //   socket <- writev <- output chain <- reply queue <- completions
 //
-// While it is idle a connection holds no buffers: input is read into a buffer of the worker's, and only
-// a command that is not complete yet is kept here. It is bounded in every direction:
-//   - output beyond `output-pause-bytes`, or too many commands in flight: it is not read until that is
+// While it is idle a connection holds no buffers: input is read into a buffer of the worker's, and
+// only a command that is not complete yet is kept here. It is bounded in every direction:
+//   - output beyond `output-pause-bytes`, or too many commands in flight: it is not read until that
+//   is
 //     better; output beyond the hard limit closes it
 //   - an incomplete command beyond client-query-buffer-limit closes it
 //   - no registered memory for a large value: it waits for some
@@ -42,7 +43,8 @@ class Connection {
     kUpload = 8,    // all chunks of its upload are busy, or its commit is not sent yet
     kBarrier = 16,  // waits for all its commands to be done
     kIssuing = 32,  // a multi-key command is not issued completely
-    kClosing = 64,  // nothing more is read: QUIT, a protocol error, CLIENT KILL
+    kClosing =
+        64,  // nothing more is read: QUIT, a protocol error, CLIENT KILL, the end of the input
   };
 
   Connection(Worker& worker, int fd, uint64_t id, std::string address, std::string local_address);
@@ -63,7 +65,8 @@ class Connection {
   bool tidy(uint64_t now_us);
   // Nothing read or written since, and nothing under way.
   bool idle_since(uint64_t time_us) const { return last_activity_us_ < time_us && queue_.empty(); }
-  // Moves what it holds of registered memory to the heap when its client has been idle since `before_us`.
+  // Moves what it holds of registered memory to the heap when its client has been idle since
+  // `before_us`.
   void spill_if_stalled(uint64_t before_us);
   bool can_be_destroyed() const { return closed() && queue_.empty(); }
 
@@ -116,6 +119,7 @@ class Connection {
   void read_commands();
   void read_large();
   bool check_read(ssize_t bytes);
+  void end_of_input();
   void consume(char* data, size_t bytes);
   bool begin_large(std::string_view input);
   bool plan_large(Arguments arguments, size_t index, uint64_t length);
@@ -140,29 +144,31 @@ class Connection {
   void want_writing(bool wanted);
   void poke_head();
   bool query_too_large();
+  void close_if_done();
 
   Worker& worker_;
   int fd_;
   const uint64_t id_;
   const std::string address_, local_address_;
   const uint64_t created_us_;
-  uint64_t last_activity_us_;      // bytes read or written
+  uint64_t last_activity_us_;  // bytes read or written
   event read_event_, write_event_;
   bool reading_ = false, writing_ = false;
   uint32_t blocked_ = 0;
   bool advancing_ = false, consuming_ = false;
-  bool dirty_ = false, runnable_ = false, waits_for_arena_ = false;  // in the worker's list of that name
+  bool dirty_ = false, runnable_ = false,
+       waits_for_arena_ = false;  // in the worker's list of that name
 
   resp::RequestParser parser_;
-  ByteBuffer rest_;                      // bytes read and not consumed
-  ByteBuffer overflow_;                  // read payload of a large argument that has no room yet, and on
-  std::vector<LargeArgument> large_;     // of the command being read or executed
-  std::vector<std::string> deferred_;    // a whole command that waits for a barrier
+  ByteBuffer rest_;      // bytes read and not consumed
+  ByteBuffer overflow_;  // read payload of a large argument that has no room yet, and on
+  std::vector<LargeArgument> large_;       // of the command being read or executed
+  std::vector<std::string> deferred_;      // a whole command that waits for a barrier
   std::vector<std::string_view> patched_;  // arguments with the large ones put in
 
   ReplyQueue queue_;
   OutputChain output_;
-  uint64_t reply_estimate_ = 0;          // bytes of recent large replies, decaying
+  uint64_t reply_estimate_ = 0;  // bytes of recent large replies, decaying
   const Command* last_command_ = nullptr;
   Session session_;
 };

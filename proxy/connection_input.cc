@@ -13,7 +13,8 @@
 namespace rdmakv::proxy {
 namespace {
 
-// A rest up to this size is copied in front of the next read; a larger one is read into where it is.
+// A rest up to this size is copied in front of the next read; a larger one is read into where it
+// is.
 constexpr size_t kWorthMoving = 16 * 1024;
 
 }  // namespace
@@ -36,11 +37,21 @@ bool Connection::check_read(ssize_t bytes) {
     return true;
   }
   if (bytes == 0) {
-    close("the client closed it");
+    end_of_input();
   } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
     close(std::strerror(errno));
   }
   return false;
+}
+
+// The client may have closed one direction only, and still wait for the replies to what it sent.
+void Connection::end_of_input() {
+  for (LargeArgument& large : large_) large.abandon();
+  large_.clear();
+  rest_.release();
+  close_after_replies();
+  want_reading(false);
+  close_if_done();
 }
 
 void Connection::read_commands() {
@@ -146,8 +157,7 @@ bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) 
   };
   const Command* command = index == 0 ? nullptr : worker_.commands().find(arguments[0]);
   const bool is_value = command != nullptr && command->value_argument == index &&
-                        large_argument(1) == nullptr &&
-                        arguments[1].size() <= wire::kMaxKeyBytes;
+                        large_argument(1) == nullptr && arguments[1].size() <= wire::kMaxKeyBytes;
   if (is_value && length <= worker_.client().max_single_put()) {
     ValueBuffer buffer = worker_.client().allocate(static_cast<uint32_t>(length));
     if (!buffer) {
@@ -181,7 +191,8 @@ bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) 
   return add(LargeArgument::on_heap(index, length));
 }
 
-// Copies payload that was read already to where it belongs, as far as there is room; how much it was.
+// Copies payload that was read already to where it belongs, as far as there is room; how much it
+// was.
 size_t Connection::fill_large(std::string_view bytes) {
   LargeArgument& argument = large_.back();
   size_t taken = 0;

@@ -161,8 +161,8 @@ void Fanout::write_on() {
 }
 
 // Writes the values that are there, in order, as long as the client keeps up. Before anything is
-// written all of the (first) window must be there: an operation that failed so far turns the whole reply
-// into an error; a later one, only its element.
+// written all of the (first) window must be there: an operation that failed so far turns the whole
+// reply into an error; a later one, only its element.
 void Fanout::write_values() {
   if (writing_ || !request_->is_head()) return;
   Connection& connection = request_->connection();

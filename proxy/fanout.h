@@ -1,6 +1,6 @@
-// A command on several keys: one operation per key, all under way at the same time, gathered into one
-// reply. At most kWindow keys of a command are held at a time, however many it names; while it has keys
-// left to issue, its connection issues nothing else, so per-key order is kept.
+// A command on several keys: one operation per key, all under way at the same time, gathered into
+// one reply. At most kWindow keys of a command are held at a time, however many it names; while it
+// has keys left to issue, its connection issues nothing else, so per-key order is kept.
 //
 // The command is not atomic: other clients may see some of the keys done and others not.
 #pragma once
@@ -35,7 +35,8 @@ class Fanout {
     std::string_view value;  // kList: the value, copied, if it is not in operation.buffer
   };
 
-  // Issues `kind` for each key; finishes `request` when all are done. `step` 2: a value behind each key.
+  // Issues `kind` for each key; finishes `request` when all are done. `step` 2: a value behind each
+  // key.
   static void start(Request& request, Arguments arguments, OperationKind kind, Gather gather,
                     size_t step);
 
@@ -60,10 +61,10 @@ class Fanout {
   OperationKind kind_ = OperationKind::kGet;
   Gather gather_ = Gather::kSum;
   size_t step_ = 1;
-  size_t count_ = 0;               // keys
+  size_t count_ = 0;  // keys
   size_t issued_ = 0, done_ = 0, written_ = 0;
   int64_t sum_ = 0;
-  Code failure_ = Code::kOk;       // the first one
+  Code failure_ = Code::kOk;  // the first one
   bool header_written_ = false;
   bool writing_ = false;
   std::array<Part*, kWindow> parts_{};  // by index modulo kWindow

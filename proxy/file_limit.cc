@@ -21,7 +21,8 @@ uint64_t raise_file_limit(uint64_t clients) {
   const rlimit higher = {wanted, std::max(wanted, limit.rlim_max)};
   if (setrlimit(RLIMIT_NOFILE, &higher) == 0) return clients;
   const rlimit possible = {std::min(wanted, limit.rlim_max), limit.rlim_max};
-  if (setrlimit(RLIMIT_NOFILE, &possible) != 0) return std::max<rlim_t>(limit.rlim_cur, kReserved + 1) - kReserved;
+  if (setrlimit(RLIMIT_NOFILE, &possible) != 0)
+    return std::max<rlim_t>(limit.rlim_cur, kReserved + 1) - kReserved;
   return std::max<rlim_t>(possible.rlim_cur, kReserved + 1) - kReserved;
 }
 

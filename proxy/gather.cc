@@ -16,7 +16,7 @@ struct Gathering {
   Worker* origin;
   std::function<GatherPart(Worker&)> ask;
   std::function<void(Request&, const GatherPart&)> then;
-  std::vector<GatherPart> parts;       // one per worker, each written by it alone
+  std::vector<GatherPart> parts;  // one per worker, each written by it alone
   std::atomic<size_t> missing;
 };
 

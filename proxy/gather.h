@@ -1,5 +1,5 @@
-// Asking all workers: a job runs in each of their threads, and what the jobs return comes together in the
-// worker that asked. For rare commands only.
+// Asking all workers: a job runs in each of their threads, and what the jobs return comes together
+// in the worker that asked. For rare commands only.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ struct GatherPart {
   uint64_t number = 0;
 };
 
-// `ask` runs once in each worker's thread; then `then`, in the request's worker, gets the texts, one
-// after the other in the order of the workers, and the sum of the numbers. It writes the reply; the
-// request is finished behind it.
+// `ask` runs once in each worker's thread; then `then`, in the request's worker, gets the texts,
+// one after the other in the order of the workers, and the sum of the numbers. It writes the reply;
+// the request is finished behind it.
 void gather(Request& request, std::function<GatherPart(Worker&)> ask,
             std::function<void(Request&, const GatherPart&)> then);
 

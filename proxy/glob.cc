@@ -45,7 +45,8 @@ bool element_matches(std::string_view pattern, size_t& at, char text, bool ignor
 
 }  // namespace
 
-// Goes back to the last star only: a match that an earlier star could give, the last one can give too.
+// Goes back to the last star only: a match that an earlier star could give, the last one can give
+// too.
 bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case) {
   constexpr size_t kNone = ~size_t{0};
   size_t at = 0, position = 0, star = kNone, star_position = 0;

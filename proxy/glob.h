@@ -1,5 +1,5 @@
-// Patterns as Redis matches them (util.c, stringmatchlen): * ? [abc] [^abc] [a-z] and \ before any of
-// them. Pure.
+// Patterns as Redis matches them (util.c, stringmatchlen): * ? [abc] [^abc] [a-z] and \ before any
+// of them. Pure.
 #pragma once
 
 #include <string_view>

@@ -177,7 +177,9 @@ void backends(Worker& worker, Text out) {
                  counters.verbs.reads, counters.verbs.writes);
 }
 
-void cluster(Worker&, Text out) { fmt::format_to(out, "cluster_enabled:0\r\n"); }
+void cluster(Worker&, Text out) {
+  fmt::format_to(out, "cluster_enabled:0\r\n");
+}
 
 struct Section {
   std::string_view name;

@@ -51,7 +51,8 @@ void report_servers(Fabric& fabric, ClientOptions options) {
   }
 }
 
-// The signals that end the program are only ever taken by wait_for_signal(); threads inherit the mask.
+// The signals that end the program are only ever taken by wait_for_signal(); threads inherit the
+// mask.
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -77,8 +78,9 @@ int run(Options options) {
   }
   const uint64_t possible = raise_file_limit(options.max_clients);
   if (possible < options.max_clients) {
-    spdlog::warn("maxclients is {} instead of {}: the limit of open files (ulimit -n) allows no more",
-                 possible, options.max_clients);
+    spdlog::warn(
+        "maxclients is {} instead of {}: the limit of open files (ulimit -n) allows no more",
+        possible, options.max_clients);
     options.max_clients = possible;
   }
   FabricOptions fabric_options;
@@ -93,7 +95,8 @@ int run(Options options) {
   if (!started) return fail(started.message());
   say("kv_proxy " + std::string(kProxyVersion) + ", " + std::to_string(options.threads) +
       (options.threads == 1 ? " thread" : " threads"));
-  say("transport: " + std::string(fabric.value()->name()) + ": " + fabric.value()->describe() + (why.empty() ? "" : " (" + why + ")"));
+  say("transport: " + std::string(fabric.value()->name()) + ": " + fabric.value()->describe() +
+      (why.empty() ? "" : " (" + why + ")"));
   report_servers(*fabric.value(), client_options);
   say("listening on " + options.address + ":" + std::to_string(proxy.port()));
   if (!options.unix_socket.empty()) say("listening on " + options.unix_socket);
@@ -116,8 +119,7 @@ int main(int argc, char** argv) {
     return parsed.exit_status;
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("kv_proxy"));
-  spdlog::set_level(spdlog::level::from_str(parsed.options.log_level == "warn"
-                                                ? "warning"
-                                                : parsed.options.log_level));
+  spdlog::set_level(spdlog::level::from_str(
+      parsed.options.log_level == "warn" ? "warning" : parsed.options.log_level));
   return run(parsed.options);
 }

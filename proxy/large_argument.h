@@ -1,7 +1,7 @@
-// A large argument of a command while it comes in, and until the command has used it. Where its bytes go
-// is decided by what it is:
-//   kRegistered  the value of a SET or the like that fits one registered buffer: socket -> buffer -> wire
-//   kUpload      such a value that does not: streamed to the server in chunks (upload.h)
+// A large argument of a command while it comes in, and until the command has used it. Where its
+// bytes go is decided by what it is:
+//   kRegistered  the value of a SET or the like that fits one registered buffer: socket -> buffer
+//   -> wire kUpload      such a value that does not: streamed to the server in chunks (upload.h)
 //   kHeap        any other argument
 #pragma once
 
@@ -48,8 +48,8 @@ class LargeArgument {
   // The upload, whose fate is now the caller's.
   Upload* take_upload() { return std::exchange(upload_, nullptr); }
 
-  // Moves what has come so far from registered memory to the heap: its client has stopped sending, and
-  // others want the room.
+  // Moves what has come so far from registered memory to the heap: its client has stopped sending,
+  // and others want the room.
   void spill();
   // Gives up: an upload is aborted.
   void abandon();

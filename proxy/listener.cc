@@ -24,7 +24,9 @@ constexpr int kAcceptsPerEvent = 64;
 constexpr timeval kRetry = {0, 100'000};
 constexpr std::string_view kTooMany = "-ERR max number of clients reached\r\n";
 
-struct AddressInfoDeleter { void operator()(addrinfo* info) const { freeaddrinfo(info); } };
+struct AddressInfoDeleter {
+  void operator()(addrinfo* info) const { freeaddrinfo(info); }
+};
 using AddressInfo = std::unique_ptr<addrinfo, AddressInfoDeleter>;
 
 // Binds a new socket to `info`; -1 with errno set. Without `share` the port must be nobody else's.
@@ -52,8 +54,8 @@ Result<int> listen_tcp(const std::string& address, uint16_t port, bool first) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
-  const int failure = getaddrinfo(all ? nullptr : address.c_str(), std::to_string(port).c_str(),
-                                  &hints, &found);
+  const int failure =
+      getaddrinfo(all ? nullptr : address.c_str(), std::to_string(port).c_str(), &hints, &found);
   const AddressInfo info(found);
   if (failure != 0) return {Code::kInvalidArgument, what + ": " + gai_strerror(failure)};
   // A port that another process shares by SO_REUSEPORT too would be shared silently: look first.
@@ -98,7 +100,7 @@ Result<int> listen_unix(const std::string& path, unsigned mode) {
     ::close(fd);
     return Status::from_errno(what, error);
   };
-  struct stat there{};
+  struct stat there {};
   if (::lstat(path.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode)) return failed(EEXIST);
     const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -164,8 +166,7 @@ void ClientListener::accept_some() {
 void ClientListener::configure(int fd) const {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  const auto seconds = static_cast<int>(
-      std::min<uint64_t>(worker_.settings().keepalive_s, 32'767));
+  const auto seconds = static_cast<int>(std::min<uint64_t>(worker_.settings().keepalive_s, 32'767));
   if (seconds == 0) return;
   // As Redis: the first probe after the interval, then three at a third of it.
   const int interval = std::max(1, seconds / 3), probes = 3;

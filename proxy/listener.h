@@ -1,5 +1,5 @@
-// Where Redis clients come in: making listening sockets (TCP, one per worker by SO_REUSEPORT; Unix), and
-// accepting from them within a worker's loop.
+// Where Redis clients come in: making listening sockets (TCP, one per worker by SO_REUSEPORT;
+// Unix), and accepting from them within a worker's loop.
 #pragma once
 
 #include <event2/event.h>
@@ -19,8 +19,8 @@ class Worker;
 // (0: any). Several calls with one port share it. `first` checks that nobody else has the port.
 Result<int> listen_tcp(const std::string& address, uint16_t port, bool first);
 uint16_t bound_port(int fd);
-// A listening Unix socket at `path` with permissions `mode`. A socket there that nobody listens on any
-// more is replaced; anything else is an error.
+// A listening Unix socket at `path` with permissions `mode`. A socket there that nobody listens on
+// any more is replaced; anything else is an error.
 Result<int> listen_unix(const std::string& path, unsigned mode);
 
 class ClientListener {

@@ -1,4 +1,5 @@
-// What kv_proxy is started with: the command line, and a configuration file with the same long names.
+// What kv_proxy is started with: the command line, and a configuration file with the same long
+// names.
 #pragma once
 
 #include <cstdint>
@@ -14,23 +15,24 @@ namespace rdmakv::proxy {
 inline constexpr const char* kProxyVersion = "0.1.0";
 
 struct Options {
-  std::string address = "127.0.0.1";    // who is to reach the proxy from outside has to say so
-  uint16_t port = 6379;                 // 0: any free one
+  std::string address = "127.0.0.1";  // who is to reach the proxy from outside has to say so
+  uint16_t port = 6379;               // 0: any free one
   bool tcp = true;
-  std::string unix_socket;              // empty: none
+  std::string unix_socket;  // empty: none
   unsigned unix_socket_mode = 0700;
   unsigned threads = 1;
-  std::vector<std::string> servers;     // as given; see parse_server_address
+  std::vector<std::string> servers;  // as given; see parse_server_address
   std::string device;
   std::string secret_file;
   uint32_t timeout_ms = 5000;
   uint64_t max_clients = 10000;
   uint64_t spin_us = 30;
-  uint32_t arena_mb = 64;               // registered memory of each thread
+  uint32_t arena_mb = 64;  // registered memory of each thread
   std::string log_level = "info";
 };
 
-// What became of the command line: options to run with, or a text to print and the status to exit with
+// What became of the command line: options to run with, or a text to print and the status to exit
+// with
 // (--help, --version, an error).
 struct ParsedOptions {
   bool run = false;

@@ -1,8 +1,10 @@
-// What is to be written to a client: a chain of pieces, each either a chunk of copied bytes or a value
-// that stays in the registered buffer in which it arrived.
+// What is to be written to a client: a chain of pieces, each either a chunk of copied bytes or a
+// value that stays in the registered buffer in which it arrived.
 //
-//   OutputChain:  [chunk: "$70000\r\n"] -> [value: 70000 bytes, by reference] -> [chunk: "\r\n..." | room]
-//                                                                                       ^ next   ^ limit
+//   OutputChain:  [chunk: "$70000\r\n"] -> [value: 70000 bytes, by reference] -> [chunk: "\r\n..."
+//   | room]
+//                                                                                       ^ next   ^
+//                                                                                       limit
 // An empty chain holds no chunk, so an idle connection costs none. One worker's thread.
 #pragma once
 
@@ -23,7 +25,7 @@ struct OutputPiece {
   OutputPiece* next = nullptr;
   const char* begin = nullptr;  // what is still to be written
   const char* end = nullptr;
-  bool is_chunk = false;        // an OutputChunk; else a value
+  bool is_chunk = false;  // an OutputChunk; else a value
   ValueBuffer value;
   std::unique_ptr<char[]> copy;  // of the value, once it was moved out of registered memory
 };
@@ -58,8 +60,8 @@ class OutputChain final : public resp::OutputBuffer {
   // Bytes of registered memory held.
   size_t registered_bytes() const { return registered_; }
 
-  // Gathers what is pending into one system call on the socket `fd`, as writev would, without SIGPIPE;
-  // bytes written, or -1 with errno set.
+  // Gathers what is pending into one system call on the socket `fd`, as writev would, without
+  // SIGPIPE; bytes written, or -1 with errno set.
   ssize_t write_to(int fd);
   // Copies values out of registered memory, so that a client that does not read holds none of it.
   void spill();
@@ -72,7 +74,9 @@ class OutputChain final : public resp::OutputBuffer {
   static constexpr size_t kPiecesPerWrite = 64;
   static constexpr size_t kWorthCopying = 1024;
 
-  size_t unsettled() const { return open_ != nullptr ? static_cast<size_t>(next() - open_->end) : 0; }
+  size_t unsettled() const {
+    return open_ != nullptr ? static_cast<size_t>(next() - open_->end) : 0;
+  }
   void settle();
   void close_window();
   void link(OutputPiece* piece);

@@ -38,7 +38,8 @@ std::string to_text(const sockaddr_storage& storage, socklen_t length) {
                          strnlen(address.sun_path, length - offsetof(sockaddr_un, sun_path))) +
              ":0";
     }
-    default: return "?:0";
+    default:
+      return "?:0";
   }
 }
 

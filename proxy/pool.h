@@ -1,6 +1,6 @@
-// Objects used over and over by one worker: taken and given back without touching the heap, as long as
-// no more are wanted than ever before. At most `kept` idle ones are held; the rest goes back to the
-// heap, so a burst does not stay in memory for ever. Not thread-safe.
+// Objects used over and over by one worker: taken and given back without touching the heap, as long
+// as no more are wanted than ever before. At most `kept` idle ones are held; the rest goes back to
+// the heap, so a burst does not stay in memory for ever. Not thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -18,12 +18,14 @@ Proxy::Proxy(Options options) : options_(std::move(options)) {
                         static_cast<uint32_t>(random_u64()));
 }
 
-Proxy::~Proxy() { stop(); }
+Proxy::~Proxy() {
+  stop();
+}
 
 uint64_t Proxy::uptime_seconds() const {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                   std::chrono::steady_clock::now() - started_)
-                                   .count());
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_)
+          .count());
 }
 
 bool Proxy::client_arrives() {

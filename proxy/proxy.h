@@ -1,5 +1,5 @@
-// The whole proxy: settings, counters and workers, one thread each. Starting and stopping, and what a
-// command asks of all workers. Thread-safe where a worker may call it.
+// The whole proxy: settings, counters and workers, one thread each. Starting and stopping, and what
+// a command asks of all workers. Thread-safe where a worker may call it.
 #pragma once
 
 #include <atomic>
@@ -42,7 +42,7 @@ class Proxy {
   Settings& settings() { return settings_; }
   const Settings& settings() const { return settings_; }
   const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
-  uint16_t port() const { return port_; }       // the one bound
+  uint16_t port() const { return port_; }  // the one bound
   const std::string& run_id() const { return run_id_; }
   uint64_t uptime_seconds() const;
 

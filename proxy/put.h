@@ -6,8 +6,8 @@
 
 namespace rdmakv::proxy {
 
-// Submits request.operation, whose condition, expiry and so on are set, as a put of `key` and of the
-// value that is argument `value_index`. `then` runs when it is done.
+// Submits request.operation, whose condition, expiry and so on are set, as a put of `key` and of
+// the value that is argument `value_index`. `then` runs when it is done.
 void submit_put(Request& request, Arguments arguments, size_t value_index,
                 Request::Continuation then);
 

@@ -1,6 +1,6 @@
 // The commands of one connection whose replies are not written yet, oldest first. The head writes
-// straight to the connection's output; the others write to a chain of their own, which moves over when
-// their turn comes. So replies are in order however the operations end.
+// straight to the connection's output; the others write to a chain of their own, which moves over
+// when their turn comes. So replies are in order however the operations end.
 #pragma once
 
 #include <cstddef>

@@ -26,9 +26,13 @@ void RequestMemory::reset(Pool<MemoryBlock>& blocks) {
   heap_.reset();
 }
 
-Worker& Request::worker() const { return connection_->worker(); }
+Worker& Request::worker() const {
+  return connection_->worker();
+}
 
-void Request::set_key(std::string_view key) { set_key_and_value(key, {}); }
+void Request::set_key(std::string_view key) {
+  set_key_and_value(key, {});
+}
 
 void Request::set_key_and_value(std::string_view key, std::string_view value) {
   char* const at = memory_.reserve(key.size() + value.size(), worker().memory_blocks());
@@ -59,7 +63,9 @@ OutputChain& Request::output() {
   return is_head() ? connection_->output() : waiting_reply_;
 }
 
-resp::ReplyWriter Request::reply() { return {output(), protocol_}; }
+resp::ReplyWriter Request::reply() {
+  return {output(), protocol_};
+}
 
 void Request::error(std::string_view text) {
   failed_ = true;
@@ -70,11 +76,13 @@ void Request::error(std::string_view text) {
 void Request::fail(Code code) {
   // Nobody listens any more, and the client is being destroyed.
   if (worker().shutting_down()) return;
-  error(error_text(code, command_ != nullptr && (command_->flags & kWrite) != 0,
-                   worker().client()));
+  error(
+      error_text(code, command_ != nullptr && (command_->flags & kWrite) != 0, worker().client()));
 }
 
-bool Request::is_head() const { return connection_->is_head(*this); }
+bool Request::is_head() const {
+  return connection_->is_head(*this);
+}
 
 void Request::when_head(Continuation then) {
   if (is_head()) return then(*this);

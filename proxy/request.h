@@ -1,10 +1,11 @@
 // One command on its way: from the moment it was parsed until its reply stands in the connection's
 // output. Pooled by the worker; nothing here is allocated per command.
 //
-//   execute() -> handler: reads the arguments, copies key and value into `memory`, fills `operation`,
-//   submit(then) ... -> then(): reads the result, writes the reply, finish().
+//   execute() -> handler: reads the arguments, copies key and value into `memory`, fills
+//   `operation`, submit(then) ... -> then(): reads the result, writes the reply, finish().
 //
-// Requests of one connection may finish in any order; their replies leave in the order of the commands.
+// Requests of one connection may finish in any order; their replies leave in the order of the
+// commands.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ struct MemoryBlock {
   char bytes[kBytes];
 };
 
-// Where the bytes that an operation refers to stay until it is done: inside the object when they are
-// few, in a pooled block, or on the heap when they are many.
+// Where the bytes that an operation refers to stay until it is done: inside the object when they
+// are few, in a pooled block, or on the heap when they are many.
 class RequestMemory {
  public:
   static constexpr size_t kInlineBytes = 256;
@@ -57,7 +58,8 @@ class Request {
   Worker& worker() const;
   const Command& command() const { return *command_; }
 
-  // Copies key (and value) to where the operation may refer to them: sets operation.key (and input).
+  // Copies key (and value) to where the operation may refer to them: sets operation.key (and
+  // input).
   void set_key(std::string_view key);
   void set_key_and_value(std::string_view key, std::string_view value);
   // The large argument at `index`, to be taken over by the handler; null if that one was small.
@@ -78,10 +80,22 @@ class Request {
   void fail(Code code);
   // The reply is complete.
   void finish();
-  void finish_ok() { reply().ok(); finish(); }
-  void finish_integer(int64_t value) { reply().integer(value); finish(); }
-  void finish_null() { reply().null(); finish(); }
-  void finish_error(std::string_view text) { error(text); finish(); }
+  void finish_ok() {
+    reply().ok();
+    finish();
+  }
+  void finish_integer(int64_t value) {
+    reply().integer(value);
+    finish();
+  }
+  void finish_null() {
+    reply().null();
+    finish();
+  }
+  void finish_error(std::string_view text) {
+    error(text);
+    finish();
+  }
 
   // Calls `then` when every earlier reply is in the output: at once, or later.
   void when_head(Continuation then);
@@ -97,7 +111,7 @@ class Request {
   Continuation continuation = nullptr;  // of the operation under way
   int64_t number = 0;
   bool flag = false;
-  std::string text;                     // for rare commands
+  std::string text;  // for rare commands
 
  private:
   friend class Connection;
@@ -107,14 +121,14 @@ class Request {
 
   Request* next_ = nullptr;
   Connection* connection_ = nullptr;
-  const Command* command_ = nullptr;    // null: there is no such command
+  const Command* command_ = nullptr;  // null: there is no such command
   RequestMemory memory_;
   std::unique_ptr<std::byte[]> kept_;
-  OutputChain waiting_reply_;           // written before its turn came
+  OutputChain waiting_reply_;  // written before its turn came
   Continuation at_head_ = nullptr;
   uint64_t started_us_ = 0;
   resp::Protocol protocol_ = resp::Protocol::kResp2;
-  bool silent_ = false;                 // CLIENT REPLY OFF or SKIP
+  bool silent_ = false;  // CLIENT REPLY OFF or SKIP
   bool done_ = false;
   bool failed_ = false;
 };

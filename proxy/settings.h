@@ -1,5 +1,5 @@
-// What CONFIG SET may change while the proxy runs, and what all workers share: read by any thread at any
-// time, written rarely. Sizes in bytes.
+// What CONFIG SET may change while the proxy runs, and what all workers share: read by any thread
+// at any time, written rarely. Sizes in bytes.
 #pragma once
 
 #include <atomic>
@@ -15,13 +15,14 @@ struct Settings {
   std::atomic<uint64_t> output_pause_bytes{1 << 20};
   // And beyond this it is closed; 0: never.
   std::atomic<uint64_t> output_limit_bytes{256ull << 20};
-  // An incomplete command may hold so much. Values of SET and the like do not count: they are streamed.
+  // An incomplete command may hold so much. Values of SET and the like do not count: they are
+  // streamed.
   std::atomic<uint64_t> query_buffer_limit{64ull << 20};
   std::atomic<uint64_t> max_bulk_bytes{512ull << 20};  // proto-max-bulk-len
   std::atomic<uint64_t> pipeline_limit{1024};          // commands in flight per client
   std::atomic<uint64_t> idle_timeout_s{0};             // 0: never
   std::atomic<uint64_t> keepalive_s{300};
-  std::atomic<uint64_t> spin_us{30};                   // polling before sleeping while work is under way
+  std::atomic<uint64_t> spin_us{30};  // polling before sleeping while work is under way
 };
 
 }  // namespace rdmakv::proxy

@@ -53,8 +53,10 @@ bool finish_if_failed(Request& request) {
     case Code::kOk:
     case Code::kNotFound:
     case Code::kVersionMismatch:
-    case Code::kConditionNotMet: return false;
-    default: break;
+    case Code::kConditionNotMet:
+      return false;
+    default:
+      break;
   }
   request.fail(code);
   request.finish();

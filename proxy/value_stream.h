@@ -1,9 +1,10 @@
-// A value that the server keeps pinned in place, READ in pieces and written to a Redis client as fast as
-// that one reads: a few pieces at a time are in memory. In the end, however it ends, the pin is given
-// back.
+// A value that the server keeps pinned in place, READ in pieces and written to a Redis client as
+// fast as that one reads: a few pieces at a time are in memory. In the end, however it ends, the
+// pin is given back.
 //
-// The bulk's header is already out when the pieces come. So when one cannot be had (the connection to
-// the server broke), there is no reply left that would be true: the Redis client's connection is closed.
+// The bulk's header is already out when the pieces come. So when one cannot be had (the connection
+// to the server broke), there is no reply left that would be true: the Redis client's connection is
+// closed.
 #pragma once
 
 #include <array>
@@ -23,14 +24,14 @@ class ValueStream {
   static constexpr size_t kPieces = 2;
   using Done = void (*)(Request& request);
 
-  // `request` is the head of its connection's queue and has written the bulk's header; `done` is called
-  // when all of the value is in the output, or when the connection is gone.
+  // `request` is the head of its connection's queue and has written the bulk's header; `done` is
+  // called when all of the value is in the output, or when the connection is gone.
   ValueStream(Worker& worker, Request* request, const Ticket& ticket, uint64_t length, Done done);
   ValueStream(const ValueStream&) = delete;
   ValueStream& operator=(const ValueStream&) = delete;
 
-  // Reads on as far as the client keeps up. Called when its output has drained, when registered memory
-  // may be free again, and when its connection has closed.
+  // Reads on as far as the client keeps up. Called when its output has drained, when registered
+  // memory may be free again, and when its connection has closed.
   void pump();
   // Without a request: only gives the pin back.
   void give_back() { try_end(); }
@@ -51,10 +52,10 @@ class ValueStream {
   void try_end();
 
   Worker& worker_;
-  Request* request_;            // null once told that it is over
+  Request* request_;  // null once told that it is over
   Ticket ticket_;
   const uint64_t length_;
-  uint64_t asked_ = 0;          // bytes for which a READ is under way or done
+  uint64_t asked_ = 0;  // bytes for which a READ is under way or done
   uint64_t emitted_ = 0;
   std::array<Piece, kPieces> pieces_;  // used in turn, so emitted in order
   size_t next_ask_ = 0, next_emit_ = 0;

@@ -48,8 +48,8 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
   event_add(wakeup_event_.get(), nullptr);
 }
 
-// Everything that holds registered memory goes before the client's arena does, and what is under way is
-// cancelled by the client's end, which calls back.
+// Everything that holds registered memory goes before the client's arena does, and what is under
+// way is cancelled by the client's end, which calls back.
 Worker::~Worker() {
   shutting_down_ = true;
   listeners_.clear();
@@ -68,12 +68,13 @@ Worker::~Worker() {
   if (wakeup_fd_ >= 0) ::close(wakeup_fd_);
 }
 
-const Settings& Worker::settings() const { return proxy_.settings(); }
+const Settings& Worker::settings() const {
+  return proxy_.settings();
+}
 
 resp::Limits Worker::parser_limits() const {
   resp::Limits limits;
   limits.max_bulk = static_cast<int64_t>(settings().max_bulk_bytes.load());
-  limits.max_arguments = 1024 * 1024;
   return limits;
 }
 
@@ -241,7 +242,9 @@ void Worker::reap() {
   }
 }
 
-void Worker::start_gathering(Request& request) { gathering_.push_back(&request); }
+void Worker::start_gathering(Request& request) {
+  gathering_.push_back(&request);
+}
 
 void Worker::finish_gathering(Request& request) {
   std::erase(gathering_, &request);
@@ -302,7 +305,9 @@ void Worker::arm_tick() {
   event_add(tick_event_.get(), &kTick);
 }
 
-void Worker::on_tick(evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->tick(); }
+void Worker::on_tick(evutil_socket_t, short, void* self) {
+  static_cast<Worker*>(self)->tick();
+}
 
 void Worker::tick() {
   tick_armed_ = false;

@@ -1,9 +1,10 @@
-// One thread of the proxy: one event loop, one client library, its own listener and connections. Nothing
-// on a request's way is shared with other threads.
+// One thread of the proxy: one event loop, one client library, its own listener and connections.
+// Nothing on a request's way is shared with other threads.
 //
-// A turn: run the socket events that are due (read, parse, issue); one flush of everything issued; poll
-// completions (finish requests); one write per connection that has replies. While operations are under
-// way the worker polls for a short while before it arms the client's descriptor and sleeps.
+// A turn: run the socket events that are due (read, parse, issue); one flush of everything issued;
+// poll completions (finish requests); one write per connection that has replies. While operations
+// are under way the worker polls for a short while before it arms the client's descriptor and
+// sleeps.
 #pragma once
 
 #include <event2/event.h>
@@ -14,8 +15,8 @@
 #include <list>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "protocol/resp_parser.h"
@@ -35,8 +36,12 @@ namespace rdmakv::proxy {
 class ClientListener;
 class Proxy;
 
-struct EventBaseDeleter { void operator()(event_base* base) const { event_base_free(base); } };
-struct EventDeleter { void operator()(event* e) const { event_free(e); } };
+struct EventBaseDeleter {
+  void operator()(event_base* base) const { event_base_free(base); }
+};
+struct EventDeleter {
+  void operator()(event* e) const { event_free(e); }
+};
 using EventPointer = std::unique_ptr<event, EventDeleter>;
 
 class Worker {
@@ -45,7 +50,8 @@ class Worker {
 
   // `proxy` outlives the worker.
   Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client);
-  // Closes the connections and cancels what is under way. In the thread that ran it, or after that ended.
+  // Closes the connections and cancels what is under way. In the thread that ran it, or after that
+  // ended.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -88,13 +94,15 @@ class Worker {
   void reap_later() { reap_ = true; }
   void release(Request& request);
 
-  // A request that other workers have to answer too; it is finished here when the worker ends first.
+  // A request that other workers have to answer too; it is finished here when the worker ends
+  // first.
   void start_gathering(Request& request);
   void finish_gathering(Request& request);
 
   Upload& start_upload(Connection& connection, std::string_view key, uint64_t total);
   // Writes a pinned value to the output of `request`, which is the head of its queue.
-  void stream_value(Request* request, const Ticket& ticket, uint64_t length, ValueStream::Done done);
+  void stream_value(Request* request, const Ticket& ticket, uint64_t length,
+                    ValueStream::Done done);
   void release_pin(const Ticket& ticket);
 
   Pool<Request>& requests() { return requests_; }
@@ -151,7 +159,7 @@ class Worker {
   std::vector<Connection*> arena_waiters_, arena_waiters_now_;
   std::vector<Request*> gathering_;
   bool submitted_ = false;
-  bool progressed_ = false;       // something was done: look again before sleeping
+  bool progressed_ = false;  // something was done: look again before sleeping
   bool reap_ = false;
   bool tick_armed_ = false;
   bool shutting_down_ = false;

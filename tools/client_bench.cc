@@ -19,10 +19,14 @@ enum class Kind : uint8_t { kPut, kGet, kCas, kDelete };
 
 const char* name_of(Kind kind) {
   switch (kind) {
-    case Kind::kPut: return "put";
-    case Kind::kGet: return "get";
-    case Kind::kCas: return "cas";
-    case Kind::kDelete: break;
+    case Kind::kPut:
+      return "put";
+    case Kind::kGet:
+      return "get";
+    case Kind::kCas:
+      return "cas";
+    case Kind::kDelete:
+      break;
   }
   return "del";
 }
@@ -43,7 +47,7 @@ struct Lane {
 struct Run {
   Client& client;
   Kind kind = Kind::kPut;
-  uint32_t left = 0;       // still to be submitted
+  uint32_t left = 0;  // still to be submitted
   uint32_t under_way = 0;
   std::vector<std::byte> value;
   std::deque<Lane> lanes;
@@ -70,7 +74,9 @@ struct Run {
         operation.kind = OperationKind::kGet;
         operation.destination = lane.destination;
         break;
-      case Kind::kDelete: operation.kind = OperationKind::kDelete; break;
+      case Kind::kDelete:
+        operation.kind = OperationKind::kDelete;
+        break;
     }
     --left;
     ++under_way;
@@ -139,7 +145,8 @@ Code bench_size(Client& client, const BenchOptions& options, uint64_t size, std:
   const uint32_t all = options.depth * kKeysPerLane;
   Code code = run.go(Kind::kPut, all).code;
   if (code == Code::kOk) {
-    // Each lane has put each of its keys unless another lane was faster; what is missing is put now.
+    // Each lane has put each of its keys unless another lane was faster; what is missing is put
+    // now.
     for (Lane& lane : run.lanes) {
       for (uint32_t i = 0; i < kKeysPerLane && code == Code::kOk; ++i) {
         if (lane.versions[i] != 0) continue;

@@ -11,21 +11,21 @@
 namespace rdmakv {
 
 struct BenchOptions {
-  uint32_t operations = 1000;   // of each kind and size
-  uint32_t depth = 1;           // under way at a time
-  std::vector<uint64_t> sizes = {16, 64, 256, 1024, 4096, 16 * 1024, 64 * 1024, 256 * 1024};
+  uint32_t operations = 1000;  // of each kind and size
+  uint32_t depth = 1;          // under way at a time
+  std::vector<uint64_t> sizes = {16, 64, 256, 1024, 4096, 16'384, 65'536, 262'144};
 };
 
 // What one kind of operation did at one size.
 struct BenchRow {
-  Code code = Code::kOk;        // the first failure; the rest was not run
+  Code code = Code::kOk;  // the first failure; the rest was not run
   uint64_t elapsed_ns = 0;
-  Histogram latency;            // ns, from submit() to done
+  Histogram latency;  // ns, from submit() to done
 };
 
-// Runs and prints a table to `out`: operations and MB per second, and p50, p99 and p99.9 in us (accurate
-// to 1/128, see histogram.h). Uses keys of its own, "kv_client bench <random> <n>", and deletes them. Returns
-// the first failure; the rest was not run.
+// Runs and prints a table to `out`: operations and MB per second, and p50, p99 and p99.9 in us
+// (accurate to 1/128, see histogram.h). Uses keys of its own, "kv_client bench <random> <n>", and
+// deletes them. Returns the first failure; the rest was not run.
 Code run_bench(Client& client, const BenchOptions& options, std::ostream& out);
 
 }  // namespace rdmakv

@@ -51,9 +51,11 @@ std::optional<uint64_t> parse_number(std::string_view text) {
 }  // namespace
 
 const char* command_help() {
-  return "  put KEY VALUE           store; VALUE `-` is standard input (one-shot only), `<FILE` a file\n"
+  return "  put KEY VALUE           store; VALUE `-` is standard input (one-shot only), `<FILE` a "
+         "file\n"
          "  get KEY [> FILE]        value and version; into FILE: the bytes alone\n"
-         "  cas KEY VERSION VALUE   store if the key's version is VERSION (0: if there is no such key)\n"
+         "  cas KEY VERSION VALUE   store if the key's version is VERSION (0: if there is no such "
+         "key)\n"
          "  del KEY                 delete\n"
          "  count                   how many keys there are\n"
          "  ping                    ask every server's first worker for an answer\n"
@@ -215,7 +217,8 @@ ExitStatus CommandRunner::count() {
 }
 
 ExitStatus CommandRunner::ping() {
-  for (uint16_t server = 0; server < client_.servers().size(); ++server) {
+  const auto servers = static_cast<uint16_t>(client_.servers().size());
+  for (uint16_t server = 0; server < servers; ++server) {
     const Answer answer = async(client_, {}, {}, [server](Operation& op) {
                             op.kind = OperationKind::kPing;
                             op.server = server;

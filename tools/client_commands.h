@@ -29,7 +29,7 @@ const char* command_help();
 class CommandRunner {
  public:
   struct Options {
-    bool raw = false;          // get: the value's bytes and nothing else
+    bool raw = false;             // get: the value's bytes and nothing else
     bool value_on_stdin = false;  // `put KEY -` reads standard input
     uint32_t bench_depth = 1;
   };

@@ -7,7 +7,9 @@
 namespace rdmakv {
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -20,11 +22,16 @@ int hex_digit(char c) {
 char unescape(std::string_view line, size_t& at) {
   const char c = line[++at];
   switch (c) {
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'a': return '\a';
-    case 'b': return '\b';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'a':
+      return '\a';
+    case 'b':
+      return '\b';
     case 'x':
       if (at + 2 < line.size() && hex_digit(line[at + 1]) >= 0 && hex_digit(line[at + 2]) >= 0) {
         const int byte = hex_digit(line[at + 1]) * 16 + hex_digit(line[at + 2]);
@@ -32,7 +39,8 @@ char unescape(std::string_view line, size_t& at) {
         return static_cast<char>(byte);
       }
       return c;
-    default: return c;
+    default:
+      return c;
   }
 }
 
@@ -94,14 +102,29 @@ std::string quote_bytes(std::string_view bytes) {
   for (size_t at = 0; at < bytes.size(); ++at) {
     const char c = bytes[at];
     switch (c) {
-      case '\n': text += "\\n"; continue;
-      case '\r': text += "\\r"; continue;
-      case '\t': text += "\\t"; continue;
-      case '\a': text += "\\a"; continue;
-      case '\b': text += "\\b"; continue;
-      case '"': text += "\\\""; continue;
-      case '\\': text += "\\\\"; continue;
-      default: break;
+      case '\n':
+        text += "\\n";
+        continue;
+      case '\r':
+        text += "\\r";
+        continue;
+      case '\t':
+        text += "\\t";
+        continue;
+      case '\a':
+        text += "\\a";
+        continue;
+      case '\b':
+        text += "\\b";
+        continue;
+      case '"':
+        text += "\\\"";
+        continue;
+      case '\\':
+        text += "\\\\";
+        continue;
+      default:
+        break;
     }
     if (c >= 0x20 && c < 0x7f) {
       text.push_back(c);
@@ -125,7 +148,7 @@ Result<uint64_t> parse_bytes(std::string_view text) {
   uint64_t factor = 0;
   if (unit.empty()) factor = 1;
   if (unit == "k" || unit == "K") factor = 1024;
-  if (unit == "m" || unit == "M") factor = 1024 * 1024;
+  if (unit == "m" || unit == "M") factor = uint64_t{1} << 20;
   if (error != std::errc() || factor == 0 || number > (uint64_t{1} << 40)) {
     return {Code::kInvalidArgument, "'" + std::string(text) + "' is not a size in bytes"};
   }

@@ -34,11 +34,15 @@ struct Arguments {
 
 std::string footer() {
   return std::string("Commands:\n") + command_help() +
-         "\nWith a command it is run and that is all. Without one, lines are read: with editing and "
+         "\nWith a command it is run and that is all. Without one, lines are read: with editing "
+         "and "
          "history at\na terminal, silently from a pipe.\n"
-         "\nExit status: 0 done; 1 no such key, or the cas was lost; 2 bad usage; 3 no connection, or "
-         "the server\nreported an error. From a pipe: that of the first line which was not 0; the lines "
-         "after it are run\nall the same. At a terminal: 0, or 3 when there was no connection at start.\n";
+         "\nExit status: 0 done; 1 no such key, or the cas was lost; 2 bad usage; 3 no connection, "
+         "or "
+         "the server\nreported an error. From a pipe: that of the first line which was not 0; the "
+         "lines "
+         "after it are run\nall the same. At a terminal: 0, or 3 when there was no connection at "
+         "start.\n";
 }
 
 void declare(CLI::App& app, Arguments& arguments) {

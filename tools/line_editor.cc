@@ -85,7 +85,7 @@ struct LineEditor::Terminal {
   }
 };
 
-LineEditor::LineEditor(std::string name, std::string prompt) {
+LineEditor::LineEditor(const std::string& name, std::string prompt) {
   if (isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) {
     terminal_ = std::make_unique<Terminal>(name, std::move(prompt));
   }
@@ -93,7 +93,9 @@ LineEditor::LineEditor(std::string name, std::string prompt) {
 
 LineEditor::~LineEditor() = default;
 
-bool LineEditor::interactive() const { return terminal_ != nullptr; }
+bool LineEditor::interactive() const {
+  return terminal_ != nullptr;
+}
 
 bool LineEditor::read_line(std::string& line) {
   if (terminal_ != nullptr) return terminal_->read_line(line);

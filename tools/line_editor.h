@@ -1,4 +1,5 @@
-// Lines from a person at a terminal, with editing and history (libedit), or from a pipe, without either.
+// Lines from a person at a terminal, with editing and history (libedit), or from a pipe, without
+// either.
 #pragma once
 
 #include <memory>
@@ -9,9 +10,9 @@ namespace rdmakv {
 class LineEditor {
  public:
   // `prompt` is shown when standard input and output are terminals. History is kept in
-  // $XDG_STATE_HOME/rdmakv/`name`_history (default ~/.local/state); where that can't be written, it lasts
-  // as long as the program.
-  LineEditor(std::string name, std::string prompt);
+  // $XDG_STATE_HOME/rdmakv/`name`_history (default ~/.local/state); where that can't be written, it
+  // lasts as long as the program.
+  LineEditor(const std::string& name, std::string prompt);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;

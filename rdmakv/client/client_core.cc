@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint32_t kCompletionDepth = 16384;
 constexpr size_t kMaxServers = 64;
-constexpr int kMaxRounds = 4;             // batches of completions per poll()
+constexpr int kMaxRounds = 4;  // batches of completions per poll()
 
 bool is_gathered(OperationKind kind) {
   return kind == OperationKind::kCount || kind == OperationKind::kClear;
@@ -49,13 +49,15 @@ Result<std::unique_ptr<ClientCore>> ClientCore::create(Fabric& fabric,
             "credits is not between 1 and " + std::to_string(RequestTable::kMaxSlots)};
   }
   std::vector<std::string> names;
-  for (const FabricAddress& server : options.servers) names.push_back(server.to_string(fabric.name()));
+  for (const FabricAddress& server : options.servers)
+    names.push_back(server.to_string(fabric.name()));
   std::vector<std::string> sorted = names;
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
     return {Code::kInvalidArgument, "server " + *twice + " is named twice"};
   }
-  std::unique_ptr<ClientCore> core(new ClientCore(std::move(names)));  // NOLINT: private constructor
+  std::unique_ptr<ClientCore> core(
+      new ClientCore(std::move(names)));  // NOLINT: private constructor
   if (Status status = core->set_up(fabric, options); !status) return status;
   return core;
 }
@@ -155,7 +157,8 @@ Code ClientCore::check(const Operation& operation) const {
       return operation.server < servers_.size() && operation.worker < wire::kMaxWorkers
                  ? Code::kOk
                  : Code::kInvalidArgument;
-    default: return Code::kOk;
+    default:
+      return Code::kOk;
   }
 }
 
@@ -175,9 +178,8 @@ void ClientCore::submit(Operation& operation) {
   operation.has_previous = false;
   operation.value = {};
   if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
-  operation.internal[kDeadline] = operation.deadline_ns != 0
-                                      ? operation.deadline_ns
-                                      : steady_ns() + options.timeout_ns;
+  operation.internal[kDeadline] =
+      operation.deadline_ns != 0 ? operation.deadline_ns : steady_ns() + options.timeout_ns;
   if (const Code code = check(operation); code != Code::kOk) {
     operation.code = code;
     finish(operation);
@@ -232,9 +234,9 @@ void ClientCore::start_gather(Operation& operation) {
   Gather& gather = *free_gathers_.back();
   free_gathers_.pop_back();
   gather.start(operation);
-  for (uint16_t server = 0; server < servers_.size(); ++server) {
+  for (size_t server = 0; server < servers_.size(); ++server) {
     ++under_way_;
-    route_part(gather.add_part(server, kEveryWorker));
+    route_part(gather.add_part(static_cast<uint16_t>(server), kEveryWorker));
   }
   gather.parts_made();
 }
@@ -248,7 +250,8 @@ void ClientCore::route_part(Operation& part) {
       part.code = Code::kOk;
       return finish(part);
     }
-    return session_of(part.server, static_cast<uint16_t>(part.internal[kGather] - 1))->enqueue(part);
+    return session_of(part.server, static_cast<uint16_t>(part.internal[kGather] - 1))
+        ->enqueue(part);
   }
   if (workers == 0) return session_of(part.server, 0)->enqueue(part);
   auto& gather = *static_cast<Gather*>(part.context);
@@ -262,7 +265,9 @@ void ClientCore::route_part(Operation& part) {
 
 // ---- what sessions tell ------------------------------------------------------------------------
 
-void ClientCore::finish(Operation& operation) { finished_.push_back(operation); }
+void ClientCore::finish(Operation& operation) {
+  finished_.push_back(operation);
+}
 
 void ClientCore::finish_now(Operation& operation) {
   const bool part = operation.internal[kGather] != 0;
@@ -387,7 +392,9 @@ void ClientCore::bury(uint64_t now) {
   for (size_t i = 0; i < dirty_.size(); ++i) dirty_[i]->bury(now);
 }
 
-bool ClientCore::busy() const { return under_way_ > 0; }
+bool ClientCore::busy() const {
+  return under_way_ > 0;
+}
 
 bool ClientCore::arm() {
   if (held_ > 0 || !finished_.empty() || !dirty_.empty()) return false;
@@ -405,8 +412,8 @@ void ClientCore::drain_timer() {
   if (read(timer_fd_, &times, sizeof(times)) == sizeof(times)) timer_at_ = kNever;
 }
 
-// A timer that is set too early is left alone: one needless wake-up is cheaper than a system call for
-// each sleep.
+// A timer that is set too early is left alone: one needless wake-up is cheaper than a system call
+// for each sleep.
 Status ClientCore::set_timer(uint64_t now) {
   if (next_due == kNever || (timer_at_ <= next_due && timer_at_ > now)) return Status::ok();
   itimerspec when{};
@@ -437,12 +444,12 @@ ClientCounters ClientCore::counters() const {
 
 std::vector<ServerState> ClientCore::servers() const {
   std::vector<ServerState> states;
-  for (uint16_t server = 0; server < servers_.size(); ++server) {
+  for (size_t server = 0; server < servers_.size(); ++server) {
     const Session& first = *servers_[server].sessions[0];
     ServerState state;
     state.name = servers_[server].name;
     state.reachable = first.ready();
-    state.workers = map_.workers(server);
+    state.workers = map_.workers(static_cast<uint16_t>(server));
     state.epoch = first.ready() ? first.welcome().epoch : 0;
     for (const Session* session : servers_[server].sessions) {
       if (!session->last_error().is_ok()) state.last_error = session->last_error().to_string();

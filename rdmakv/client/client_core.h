@@ -1,4 +1,5 @@
-// The Client behind rdmakv/client/client.h: routes operations to sessions and gives them their turns.
+// The Client behind rdmakv/client/client.h: routes operations to sessions and gives them their
+// turns.
 //
 //   submit -> SlotMap -> Session::enqueue          flush, poll's end -> Session::pump (dirty ones)
 //   poll: completions -> Session::on_completion -> done
@@ -87,7 +88,7 @@ class ClientCore final : public Client, private SessionContext {
   // What arm() found; handled by the next poll().
   std::array<Completion, 64> batch_;
   size_t held_ = 0;
-  size_t ended_ = 0;       // operations that ended in the present poll()
+  size_t ended_ = 0;  // operations that ended in the present poll()
   uint64_t under_way_ = 0;
   bool polling_ = false;
   bool closing_ = false;

@@ -1,12 +1,13 @@
-// A convenience over Client for programs that need no more: one call per operation, which copies key
-// and value, and either runs a callable with the answer or gives a Future to wait for it. Allocates per
-// operation; the datapath's callers use Client and Operation themselves.
+// A convenience over Client for programs that need no more: one call per operation, which copies
+// key and value, and either runs a callable with the answer or gives a Future to wait for it.
+// Allocates per operation; the datapath's callers use Client and Operation themselves.
 //
 //   Future found = async_get(client, "k");           // any size
 //   Answer answer = found.wait();                     // polls the client
 //   async_put(client, "k", "v", [](Answer&& answer) { ... });   // called from client.poll()
 //
-// Threads: as the Client, all of it in one thread. A callable must not throw, nor destroy the Client.
+// Threads: as the Client, all of it in one thread. A callable must not throw, nor destroy the
+// Client.
 #pragma once
 
 #include <functional>
@@ -28,12 +29,14 @@ struct Answer {
 
 using AnswerCallback = std::function<void(Answer&&)>;
 
-// An operation on its way, with everything it refers to. Shared between the Future and the client; the
-// client's share ends when the operation does.
+// An operation on its way, with everything it refers to. Shared between the Future and the client;
+// the client's share ends when the operation does.
 class Call : public std::enable_shared_from_this<Call> {
  public:
   Call(Client& client, std::string key, std::string value, AnswerCallback callback)
-      : client_(client), key_(std::move(key)), value_(std::move(value)),
+      : client_(client),
+        key_(std::move(key)),
+        value_(std::move(value)),
         callback_(std::move(callback)) {
     operation.context = this;
     operation.done = [](Operation& done) { static_cast<Call*>(done.context)->step(); };

@@ -1,9 +1,9 @@
 // kCount and kClear: one question to every worker of every server, and the sum of the answers.
 //
-// Each worker gets a part: an Operation of the same kind, which waits in its session's queue like any
-// other, so a kClear comes after what was submitted before it, on every session. While a server's
-// number of workers is not known, one part stands for all of them (kEveryWorker); Client splits it.
-// Gathers and parts are kept and used again.
+// Each worker gets a part: an Operation of the same kind, which waits in its session's queue like
+// any other, so a kClear comes after what was submitted before it, on every session. While a
+// server's number of workers is not known, one part stands for all of them (kEveryWorker); Client
+// splits it. Gathers and parts are kept and used again.
 #pragma once
 
 #include <deque>

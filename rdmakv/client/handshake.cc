@@ -50,17 +50,26 @@ Status refusal_status(const wire::ConnectRefusal& refusal, bool have_secret) {
   const std::string words = printable(refusal.text, sizeof(refusal.text));
   std::string text;
   switch (refusal.code) {
-    case wire::RefusalCode::kVersion: return versions_differ(refusal.version);
+    case wire::RefusalCode::kVersion:
+      return versions_differ(refusal.version);
     case wire::RefusalCode::kSecret:
       return {Code::kRefused,
               have_secret ? "the server's secret differs" : "the server wants a secret"};
-    case wire::RefusalCode::kNoSuchWorker: text = "the server has no such worker"; break;
+    case wire::RefusalCode::kNoSuchWorker:
+      text = "the server has no such worker";
+      break;
     case wire::RefusalCode::kTooManyConnections:
       text = "the server has too many connections";
       break;
-    case wire::RefusalCode::kShuttingDown: text = "the server is shutting down"; break;
-    case wire::RefusalCode::kBadRequest: text = "the server did not understand us"; break;
-    default: text = "the server refused for a reason unknown to us"; break;
+    case wire::RefusalCode::kShuttingDown:
+      text = "the server is shutting down";
+      break;
+    case wire::RefusalCode::kBadRequest:
+      text = "the server did not understand us";
+      break;
+    default:
+      text = "the server refused for a reason unknown to us";
+      break;
   }
   if (!words.empty()) text += " (" + words + ")";
   return {Code::kRefused, text};
@@ -110,8 +119,8 @@ Status Handshake::prove(Endpoint& endpoint, const wire::Challenge& challenge) {
     if (challenge.secret_wanted != 0) return {Code::kRefused, "the server wants a secret"};
   } else {
     uint8_t expected[wire::kProofBytes];
-    if (Status status = make_proof(options_.secret, Role::kServer, hello_.nonce, challenge.nonce,
-                                   expected);
+    if (Status status =
+            make_proof(options_.secret, Role::kServer, hello_.nonce, challenge.nonce, expected);
         !status) {
       return status;
     }
@@ -120,8 +129,8 @@ Status Handshake::prove(Endpoint& endpoint, const wire::Challenge& challenge) {
                                   ? "the server's secret differs"
                                   : "the server has no secret, but we were given one to check"};
     }
-    if (Status status = make_proof(options_.secret, Role::kClient, hello_.nonce, challenge.nonce,
-                                   proof.proof);
+    if (Status status =
+            make_proof(options_.secret, Role::kClient, hello_.nonce, challenge.nonce, proof.proof);
         !status) {
       return status;
     }
@@ -152,7 +161,8 @@ Status Handshake::accept(const wire::Welcome& welcome) {
   if (!region_makes_sense(welcome.ring, kMostRing)) return senseless("ring");
   if (!region_makes_sense(welcome.pool, wire::kMaxPoolBytes)) return senseless("pool");
   if (!region_makes_sense(welcome.index, wire::kMaxPoolBytes)) return senseless("index");
-  if (welcome.index.bytes / sizeof(wire::Bucket) < welcome.bucket_count && welcome.index.bytes != 0) {
+  if (welcome.index.bytes / sizeof(wire::Bucket) < welcome.bucket_count &&
+      welcome.index.bytes != 0) {
     return senseless("more buckets than the index has room for");
   }
   welcome_ = welcome;

@@ -2,8 +2,8 @@
 // Endpoint that is up: it never blocks and sends at most one message for each that came.
 //
 // Nothing that the server says is believed: the Welcome's sizes, addresses and counts are checked
-// before they are handed on, and a secret is proven by both sides before the server learns the key of
-// our landing region.
+// before they are handed on, and a secret is proven by both sides before the server learns the key
+// of our landing region.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@
 namespace rdmakv {
 
 struct HandshakeOptions {
-  std::string secret;               // empty: none
+  std::string secret;  // empty: none
   uint64_t client_id = 0;
-  uint16_t worker = 0;              // the worker that was asked for
+  uint16_t worker = 0;                    // the worker that was asked for
   const MemoryRegion* landing = nullptr;  // where the server may WRITE replies to
 };
 
@@ -29,8 +29,8 @@ class Handshake {
 
   // The Endpoint has come up: says Hello.
   Status start(Endpoint& endpoint);
-  // A message has come. True: the handshake is over and welcome() holds. An error says, in words for
-  // the user, why this server cannot be talked to; the connection is then to be closed.
+  // A message has come. True: the handshake is over and welcome() holds. An error says, in words
+  // for the user, why this server cannot be talked to; the connection is then to be closed.
   Result<bool> on_message(Endpoint& endpoint, std::span<const std::byte> message);
 
   const wire::Welcome& welcome() const { return welcome_; }

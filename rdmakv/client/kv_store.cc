@@ -28,21 +28,34 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 
 int error_of(Code code) {
   switch (code) {
-    case Code::kOk: return KV_OK;
-    case Code::kNotFound: return KV_ERR_NOT_FOUND;
-    case Code::kVersionMismatch: return KV_ERR_VERSION_MISMATCH;
-    case Code::kConditionNotMet: return KV_ERR_CONDITION;
-    case Code::kNoSpace: return KV_ERR_NO_SPACE;
-    case Code::kTooLarge: return KV_ERR_TOO_LARGE;
-    case Code::kInvalidArgument: return KV_ERR_INVALID;
-    case Code::kUnavailable: return KV_ERR_UNAVAILABLE;
-    case Code::kTimeout: return KV_ERR_TIMEOUT;
-    case Code::kUnknownOutcome: return KV_ERR_UNKNOWN;
-    case Code::kRefused: return KV_ERR_REFUSED;
-    case Code::kProtocolError: return KV_ERR_PROTOCOL;
-    case Code::kSystemError: return KV_ERR_SYSTEM;
-    case Code::kBusy: return KV_ERR_UNAVAILABLE;
-    case Code::kCancelled: return KV_ERR_UNAVAILABLE;
+    case Code::kOk:
+      return KV_OK;
+    case Code::kNotFound:
+      return KV_ERR_NOT_FOUND;
+    case Code::kVersionMismatch:
+      return KV_ERR_VERSION_MISMATCH;
+    case Code::kConditionNotMet:
+      return KV_ERR_CONDITION;
+    case Code::kNoSpace:
+      return KV_ERR_NO_SPACE;
+    case Code::kTooLarge:
+      return KV_ERR_TOO_LARGE;
+    case Code::kInvalidArgument:
+      return KV_ERR_INVALID;
+    case Code::kUnavailable:
+    case Code::kBusy:
+    case Code::kCancelled:
+      return KV_ERR_UNAVAILABLE;
+    case Code::kTimeout:
+      return KV_ERR_TIMEOUT;
+    case Code::kUnknownOutcome:
+      return KV_ERR_UNKNOWN;
+    case Code::kRefused:
+      return KV_ERR_REFUSED;
+    case Code::kProtocolError:
+      return KV_ERR_PROTOCOL;
+    case Code::kSystemError:
+      break;
   }
   return KV_ERR_SYSTEM;
 }
@@ -146,21 +159,36 @@ extern "C" {
 
 const char* kv_strerror(int error) {
   switch (error) {
-    case KV_OK: return "ok";
-    case KV_ERR_NOT_FOUND: return "no such key";
-    case KV_ERR_VERSION_MISMATCH: return "the key has another version";
-    case KV_ERR_CONDITION: return "the condition was not met";
-    case KV_ERR_NO_SPACE: return "the server has no room left";
-    case KV_ERR_TOO_LARGE: return "key or value too large, or buffer too small";
-    case KV_ERR_INVALID: return "invalid argument";
-    case KV_ERR_UNAVAILABLE: return "the server cannot be reached";
-    case KV_ERR_TIMEOUT: return "no answer in time";
-    case KV_ERR_UNKNOWN: return "the connection broke before the answer: outcome unknown";
-    case KV_ERR_REFUSED: return "the server refused the connection";
-    case KV_ERR_PROTOCOL: return "the peer does not speak this protocol";
-    case KV_ERR_SYSTEM: return "a system or device call failed";
-    case KV_ERR_NO_MEMORY: return "out of memory";
-    default: return "unknown error";
+    case KV_OK:
+      return "ok";
+    case KV_ERR_NOT_FOUND:
+      return "no such key";
+    case KV_ERR_VERSION_MISMATCH:
+      return "the key has another version";
+    case KV_ERR_CONDITION:
+      return "the condition was not met";
+    case KV_ERR_NO_SPACE:
+      return "the server has no room left";
+    case KV_ERR_TOO_LARGE:
+      return "key or value too large, or buffer too small";
+    case KV_ERR_INVALID:
+      return "invalid argument";
+    case KV_ERR_UNAVAILABLE:
+      return "the server cannot be reached";
+    case KV_ERR_TIMEOUT:
+      return "no answer in time";
+    case KV_ERR_UNKNOWN:
+      return "the connection broke before the answer: outcome unknown";
+    case KV_ERR_REFUSED:
+      return "the server refused the connection";
+    case KV_ERR_PROTOCOL:
+      return "the peer does not speak this protocol";
+    case KV_ERR_SYSTEM:
+      return "a system or device call failed";
+    case KV_ERR_NO_MEMORY:
+      return "out of memory";
+    default:
+      return "unknown error";
   }
 }
 

@@ -6,8 +6,8 @@
 namespace rdmakv {
 
 // `host`: a name or an address, numeric ones with or without [brackets]. Resolves names, which may
-// block. True for loopback addresses and for those of this machine's interfaces; false for what can't be
-// resolved. Thread-safe.
+// block. True for loopback addresses and for those of this machine's interfaces; false for what
+// can't be resolved. Thread-safe.
 bool is_local_address(const std::string& host);
 
 }  // namespace rdmakv

@@ -4,8 +4,8 @@
 
 namespace rdmakv {
 
-Result<std::unique_ptr<Fabric>> open_fabric_for(FabricAddress& address, const FabricOptions& options,
-                                                std::string* why) {
+Result<std::unique_ptr<Fabric>> open_fabric_for(FabricAddress& address,
+                                                const FabricOptions& options, std::string* why) {
   FabricOptions chosen = options;
   if (chosen.transport == Transport::kAuto) {
     if (!options.device.empty() || rdma_device_present()) {
@@ -24,9 +24,8 @@ Result<std::unique_ptr<Fabric>> open_fabric_for(FabricAddress& address, const Fa
   }
   if (chosen.transport == Transport::kShm) {
     if (!address.host.empty() && !is_local_address(address.host)) {
-      return {Code::kInvalidArgument,
-              "shared memory leads to servers on this machine only, and " + address.host +
-                  " is not an address of its own"};
+      return {Code::kInvalidArgument, "shared memory leads to servers on this machine only, and " +
+                                          address.host + " is not an address of its own"};
     }
     address.host.clear();
     address.by_socket = false;

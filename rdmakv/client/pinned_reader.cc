@@ -58,7 +58,11 @@ bool PinnedReader::post_next(Endpoint& endpoint) {
     if (whole) operation.buffer = std::move(buffer);
     return false;
   }
-  read = {true, &operation, operation.ticket.id, offset, static_cast<uint32_t>(length),
+  read = {true,
+          &operation,
+          operation.ticket.id,
+          offset,
+          static_cast<uint32_t>(length),
           std::move(buffer)};
   ++in_flight_;
   operation.internal[kIssued] += length;
@@ -92,8 +96,7 @@ void PinnedReader::on_read(uint64_t context) {
 }
 
 void PinnedReader::end(Operation& operation) {
-  posted_.extract([&](const Operation& other) { return &other == &operation; },
-                  [](Operation&) {});
+  posted_.extract([&](const Operation& other) { return &other == &operation; }, [](Operation&) {});
   operation.code = Code::kOk;
   events_.read_done(operation);
 }

@@ -5,8 +5,8 @@
 //   kGet with a destination: READ pieces, copy each to the destination; then the pin is given up
 //   kReadPinned:             one READ into the operation's buffer
 //
-// A READ's buffer stays reserved until its completion came or the Endpoint is destroyed, also when the
-// operation timed out long before.
+// A READ's buffer stays reserved until its completion came or the Endpoint is destroyed, also when
+// the operation timed out long before.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ class PinnedReader {
   void reset(uint64_t pool_base, uint64_t pool_bytes, uint32_t pool_key, uint32_t max_reads,
              uint32_t max_read_bytes);
 
-  // Takes a kGet with a destination that is large enough, whose reply was kPinned, or a kReadPinned. Both
-  // were checked by fits().
+  // Takes a kGet with a destination that is large enough, whose reply was kPinned, or a
+  // kReadPinned. Both were checked by fits().
   void add(Operation& operation);
   // Whether [offset, offset + bytes) lies within the pool.
   bool fits(uint64_t offset, uint64_t bytes) const {
@@ -67,7 +67,7 @@ class PinnedReader {
     bool in_flight = false;
     Operation* operation = nullptr;  // null: nobody waits any more
     uint64_t ticket = 0;
-    uint64_t offset = 0;             // of a piece in its value
+    uint64_t offset = 0;  // of a piece in its value
     uint32_t length = 0;
     ValueBuffer buffer;
   };
@@ -84,8 +84,8 @@ class PinnedReader {
   uint32_t max_read_bytes_ = 0;
   uint32_t in_flight_ = 0;
   std::vector<Read> reads_;
-  OperationQueue waiting_;   // operations with READs still to be posted
-  OperationQueue posted_;    // operations all of whose READs are on their way or done
+  OperationQueue waiting_;  // operations with READs still to be posted
+  OperationQueue posted_;   // operations all of whose READs are on their way or done
 };
 
 template <typename Wanted, typename Take>

@@ -1,11 +1,12 @@
-// The requests of one connection that are on their way: one slot each, as many as there are credits.
+// The requests of one connection that are on their way: one slot each, as many as there are
+// credits.
 //
-// A request's id on the wire is [ generation 20 | slot 12 ]. The generation goes up whenever the slot
-// is given back, so a reply that comes twice, late or from a hostile server finds nobody.
+// A request's id on the wire is [ generation 20 | slot 12 ]. The generation goes up whenever the
+// slot is given back, so a reply that comes twice, late or from a hostile server finds nobody.
 //
-// A slot owns what the server, or our own device, may still reach on behalf of its request: the landing
-// buffer, the registered source of a WRITE, the stretch of the ring. So these stay reserved for as long
-// as the slot is in use, even when nobody waits for the reply any more.
+// A slot owns what the server, or our own device, may still reach on behalf of its request: the
+// landing buffer, the registered source of a WRITE, the stretch of the ring. So these stay reserved
+// for as long as the slot is in use, even when nobody waits for the reply any more.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ enum class RequestStep : uint8_t {
   kOperation,    // ends the operation
   kUploadBegin,  // a large PUT's own upload
   kUploadChunk,
-  kBackground,   // nobody waits: a pin or an upload given up
+  kBackground,  // nobody waits: a pin or an upload given up
 };
 
 struct RequestSlot {
@@ -32,11 +33,11 @@ struct RequestSlot {
   uint32_t stretch = RingAllocator::kNone;
   uint32_t previous = 0, next = 0;  // in the order of sending
   wire::Opcode opcode = wire::Opcode::kGet;
-  uint32_t bytes = 0;               // kUploadChunk: of the chunk
-  uint64_t ticket = 0;              // kBackground: what is given up
+  uint32_t bytes = 0;   // kUploadChunk: of the chunk
+  uint64_t ticket = 0;  // kBackground: what is given up
   ValueBuffer landing;
-  ValueBuffer source;               // what was copied to be written to the ring
-  ValueBuffer value;                // the operation's own registered buffer, written to the ring
+  ValueBuffer source;  // what was copied to be written to the ring
+  ValueBuffer value;   // the operation's own registered buffer, written to the ring
 };
 
 class RequestTable {
@@ -59,9 +60,7 @@ class RequestTable {
   void give_back(uint32_t index);
 
   RequestSlot& slot(uint32_t index) { return slots_[index]; }
-  uint32_t id(uint32_t index) const {
-    return (slots_[index].generation << kIndexBits) | index;
-  }
+  uint32_t id(uint32_t index) const { return (slots_[index].generation << kIndexBits) | index; }
   // The index of the slot in use under this id, or kNone. `id` may be anything.
   uint32_t find(uint32_t id) const;
 

@@ -13,8 +13,12 @@ RingAllocator::RingAllocator(uint64_t bytes, uint32_t max_stretches)
   size_ = std::min<uint64_t>(size_, uint64_t{1} << 32);
 }
 
-uint64_t RingAllocator::bytes() const { return size_ * wire::kRingUnit; }
-uint64_t RingAllocator::used_bytes() const { return used_ * wire::kRingUnit; }
+uint64_t RingAllocator::bytes() const {
+  return size_ * wire::kRingUnit;
+}
+uint64_t RingAllocator::used_bytes() const {
+  return used_ * wire::kRingUnit;
+}
 
 std::optional<RingAllocator::Stretch> RingAllocator::allocate(uint64_t bytes) {
   const uint64_t units = std::max<uint64_t>(1, (bytes + wire::kRingUnit - 1) / wire::kRingUnit);

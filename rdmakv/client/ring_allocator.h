@@ -1,9 +1,9 @@
 // The client's side of the ring that a server granted to a connection: which stretches of it hold
 // requests that are not answered yet.
 //
-// Stretches are handed out in a circle, in units of wire::kRingUnit, and are contiguous: one that does
-// not fit before the end skips to the start. Replies come in any order; room comes back in the order
-// in which it was handed out, as soon as the oldest stretch is free:
+// Stretches are handed out in a circle, in units of wire::kRingUnit, and are contiguous: one that
+// does not fit before the end skips to the start. Replies come in any order; room comes back in the
+// order in which it was handed out, as soon as the oldest stretch is free:
 //
 //        oldest_            tail_
 //   |  free | a | b (done) | c |  free ... |
@@ -23,7 +23,7 @@ class RingAllocator {
   static constexpr uint32_t kNone = ~uint32_t{0};
 
   struct Stretch {
-    uint32_t offset = 0;  // units of wire::kRingUnit: the immediate that goes with the WRITE
+    uint32_t offset = 0;      // units of wire::kRingUnit: the immediate that goes with the WRITE
     uint32_t number = kNone;  // names the stretch in release()
   };
 
@@ -47,9 +47,9 @@ class RingAllocator {
   std::vector<Record> records_;  // a circle; records oldest_ .. oldest_ + count_ - 1 are in use
   uint32_t oldest_ = 0;
   uint32_t count_ = 0;
-  uint64_t size_ = 0;   // units
-  uint64_t used_ = 0;   // units
-  uint64_t tail_ = 0;   // units: where the next stretch begins
+  uint64_t size_ = 0;  // units
+  uint64_t used_ = 0;  // units
+  uint64_t tail_ = 0;  // units: where the next stretch begins
 };
 
 }  // namespace rdmakv

@@ -1,8 +1,9 @@
 // An estimate of a server's wall clock, from the time stamps that its messages carry.
 //
-// A stamp is as old as its message was long on its way, so of several the one that is furthest ahead of
-// our own clock is the best; the estimate is never ahead of the server's clock by more than the drift
-// of kKeepNs. After kKeepNs a newer stamp replaces the best one, whatever it says: clocks are adjusted.
+// A stamp is as old as its message was long on its way, so of several the one that is furthest
+// ahead of our own clock is the best; the estimate is never ahead of the server's clock by more
+// than the drift of kKeepNs. After kKeepNs a newer stamp replaces the best one, whatever it says:
+// clocks are adjusted.
 #pragma once
 
 #include <algorithm>

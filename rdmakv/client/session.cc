@@ -17,8 +17,10 @@ bool is_read(OperationKind kind) {
     case OperationKind::kInspect:
     case OperationKind::kCount:
     case OperationKind::kPing:
-    case OperationKind::kStats: return true;
-    default: return false;
+    case OperationKind::kStats:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -29,8 +31,10 @@ bool is_bound(OperationKind kind) {
     case OperationKind::kRelease:
     case OperationKind::kUploadChunk:
     case OperationKind::kUploadCommit:
-    case OperationKind::kUploadAbort: return true;
-    default: return false;
+    case OperationKind::kUploadAbort:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -49,7 +53,11 @@ void add(EndpointCounters& to, const EndpointCounters& from) {
 
 Session::Session(SessionContext& context, const FabricAddress& address, uint16_t server,
                  uint16_t worker, uint16_t index)
-    : context_(context), address_(address), server_(server), worker_(worker), index_(index),
+    : context_(context),
+      address_(address),
+      server_(server),
+      worker_(worker),
+      index_(index),
       reader_(*context.arena, *this) {
   handshake_options_ = {context.options.secret, context.client_id, worker,
                         &context.arena->region()};
@@ -129,12 +137,12 @@ void Session::become_ready(uint64_t now) {
   const wire::Welcome& welcome = handshake_->welcome();
   const EndpointOptions& agreed = endpoint_->options();
   if (agreed.message_bytes < kSmallestMessage || agreed.receive_slots < 2) {
-    return fail({Code::kProtocolError, "the server agrees only to senselessly small messages"}, now);
+    return fail({Code::kProtocolError, "the server agrees only to senselessly small messages"},
+                now);
   }
   // Every request may be answered by a message of its own, and one more may be unprocessed.
-  const uint32_t credits =
-      std::min({std::max(context_.options.credits, 1u), welcome.credits, agreed.receive_slots - 1,
-                RequestTable::kMaxSlots});
+  const uint32_t credits = std::min({std::max(context_.options.credits, 1u), welcome.credits,
+                                     agreed.receive_slots - 1, RequestTable::kMaxSlots});
   const FabricLimits limits = context_.fabric->limits();
   const uint32_t longest = limits.max_message == 0 ? BufferArena::kLargest : limits.max_message;
   table_.reset(credits);
@@ -195,8 +203,8 @@ void Session::fail_sent(bool was_ready) {
   queue_.extract([](const Operation& operation) { return is_bound(operation.kind); },
                  [&](Operation& operation) {
                    // A pin ends with its connection: it is released.
-                   end(operation, operation.kind == OperationKind::kRelease ? Code::kOk
-                                                                            : Code::kUnavailable);
+                   end(operation,
+                       operation.kind == OperationKind::kRelease ? Code::kOk : Code::kUnavailable);
                  });
   OperationQueue again;
   const auto sort = [&](Operation& operation) {
@@ -296,13 +304,14 @@ void Session::on_time(uint64_t now) {
   expire(now);
   switch (state_) {
     case State::kIdle:
-    case State::kDying: break;
+    case State::kDying:
+      break;
     case State::kConnecting:
     case State::kHandshaking:
       if (now >= attempt_deadline_) {
-        fail({Code::kTimeout, "no answer from " + address_.to_string(context_.fabric->name()) + " in " +
-                                  std::to_string(context_.options.connect_timeout_ns / 1'000'000) +
-                                  " ms"},
+        fail({Code::kTimeout,
+              "no answer from " + address_.to_string(context_.fabric->name()) + " in " +
+                  std::to_string(context_.options.connect_timeout_ns / 1'000'000) + " ms"},
              now);
       } else {
         context_.due(attempt_deadline_);

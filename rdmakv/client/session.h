@@ -4,20 +4,21 @@
 //   submit ----------> queue_ (FIFO) ---------> table_ (credits) ----------------> done
 //                        |   small: gathered in an open message, SEND
 //                        |   value >= 4 KB or too long for a message: WRITE_WITH_IMM into the ring
-//                        |   larger than the ring likes: an upload, at the head of the queue (below)
+//                        |   larger than the ring likes: an upload, at the head of the queue
+//                        (below)
 //                        '-- kReadPinned and pinned replies: reader_ (READ)
 //
 // Order: the queue is served strictly from its head, and a connection delivers in order, so all
-// operations of a session, and so all operations on one key, are executed in the order of enqueue(). An
-// operation that must wait for room in the ring or for a registered buffer holds back those behind it;
-// a GET that gets no landing buffer is sent without one. A large PUT holds back those behind it until
-// its commit is on its way.
+// operations of a session, and so all operations on one key, are executed in the order of
+// enqueue(). An operation that must wait for room in the ring or for a registered buffer holds back
+// those behind it; a GET that gets no landing buffer is sent without one. A large PUT holds back
+// those behind it until its commit is on its way.
 //
 // States:
 //   kIdle -> kConnecting -> kHandshaking -> kReady -> kDying -> kBackoff -> kConnecting ...
 //                '----------------'-- failed ----------^
-// kDying lasts until bury(), at the end of the client's poll(): completions that were fetched in the same
-// batch may still name the Endpoint.
+// kDying lasts until bury(), at the end of the client's poll(): completions that were fetched in
+// the same batch may still name the Endpoint.
 //
 // Belongs to the client's thread. Allocates on connecting only.
 #pragma once
@@ -130,12 +131,12 @@ class Session final : private PinnedReader::Events {
   struct Outgoing {
     wire::RequestHeader header;
     std::string_view key;
-    std::span<const std::byte> value;         // the bytes, wherever they lie
-    ValueBuffer* take = nullptr;              // registered memory that begins with `value`: taken over
-    bool registered = false;                  // `value` lies in the arena and stays until the reply
+    std::span<const std::byte> value;  // the bytes, wherever they lie
+    ValueBuffer* take = nullptr;       // registered memory that begins with `value`: taken over
+    bool registered = false;           // `value` lies in the arena and stays until the reply
     Operation* operation = nullptr;
     RequestStep step = RequestStep::kOperation;
-    uint32_t landing = 0;                     // landing buffer wished for, bytes
+    uint32_t landing = 0;  // landing buffer wished for, bytes
   };
 
   // The large PUT at the head of the queue (session_upload.cc).
@@ -145,9 +146,9 @@ class Session final : private PinnedReader::Events {
     Operation* operation = nullptr;  // null: it ended before its upload did
     uint64_t ticket = 0;
     uint64_t total = 0, sent = 0, acknowledged = 0;
-    uint32_t outstanding = 0;        // requests of ours on their way
+    uint32_t outstanding = 0;  // requests of ours on their way
     Code failure = Code::kOk;
-    ValueBuffer source;              // the operation's buffer, when it ended before
+    ValueBuffer source;  // the operation's buffer, when it ended before
   };
 
   // session.cc: the connection's life
@@ -214,13 +215,13 @@ class Session final : private PinnedReader::Events {
   State state_ = State::kIdle;
   bool wanted_ = false;
   bool failed_ = false;
-  bool blocked_ = false;         // pump() stopped for want of a buffer or of room at the Endpoint
+  bool blocked_ = false;  // pump() stopped for want of a buffer or of room at the Endpoint
   Status last_error_;
   uint64_t ready_since_ = 0;
   uint64_t attempt_deadline_ = 0;  // kConnecting, kHandshaking
   uint64_t retry_at_ = 0;          // kBackoff
   uint64_t pause_ns_ = 0;
-  uint64_t heard_at_ = 0;          // when the peer was last heard of, or probed
+  uint64_t heard_at_ = 0;  // when the peer was last heard of, or probed
 
   HandshakeOptions handshake_options_;
   std::optional<Handshake> handshake_;
@@ -237,7 +238,7 @@ class Session final : private PinnedReader::Events {
   };
   std::vector<Release> releases_;  // to be sent when there is a credit
 
-  MessageBuffer open_;             // being filled
+  MessageBuffer open_;  // being filled
   wire::MessageBuilder builder_;
   std::vector<uint32_t> open_slots_;  // whose requests are in it
 

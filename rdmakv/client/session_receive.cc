@@ -1,5 +1,5 @@
-// Session: from the Endpoint to the operations. Everything here was said by the server: it is copied,
-// then checked, then used.
+// Session: from the Endpoint to the operations. Everything here was said by the server: it is
+// copied, then checked, then used.
 #include <cstring>
 
 #include "protocol/kv_layout.h"
@@ -9,16 +9,26 @@ namespace rdmakv {
 
 Code code_of(wire::ReplyStatus status) {
   switch (status) {
-    case wire::ReplyStatus::kOk: return Code::kOk;
-    case wire::ReplyStatus::kNotFound: return Code::kNotFound;
-    case wire::ReplyStatus::kVersionMismatch: return Code::kVersionMismatch;
-    case wire::ReplyStatus::kConditionNotMet: return Code::kConditionNotMet;
-    case wire::ReplyStatus::kNoSpace: return Code::kNoSpace;
-    case wire::ReplyStatus::kTooLarge: return Code::kTooLarge;
-    case wire::ReplyStatus::kBadRequest: return Code::kInvalidArgument;
-    case wire::ReplyStatus::kWrongWorker: return Code::kProtocolError;
-    case wire::ReplyStatus::kNoSuchTicket: return Code::kInvalidArgument;
-    case wire::ReplyStatus::kTooMany: return Code::kBusy;
+    case wire::ReplyStatus::kOk:
+      return Code::kOk;
+    case wire::ReplyStatus::kNotFound:
+      return Code::kNotFound;
+    case wire::ReplyStatus::kVersionMismatch:
+      return Code::kVersionMismatch;
+    case wire::ReplyStatus::kConditionNotMet:
+      return Code::kConditionNotMet;
+    case wire::ReplyStatus::kNoSpace:
+      return Code::kNoSpace;
+    case wire::ReplyStatus::kTooLarge:
+      return Code::kTooLarge;
+    case wire::ReplyStatus::kBadRequest:
+      return Code::kInvalidArgument;
+    case wire::ReplyStatus::kWrongWorker:
+      return Code::kProtocolError;
+    case wire::ReplyStatus::kNoSuchTicket:
+      return Code::kInvalidArgument;
+    case wire::ReplyStatus::kTooMany:
+      return Code::kBusy;
   }
   return Code::kProtocolError;
 }
@@ -62,7 +72,8 @@ void Session::on_completion(const Completion& completion, uint64_t now) {
       return;
     case CompletionKind::kSend:
     case CompletionKind::kWrite:
-    case CompletionKind::kCompareAndSwap: return;
+    case CompletionKind::kCompareAndSwap:
+      return;
   }
 }
 
@@ -126,14 +137,18 @@ const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply) {
   const bool pinned = (reply.header.flags & wire::kPinned) != 0;
   switch (slot.step) {
     case RequestStep::kUploadBegin:
-    case RequestStep::kUploadChunk: upload_reply(slot, reply.header); break;
+    case RequestStep::kUploadChunk:
+      upload_reply(slot, reply.header);
+      break;
     case RequestStep::kOperation:  // too late; what it reserved at the server is not wanted
       if (pinned && reply.header.ticket != 0) give_up_pin(reply.header.ticket);
-      if (slot.opcode == wire::Opcode::kUploadBegin && reply.header.status == wire::ReplyStatus::kOk) {
+      if (slot.opcode == wire::Opcode::kUploadBegin &&
+          reply.header.status == wire::ReplyStatus::kOk) {
         releases_.push_back({wire::Opcode::kUploadAbort, reply.header.ticket});
       }
       break;
-    case RequestStep::kBackground: break;
+    case RequestStep::kBackground:
+      break;
   }
   table_.give_back(index);
   return nullptr;
@@ -239,7 +254,9 @@ void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
   end(operation, Code::kTooLarge);
 }
 
-void Session::read_done(Operation& operation) { context_.finish(operation); }
+void Session::read_done(Operation& operation) {
+  context_.finish(operation);
+}
 
 void Session::give_up_pin(uint64_t ticket) {
   releases_.push_back({wire::Opcode::kRelease, ticket});

@@ -10,21 +10,35 @@ namespace {
 
 wire::Opcode opcode_of(OperationKind kind) {
   switch (kind) {
-    case OperationKind::kGet: return wire::Opcode::kGet;
-    case OperationKind::kInspect: return wire::Opcode::kInspect;
-    case OperationKind::kPut: return wire::Opcode::kPut;
-    case OperationKind::kDelete: return wire::Opcode::kDelete;
-    case OperationKind::kExpire: return wire::Opcode::kExpire;
-    case OperationKind::kCount: return wire::Opcode::kCount;
-    case OperationKind::kClear: return wire::Opcode::kClear;
-    case OperationKind::kRelease: return wire::Opcode::kRelease;
-    case OperationKind::kUploadBegin: return wire::Opcode::kUploadBegin;
-    case OperationKind::kUploadChunk: return wire::Opcode::kUploadChunk;
-    case OperationKind::kUploadCommit: return wire::Opcode::kUploadCommit;
-    case OperationKind::kUploadAbort: return wire::Opcode::kUploadAbort;
-    case OperationKind::kStats: return wire::Opcode::kStats;
+    case OperationKind::kGet:
+      return wire::Opcode::kGet;
+    case OperationKind::kInspect:
+      return wire::Opcode::kInspect;
+    case OperationKind::kPut:
+      return wire::Opcode::kPut;
+    case OperationKind::kDelete:
+      return wire::Opcode::kDelete;
+    case OperationKind::kExpire:
+      return wire::Opcode::kExpire;
+    case OperationKind::kCount:
+      return wire::Opcode::kCount;
+    case OperationKind::kClear:
+      return wire::Opcode::kClear;
+    case OperationKind::kRelease:
+      return wire::Opcode::kRelease;
+    case OperationKind::kUploadBegin:
+      return wire::Opcode::kUploadBegin;
+    case OperationKind::kUploadChunk:
+      return wire::Opcode::kUploadChunk;
+    case OperationKind::kUploadCommit:
+      return wire::Opcode::kUploadCommit;
+    case OperationKind::kUploadAbort:
+      return wire::Opcode::kUploadAbort;
+    case OperationKind::kStats:
+      return wire::Opcode::kStats;
     case OperationKind::kReadPinned:  // never sent
-    case OperationKind::kPing: break;
+    case OperationKind::kPing:
+      break;
   }
   return wire::Opcode::kPing;
 }
@@ -121,8 +135,8 @@ wire::RequestHeader Session::header_of(const Operation& operation) {
 uint32_t Session::landing_wish(const Operation& operation) const {
   if (operation.kind == OperationKind::kGet && operation.destination.data() != nullptr) {
     if (operation.destination.size() < wire::kLargeValue) return 0;
-    const uint64_t whole = operation.destination.size() + sizeof(wire::MessageHeader) +
-                           wire::reply_bytes(0);
+    const uint64_t whole =
+        operation.destination.size() + sizeof(wire::MessageHeader) + wire::reply_bytes(0);
     return static_cast<uint32_t>(std::min<uint64_t>(wire::padded(whole), BufferArena::kLargest));
   }
   const bool lends = operation.kind == OperationKind::kGet || operation.want_previous;
@@ -187,7 +201,8 @@ bool Session::send_request(Outgoing& out) {
   slot.bytes = static_cast<uint32_t>(out.value.size());
   if (out.landing != 0) slot.landing = context_.arena->allocate(out.landing);
   if (slot.landing) {
-    const auto offset = static_cast<uint64_t>(slot.landing.data() - context_.arena->region().data());
+    const auto offset =
+        static_cast<uint64_t>(slot.landing.data() - context_.arena->region().data());
     out.header.landing_offset = static_cast<uint32_t>(offset / wire::kRingUnit);
     out.header.landing_bytes = slot.landing.capacity();
   }
@@ -277,8 +292,8 @@ bool Session::write_to_ring(Outgoing& out, uint32_t index) {
   return true;
 }
 
-// [message header | request header | key] from a message buffer, or from the arena when the key is too
-// long for one, then the value from registered memory.
+// [message header | request header | key] from a message buffer, or from the arena when the key is
+// too long for one, then the value from registered memory.
 bool Session::post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
                            RemoteAddress to, uint32_t immediate) {
   const uint64_t head_bytes = sizeof(wire::MessageHeader) + sizeof(header) + out.key.size();
@@ -293,10 +308,9 @@ bool Session::post_to_ring(Outgoing& out, RequestSlot& slot, const wire::Request
   const MessageBuffer message = head_in_arena ? MessageBuffer{} : endpoint_->acquire_message();
   if (!head_in_arena && !message) return false;
 
-  wire::MessageBuilder builder(
-      head_in_arena ? std::span<std::byte>{copy.data(), copy.capacity()}
-                    : std::span<std::byte>{message.data, message.capacity},
-      wire::MessageKind::kRequests);
+  wire::MessageBuilder builder(head_in_arena ? std::span<std::byte>{copy.data(), copy.capacity()}
+                                             : std::span<std::byte>{message.data, message.capacity},
+                               wire::MessageKind::kRequests);
   const bool built = builder.add_request_head(header, out.key);
   assert(built);
   static_cast<void>(built);

@@ -3,8 +3,8 @@
 //   kUploadBegin -> ticket;  kUploadChunk x n, kWindow at a time, until all are acknowledged;
 //   kUploadCommit, which is the PUT: its reply ends the operation
 //
-// Until the commit is sent nothing has changed at the server, so after a broken connection all of it
-// starts again on the next one.
+// Until the commit is sent nothing has changed at the server, so after a broken connection all of
+// it starts again on the next one.
 #include <algorithm>
 
 #include "rdmakv/client/session.h"
@@ -26,8 +26,8 @@ bool Session::needs_upload(const Operation& operation) const {
 
 // So that kWindow chunks fit the ring; where there is hardly a ring, as much as a message holds.
 uint32_t Session::chunk_limit(uint64_t key_length) const {
-  const uint64_t overhead = sizeof(wire::MessageHeader) + wire::request_bytes(key_length, 0) +
-                            wire::kRingUnit;
+  const uint64_t overhead =
+      sizeof(wire::MessageHeader) + wire::request_bytes(key_length, 0) + wire::kRingUnit;
   const uint64_t by_message = endpoint_->options().message_bytes;
   const uint64_t in_message =
       by_message > overhead ? std::min<uint64_t>(by_message - overhead, wire::kLargeValue - 1) : 0;
@@ -54,10 +54,13 @@ bool Session::pump_upload(Operation& operation) {
     return true;
   }
   switch (upload_.stage) {
-    case Upload::Stage::kNone: return begin_upload(operation);
-    case Upload::Stage::kChunks: return send_chunks(operation);
+    case Upload::Stage::kNone:
+      return begin_upload(operation);
+    case Upload::Stage::kChunks:
+      return send_chunks(operation);
     case Upload::Stage::kBegun:
-    case Upload::Stage::kOver: break;
+    case Upload::Stage::kOver:
+      break;
   }
   return false;
 }

@@ -32,8 +32,7 @@ SlotMap::SlotMap(std::span<const std::string> names) : workers_(names.size(), 0)
 SlotMap::Place SlotMap::place_of_slot(uint16_t slot) const {
   const uint16_t server = server_of_slot(slot);
   const uint32_t workers = workers_[server];
-  return {server,
-          static_cast<uint16_t>(workers == 0 ? 0 : wire::worker_of_slot(slot, workers))};
+  return {server, static_cast<uint16_t>(workers == 0 ? 0 : wire::worker_of_slot(slot, workers))};
 }
 
 bool SlotMap::set_workers(uint16_t server, uint32_t workers) {

@@ -3,9 +3,9 @@
 //
 // The 16384 slots are spread over the servers by rendezvous hashing of (server name, slot): every
 // server draws a number for every slot and the highest wins (Thaler and Ravishankar, "Using
-// name-based mappings to increase hit rates", 1998). So the order in which servers are listed does not
-// matter, and a server that comes or goes moves only its own share of the slots. Within a server the
-// protocol's wire::worker_of_slot decides.
+// name-based mappings to increase hit rates", 1998). So the order in which servers are listed does
+// not matter, and a server that comes or goes moves only its own share of the slots. Within a
+// server the protocol's wire::worker_of_slot decides.
 //
 // A number of workers that changes (it is learned from the servers) raises the epoch: whoever keeps
 // places must ask again. Not thread-safe.

@@ -98,7 +98,9 @@ size_t FakeClient::poll() {
   return count;
 }
 
-bool FakeClient::arm() { return flushed_.empty() && submitted_.empty() && ended_.empty(); }
+bool FakeClient::arm() {
+  return flushed_.empty() && submitted_.empty() && ended_.empty();
+}
 
 void FakeClient::release(size_t count) {
   releasable_ = count;
@@ -111,7 +113,9 @@ void FakeClient::release_at(size_t index) {
   end(ended);
 }
 
-void FakeClient::wait(Operation&) { std::abort(); }
+void FakeClient::wait(Operation&) {
+  std::abort();
+}
 
 std::vector<ServerState> FakeClient::servers() const {
   ServerState state;
@@ -159,12 +163,21 @@ FakeClient::Entry* FakeClient::find(std::string_view key) {
 void FakeClient::execute(Operation& operation, Ended& ended) {
   switch (operation.kind) {
     case OperationKind::kGet:
-    case OperationKind::kInspect: return get(operation, ended);
-    case OperationKind::kPut: return put(operation, text(input_of(operation)), ended);
-    case OperationKind::kDelete: return erase(operation, ended);
-    case OperationKind::kExpire: return expire(operation);
-    case OperationKind::kCount: operation.number = store.size(); return;
-    case OperationKind::kClear: operation.number = store.size(); store.clear(); return;
+    case OperationKind::kInspect:
+      return get(operation, ended);
+    case OperationKind::kPut:
+      return put(operation, text(input_of(operation)), ended);
+    case OperationKind::kDelete:
+      return erase(operation, ended);
+    case OperationKind::kExpire:
+      return expire(operation);
+    case OperationKind::kCount:
+      operation.number = store.size();
+      return;
+    case OperationKind::kClear:
+      operation.number = store.size();
+      store.clear();
+      return;
     case OperationKind::kReadPinned: {
       const auto pin = pins_.find(operation.ticket.id);
       if (pin == pins_.end()) {
@@ -176,13 +189,17 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
       operation.value = {operation.buffer.data(), operation.length};
       return;
     }
-    case OperationKind::kRelease: pins_.erase(operation.ticket.id); return;
+    case OperationKind::kRelease:
+      pins_.erase(operation.ticket.id);
+      return;
     case OperationKind::kUploadBegin:
     case OperationKind::kUploadChunk:
     case OperationKind::kUploadCommit:
-    case OperationKind::kUploadAbort: return upload(operation, ended);
+    case OperationKind::kUploadAbort:
+      return upload(operation, ended);
     case OperationKind::kPing:
-    case OperationKind::kStats: return;
+    case OperationKind::kStats:
+      return;
   }
 }
 
@@ -222,13 +239,16 @@ void FakeClient::get(Operation& operation, Ended& ended) {
 
 Code FakeClient::check(const Operation& operation, const Entry* entry) const {
   switch (operation.condition) {
-    case Condition::kIfAbsent: return entry == nullptr ? Code::kOk : Code::kConditionNotMet;
-    case Condition::kIfPresent: return entry != nullptr ? Code::kOk : Code::kConditionNotMet;
+    case Condition::kIfAbsent:
+      return entry == nullptr ? Code::kOk : Code::kConditionNotMet;
+    case Condition::kIfPresent:
+      return entry != nullptr ? Code::kOk : Code::kConditionNotMet;
     case Condition::kIfVersion: {
       const uint64_t version = entry != nullptr ? entry->version : 0;
       return version == operation.expected_version ? Code::kOk : Code::kVersionMismatch;
     }
-    default: return Code::kOk;
+    default:
+      return Code::kOk;
   }
 }
 
@@ -274,11 +294,20 @@ void FakeClient::expire(Operation& operation) {
   const auto infinite = [](int64_t time) { return time == 0 ? INT64_MAX : time; };
   bool met = wanted != 0 || current != 0;
   switch (operation.condition) {
-    case Condition::kIfNoExpiry: met = current == 0; break;
-    case Condition::kIfExpiry: met = current != 0; break;
-    case Condition::kIfLater: met = wanted > infinite(current); break;
-    case Condition::kIfSooner: met = wanted < infinite(current); break;
-    default: break;
+    case Condition::kIfNoExpiry:
+      met = current == 0;
+      break;
+    case Condition::kIfExpiry:
+      met = current != 0;
+      break;
+    case Condition::kIfLater:
+      met = wanted > infinite(current);
+      break;
+    case Condition::kIfSooner:
+      met = wanted < infinite(current);
+      break;
+    default:
+      break;
   }
   operation.code = met ? check(operation, entry) : Code::kConditionNotMet;
   operation.version = entry->version;
@@ -312,7 +341,8 @@ void FakeClient::upload(Operation& operation, Ended& ended) {
       }
       put(operation, state.bytes, ended);
       break;
-    default: break;
+    default:
+      break;
   }
   uploads_.erase(found);
 }

@@ -1,6 +1,7 @@
-// A client library with a map in memory instead of servers, for tests of what stands on top of it. It
-// keeps the contract of rdmakv/client/client.h, on the strict side: values it lends are overwritten when
-// `done` returns, operations on one key run in the order of submission, `done` comes only from poll().
+// A client library with a map in memory instead of servers, for tests of what stands on top of it.
+// It keeps the contract of rdmakv/client/client.h, on the strict side: values it lends are
+// overwritten when `done` returns, operations on one key run in the order of submission, `done`
+// comes only from poll().
 //
 // A test decides what fails (`fault`), when operations end (hold(), release()) and in which order.
 #pragma once
@@ -52,7 +53,7 @@ class FakeClient final : public Client {
   int64_t now_ms = 1'700'000'000'000;
   // Asked for each operation when it runs: kOk, or the code with which it ends without effect.
   std::function<Code(const Operation&)> fault;
-  bool newest_first = false;          // completions of one poll in reverse order
+  bool newest_first = false;  // completions of one poll in reverse order
 
   // Operations run, but do not end.
   void hold() {
@@ -64,7 +65,7 @@ class FakeClient final : public Client {
   void release_at(size_t index);
   size_t held() const { return ended_.size(); }
 
-  size_t flushes() const { return flushes_; }   // those that had something to send
+  size_t flushes() const { return flushes_; }  // those that had something to send
   size_t submitted() const { return total_; }
   size_t largest_batch() const { return largest_batch_; }
   uint64_t free_bytes() const { return arena_->free_bytes(); }
@@ -99,10 +100,10 @@ class FakeClient final : public Client {
   Options options_;
   std::unique_ptr<BufferArena> arena_;
   int fd_ = -1;
-  std::vector<Operation*> submitted_;   // not flushed
+  std::vector<Operation*> submitted_;  // not flushed
   std::vector<Operation*> flushed_, running_;
-  std::vector<Ended> ended_;            // ran, `done` not called
-  std::vector<std::string> spare_;      // strings whose memory is used again
+  std::vector<Ended> ended_;        // ran, `done` not called
+  std::vector<std::string> spare_;  // strings whose memory is used again
   std::map<uint64_t, std::string> pins_;
   std::map<uint64_t, UploadState> uploads_;
   std::vector<OperationKind> history_;

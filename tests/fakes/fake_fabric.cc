@@ -18,10 +18,14 @@ FakeRegion::FakeRegion(size_t bytes) {
   remote_key_ = 22;
   remote_base_ = 0x10000;
 }
-FakeRegion::~FakeRegion() { std::free(data_); }  // NOLINT
+FakeRegion::~FakeRegion() {
+  std::free(data_);
+}  // NOLINT
 
 FakeCompletionQueue::FakeCompletionQueue() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-FakeCompletionQueue::~FakeCompletionQueue() { close(fd_); }
+FakeCompletionQueue::~FakeCompletionQueue() {
+  close(fd_);
+}
 
 size_t FakeCompletionQueue::poll(std::span<Completion> completions) {
   uint64_t count = 0;
@@ -75,7 +79,9 @@ MessageBuffer FakeEndpoint::acquire_message() {
   return {send_buffers_[slot].data(), options_.message_bytes, slot};
 }
 
-void FakeEndpoint::abandon_message(MessageBuffer message) { free_sends_.push_back(message.slot); }
+void FakeEndpoint::abandon_message(MessageBuffer message) {
+  free_sends_.push_back(message.slot);
+}
 
 bool FakeEndpoint::send(MessageBuffer message, uint32_t length, uint64_t, bool) {
   EXPECT_LE(length, message.capacity);
@@ -244,8 +250,8 @@ Result<std::unique_ptr<Endpoint>> FakeFabric::connect(const FabricAddress&,
   EndpointOptions agreed = options;
   if (agreed_message_bytes != 0) agreed.message_bytes = agreed_message_bytes;
   if (agreed_receive_slots != 0) agreed.receive_slots = agreed_receive_slots;
-  auto endpoint = std::make_unique<FakeEndpoint>(
-      *this, agreed, static_cast<FakeCompletionQueue&>(queue), request);
+  auto endpoint = std::make_unique<FakeEndpoint>(*this, agreed,
+                                                 static_cast<FakeCompletionQueue&>(queue), request);
   if (request.worker >= server.workers) {
     endpoint->cut(Code::kRefused, "no such worker");
   } else if (!hold_connect) {

@@ -1,7 +1,7 @@
-// A Fabric for tests of the client: the other end of every connection is a FakeServer in the same thread,
-// which speaks the wire protocol and can be told to misbehave at any step. Nothing happens by itself:
-// what the client hands over by flush() reaches the server at once, and what the server sends is there
-// at the client's next poll().
+// A Fabric for tests of the client: the other end of every connection is a FakeServer in the same
+// thread, which speaks the wire protocol and can be told to misbehave at any step. Nothing happens
+// by itself: what the client hands over by flush() reaches the server at once, and what the server
+// sends is there at the client's next poll().
 #pragma once
 
 #include <cstdint>
@@ -133,9 +133,9 @@ class FakeServer {
   uint32_t credits = 128;
   std::string secret;
   uint16_t version = wire::kProtocolVersion;
-  bool hold_handshake = false;                // say nothing after Hello
+  bool hold_handshake = false;  // say nothing after Hello
   std::function<void(wire::Welcome&)> change_welcome;
-  std::optional<wire::RefusalCode> refuse;    // instead of the challenge
+  std::optional<wire::RefusalCode> refuse;  // instead of the challenge
 
   // Requests: recorded, and answered unless held.
   bool hold = false;
@@ -206,15 +206,15 @@ class FakeFabric final : public Fabric {
   // The connection to `worker` that is there now, or null.
   FakeEndpoint* endpoint(uint16_t worker = 0);
 
-  Status connect_error;          // connect() itself fails
-  bool hold_connect = false;     // kConnected does not come
-  bool hold_reads = false;       // READs complete at complete_reads()
-  int fail_posts = 0;            // so many posts fail
+  Status connect_error;       // connect() itself fails
+  bool hold_connect = false;  // kConnected does not come
+  bool hold_reads = false;    // READs complete at complete_reads()
+  int fail_posts = 0;         // so many posts fail
   uint32_t agreed_message_bytes = 0;
   uint32_t agreed_receive_slots = 0;
   int connects = 0;
   int destroyed = 0;
-  int doorbells = 0;             // that handed over something
+  int doorbells = 0;  // that handed over something
   std::vector<FakeEndpoint*> endpoints;
 };
 

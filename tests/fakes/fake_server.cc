@@ -173,13 +173,18 @@ void FakeServer::answer(const FakeRequest& request) {
         return land_reply(request, header, found->second.value);
       }
       return pin_reply(request, found->second.value);
-    case wire::Opcode::kPut: return put(request, request.value);
+    case wire::Opcode::kPut:
+      return put(request, request.value);
     case wire::Opcode::kDelete:
-      header.status = entries.erase(request.key) != 0 ? wire::ReplyStatus::kOk
-                                                      : wire::ReplyStatus::kNotFound;
+      header.status =
+          entries.erase(request.key) != 0 ? wire::ReplyStatus::kOk : wire::ReplyStatus::kNotFound;
       return reply(request, header);
-    case wire::Opcode::kCount: header.number = entries.size(); return reply(request, header);
-    case wire::Opcode::kRelease: released.push_back(asked.ticket); return reply(request, header);
+    case wire::Opcode::kCount:
+      header.number = entries.size();
+      return reply(request, header);
+    case wire::Opcode::kRelease:
+      released.push_back(asked.ticket);
+      return reply(request, header);
     case wire::Opcode::kUploadBegin:
       header.ticket = next_ticket_++;
       uploads_[header.ticket].value.resize(asked.total);
@@ -200,7 +205,8 @@ void FakeServer::answer(const FakeRequest& request) {
       aborted.push_back(asked.ticket);
       uploads_.erase(asked.ticket);
       return reply(request, header);
-    default: return reply(request, header);
+    default:
+      return reply(request, header);
   }
 }
 

@@ -7,7 +7,6 @@ Seeded: RDMAKV_SEED (default 1), RDMAKV_ROUNDS (default 3000 random commands per
 """
 
 import os
-import pathlib
 import random
 import re
 import shutil
@@ -18,7 +17,7 @@ import time
 import unittest
 
 from programs import PATIENCE, ROOT, Stack, free_port
-from resp import Closed, Connection, decode, encode
+from resp import Connection, decode, encode
 
 SEED = int(os.environ.get("RDMAKV_SEED", "1"))
 ROUNDS = int(os.environ.get("RDMAKV_ROUNDS", "3000"))
@@ -542,8 +541,8 @@ class Differential(unittest.TestCase):
                 for connection in (redis, proxy):
                     flat = decode(connection.call("COMMAND", "DOCS", name))
                     fields = dict(zip(flat[1][::2], flat[1][1::2]))
-                    docs.append([flat[0]] + [fields[f] for f in (b"summary", b"since", b"group",
-                                                                 b"complexity")])
+                    docs.append([flat[0]] + [fields.get(f) for f in (b"summary", b"since", b"group",
+                                                                     b"complexity")])
                 self.assertEqual(docs[1], docs[0], name)
             count = decode(proxy.call("COMMAND", "COUNT"))
             self.assertEqual(count, len(decode(proxy.call("COMMAND"))))
@@ -692,16 +691,19 @@ class Differential(unittest.TestCase):
     def test_random(self):
         for redis, proxy in self.pairs():
             generator = random.Random(SEED + 1)
+            past = []
             for _ in range(ROUNDS):
                 words = random_command(generator)
-                self.compare(words, redis.call(*words), proxy.call(*words))
+                expected, got = redis.call(*words), proxy.call(*words)
+                past = past[-39:] + [f"{show(encode(*words), 120)} -> {show(got, 60)}"]
+                self.compare(words, expected, got, past)
 
-    def compare(self, words, expected, got):
+    def compare(self, words, expected, got, past=()):
         """Remaining times may differ a little; everything else is equal."""
         if words[0].upper() in ("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME") \
                 and expected[:1] == got[:1] == b":" and int(expected[1:]) > 0:
             return self.assertLessEqual(abs(int(expected[1:]) - int(got[1:])), DAY * 1000, words)
-        self.assertEqual(got, expected, f"seed {SEED}: {show(encode(*words))}")
+        self.assertEqual(got, expected, f"seed {SEED}: {show(encode(*words))}\n" + "\n".join(past))
 
 
 def random_command(generator):

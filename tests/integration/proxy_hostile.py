@@ -14,8 +14,8 @@ import tempfile
 import time
 import unittest
 
-from programs import BIN, PATIENCE, Program, Stack, free_port
-from resp import Closed, Connection, decode, encode
+from programs import BIN, PATIENCE, Stack
+from resp import Connection, decode, encode
 
 SEED = int(os.environ.get("RDMAKV_SEED", "1"))
 IDLE_CLIENTS = 10_000
@@ -26,10 +26,6 @@ def memory_kb(pid):
     """Resident memory that is the process's own."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def eventually(check):
@@ -144,8 +140,6 @@ class Hostile(unittest.TestCase):
             client.call("CONFIG", "SET", "client-query-buffer-limit", "1mb")
             try:
                 with self.client() as big:
-                    big.send(encode("ECHO", b"x" * 100)[:10] + b"$4\r\nECHO\r\n$2000000\r\n")
-                with self.client() as big:
                     big.send(b"*2\r\n$4\r\nECHO\r\n$2000000\r\n")
                     self.assertEqual(big.rest(), b"")
             finally:
@@ -162,6 +156,11 @@ class Hostile(unittest.TestCase):
                 client.call("CONFIG", "SET", "maxclients", "10000")
 
     def test_ten_thousand_idle_clients(self):
+        # A proxy of its own: memory that earlier tests left free would hide what these clients cost.
+        with Stack(workers=1, threads=2) as stack:
+            self.idle_clients(stack)
+
+    def idle_clients(self, stack):
         wanted = IDLE_CLIENTS
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         try:
@@ -169,28 +168,29 @@ class Hostile(unittest.TestCase):
         except (ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             wanted = min(wanted, hard - 500)
-        with self.client() as client:
+        with Connection(stack.port) as client:
+            client.call("SET", "warm", "up")
             possible = int(decode(client.call("CONFIG", "GET", "maxclients"))[1]) - 10
         wanted = min(wanted, possible)
         if wanted < IDLE_CLIENTS - 10:
             print(f"only {wanted} idle clients: the limit of open files allows no more", flush=True)
-        before = memory_kb(self.stack.proxy.pid)
+        before = memory_kb(stack.proxy.pid)
         clients = []
         try:
             for i in range(wanted):
-                clients.append(socket.create_connection(("127.0.0.1", self.stack.port), PATIENCE))
+                clients.append(socket.create_connection(("127.0.0.1", stack.port), PATIENCE))
                 clients[-1].sendall(encode("SET", f"k{i}", "v"))
             for one in clients:
                 self.assertEqual(one.recv(100), b"+OK\r\n")
-            with self.client() as other:
+            with Connection(stack.port) as other:
                 self.assertEqual(other.call("GET", "k17"), b"$1\r\nv\r\n")
 
                 def frugal():
                     """an idle client costs little memory"""
-                    return memory_kb(self.stack.proxy.pid) - before < wanted * KB_PER_IDLE_CLIENT
+                    return memory_kb(stack.proxy.pid) - before < wanted * KB_PER_IDLE_CLIENT
 
                 eventually(frugal)
-            grown = memory_kb(self.stack.proxy.pid) - before
+            grown = memory_kb(stack.proxy.pid) - before
             print(f"{wanted} idle clients: {grown / wanted:.2f} KB each", flush=True)
         finally:
             for one in clients:
@@ -271,7 +271,7 @@ class Starting(unittest.TestCase):
         for sig in (signal.SIGTERM, signal.SIGINT):
             with Stack() as stack:
                 with Connection(stack.port) as client:
-                    client.send(encode("SET", "a", b"x" * (1 << 20))[:-100] )
+                    client.send(encode("SET", "a", b"x" * (1 << 20))[:-100])
                     self.assertEqual(stack.proxy.stop(sig), 0, stack.proxy.output)
 
 

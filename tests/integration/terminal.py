@@ -39,6 +39,13 @@ class Terminal:
         return self
 
     def type(self, text):
+        """Types once the program edits lines itself: a prompt may be there a moment before that, and what
+        is typed in between is the terminal's own to interpret, or lost."""
+        deadline = time.monotonic() + PATIENCE
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            if time.monotonic() > deadline:
+                raise AssertionError("the program never began to edit a line")
+            time.sleep(0.005)
         os.write(self.fd, text.encode())
 
     def expect(self, text):
@@ -64,6 +71,8 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE
         while self._read(deadline):
             pass
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the program did not end, it said {self.seen[-2000:]!r}")
         if self.status is None:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.status

@@ -11,7 +11,9 @@
 namespace rdmakv::proxy {
 namespace {
 
-const CommandTable& table() { return CommandTable::instance(); }
+const CommandTable& table() {
+  return CommandTable::instance();
+}
 
 TEST(CommandTable, NamesAreUniqueAndFound) {
   std::set<std::string_view> names;
@@ -109,7 +111,9 @@ TEST(CompatPage, EveryCommandOfTheTableIsOnThePage) {
 }
 
 // 240 commands and the subcommands of Redis 7.0.15, and ours.
-TEST(CompatPage, CoversAllOfRedis) { EXPECT_GE(page_rows().size(), 366u); }
+TEST(CompatPage, CoversAllOfRedis) {
+  EXPECT_GE(page_rows().size(), 366u);
+}
 
 }  // namespace
 }  // namespace rdmakv::proxy

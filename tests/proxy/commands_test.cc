@@ -1,4 +1,5 @@
-// Commands through a whole connection: replies in both protocols, and what reaches the client library.
+// Commands through a whole connection: replies in both protocols, and what reaches the client
+// library.
 #include "tests/proxy/harness.h"
 
 namespace rdmakv::proxy {
@@ -10,7 +11,9 @@ class CommandsTest : public ProxyTest {
   std::string call(std::string_view line) { return ProxyTest::call(client_, line); }
 };
 
-TEST_F(CommandsTest, GetOfAMissingKeyIsNull) { EXPECT_EQ(call("GET a"), "$-1\r\n"); }
+TEST_F(CommandsTest, GetOfAMissingKeyIsNull) {
+  EXPECT_EQ(call("GET a"), "$-1\r\n");
+}
 
 TEST_F(CommandsTest, GetOfAMissingKeyIsNullInResp3) {
   call("HELLO 3");
@@ -69,6 +72,19 @@ TEST_F(CommandsTest, ExpireConditions) {
   EXPECT_EQ(call("TTL a"), ":50\r\n");
   EXPECT_EQ(call("PERSIST a"), ":1\r\n");
   EXPECT_EQ(call("PERSIST a"), ":0\r\n");
+}
+
+// Also when the server's clock is behind our estimate of it.
+TEST_F(CommandsTest, ExpireZeroIsOverAtOnceByAnyClock) {
+  for (const std::string_view line : {"EXPIRE a 0", "PEXPIRE a 0", "EXPIRE a -1", "EXPIREAT a 1"}) {
+    call("SET a 1");
+    fake_->fault = [](const Operation& operation) {
+      EXPECT_LE(operation.expiry_ms, 1);
+      return Code::kOk;
+    };
+    EXPECT_EQ(call(line), ":1\r\n") << line;
+    EXPECT_EQ(call("EXISTS a"), ":0\r\n") << line;
+  }
 }
 
 TEST_F(CommandsTest, ExpireXxLtNeedsAnExpiryThatIsLater) {

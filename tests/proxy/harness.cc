@@ -17,11 +17,17 @@ Options test_options() {
 
 }  // namespace
 
-TestClient::~TestClient() { close(); }
+TestClient::~TestClient() {
+  close();
+}
 
 void TestClient::close() {
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
+}
+
+void TestClient::close_sending() {
+  ::shutdown(fd_, SHUT_WR);
 }
 
 size_t TestClient::send_some(std::string_view bytes) {

@@ -20,7 +20,9 @@ class TestClient {
  public:
   explicit TestClient(int fd) : fd_(fd) {}
   TestClient(TestClient&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), received_(std::move(other.received_)), ended_(other.ended_) {}
+      : fd_(std::exchange(other.fd_, -1)),
+        received_(std::move(other.received_)),
+        ended_(other.ended_) {}
   ~TestClient();
 
   // As much as the kernel takes; the number of bytes.
@@ -31,6 +33,7 @@ class TestClient {
   std::string take();
   bool ended() const { return ended_; }  // the proxy closed the connection
   void close();
+  void close_sending();
 
  private:
   int fd_;

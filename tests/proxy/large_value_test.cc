@@ -1,4 +1,5 @@
-// Large values, in both directions: registered buffers, uploads, pinned values, and what goes wrong.
+// Large values, in both directions: registered buffers, uploads, pinned values, and what goes
+// wrong.
 #include <chrono>
 
 #include "tests/proxy/harness.h"
@@ -51,7 +52,7 @@ TEST_F(LargeValueTest, EverySizeAroundTheBoundaries) {
 TEST_F(LargeValueTest, ARegisteredValueAtEverySplit) {
   const std::string value = pattern(4100);
   const std::string text = command({"SET", "a", value, "EX", "100"}) + command({"STRLEN", "a"});
-  for (size_t cut = 1; cut < text.size(); cut += cut > 60 && cut < 4000 ? 97 : 1) {
+  for (size_t cut = 1; cut<text.size(); cut += cut> 60 && cut < 4000 ? 97 : 1) {
     fake_->store.clear();
     send(client_, text.substr(0, cut));
     send(client_, text.substr(cut));
@@ -64,7 +65,7 @@ TEST_F(LargeValueTest, ARegisteredValueAtEverySplit) {
 TEST_F(LargeValueTest, AnUploadAtManySplits) {
   const std::string value = pattern(70000);
   const std::string text = command({"SET", "a", value, "NX"}) + command({"GET", "b"});
-  for (size_t cut = 1; cut < text.size(); cut += cut > 60 && cut < 69990 ? 1021 : 1) {
+  for (size_t cut = 1; cut<text.size(); cut += cut> 60 && cut < 69990 ? 1021 : 1) {
     fake_->store.clear();
     send(client_, text.substr(0, cut));
     send(client_, text.substr(cut));
@@ -94,7 +95,8 @@ TEST_F(LargeValueTest, AnUploadHoldsAFewChunksHoweverSlowTheServer) {
 TEST_F(LargeValueTest, WhatFollowsAnUploadSeesIt) {
   const std::string value = pattern(50000);
   send(client_, command({"SET", "a", "old"}) + command({"SET", "a", value}) +
-                    command({"STRLEN", "a"}) + command({"SET", "a", "new"}) + command({"GET", "a"}));
+                    command({"STRLEN", "a"}) + command({"SET", "a", "new"}) +
+                    command({"GET", "a"}));
   EXPECT_EQ(client_.take(), "+OK\r\n+OK\r\n:50000\r\n+OK\r\n$3\r\nnew\r\n");
 }
 
@@ -121,13 +123,14 @@ TEST_F(LargeValueTest, OptionsBehindALargeValueMayBeWrong) {
 }
 
 TEST_F(LargeValueTest, AnUploadThatFailsIsReadToItsEndAndAnswered) {
-  for (const OperationKind failing : {OperationKind::kUploadBegin, OperationKind::kUploadChunk,
-                                      OperationKind::kUploadCommit}) {
+  for (const OperationKind failing :
+       {OperationKind::kUploadBegin, OperationKind::kUploadChunk, OperationKind::kUploadCommit}) {
     fake_->fault = [failing](const Operation& operation) {
       return operation.kind == failing ? Code::kNoSpace : Code::kOk;
     };
     send(client_, command({"SET", "a", pattern(200000)}) + "PING\r\n");
-    EXPECT_EQ(client_.take(), "-OOM command not allowed when used memory > 'maxmemory'.\r\n+PONG\r\n");
+    EXPECT_EQ(client_.take(),
+              "-OOM command not allowed when used memory > 'maxmemory'.\r\n+PONG\r\n");
   }
   fake_->fault = nullptr;
   EXPECT_EQ(fake_->store.count("a"), 0u);
@@ -197,8 +200,8 @@ TEST_F(LargeValueTest, AValueCutOffClosesTheConnection) {
 TEST_F(LargeValueTest, WithoutRegisteredMemoryAClientWaitsAndIsServedLater) {
   std::vector<ValueBuffer> all;
   while (ValueBuffer buffer = fake_->allocate(4096)) all.push_back(std::move(buffer));
-  const std::string text = command({"SET", "a", pattern(10000)}) + "PING\r\n" +
-                           command({"SET", "b", pattern(100000)});
+  const std::string text =
+      command({"SET", "a", pattern(10000)}) + "PING\r\n" + command({"SET", "b", pattern(100000)});
   client_.send_some(text);
   run();
   EXPECT_EQ(client_.take(), "");
@@ -239,7 +242,7 @@ TEST_F(LargeValueTest, AQueryBeyondTheLimitCloses) {
   EXPECT_TRUE(many.ended());
 }
 
-TEST_F(LargeValueTest, AStalledUploadGivesWayToOthers) {
+TEST_F(LargeValueTest, StalledReadersGiveTheirRegisteredMemoryToOthers) {
   // Stalled readers hold all registered memory by values that they do not read.
   std::vector<TestClient> stalled;
   fake_->store["a"] = {pattern(16000), 1, 0};

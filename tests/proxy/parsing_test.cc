@@ -15,7 +15,9 @@ namespace {
 
 using Words = std::vector<std::string_view>;
 
-std::optional<SetOptions> parse(Words words) { return parse_set_options(words); }
+std::optional<SetOptions> parse(Words words) {
+  return parse_set_options(words);
+}
 
 TEST(SetOptions, None) {
   const auto options = parse({});
@@ -82,7 +84,8 @@ TEST(Expiry, Refused) {
   EXPECT_EQ(expiry("9223372036854775807", TimeUnit::kSeconds, true), ExpiryError::kInvalid);
   EXPECT_EQ(expiry("9223372036854775807", TimeUnit::kMilliseconds, true), ExpiryError::kInvalid);
   EXPECT_EQ(expiry("9223372036854775807", TimeUnit::kMilliseconds, false), ExpiryError::kNone);
-  EXPECT_EQ(expiry("9223372036854775808", TimeUnit::kMilliseconds, false), ExpiryError::kNotAnInteger);
+  EXPECT_EQ(expiry("9223372036854775808", TimeUnit::kMilliseconds, false),
+            ExpiryError::kNotAnInteger);
 }
 
 TEST(Expiry, ExpireAllowsThePast) {
@@ -156,10 +159,28 @@ TEST(Options, Defaults) {
 }
 
 TEST(Options, AllOfThem) {
-  const ParsedOptions parsed =
-      parse_line({"-a", "0.0.0.0", "-p", "7000", "--unix-socket", "/tmp/x", "--unix-socket-mode",
-                  "770", "--threads", "3", "--server", "a:1", "--server", "b:2", "-d", "mlx5_0",
-                  "--timeout", "100", "--maxclients", "5", "--log-level", "debug"});
+  const ParsedOptions parsed = parse_line({"-a",
+                                           "0.0.0.0",
+                                           "-p",
+                                           "7000",
+                                           "--unix-socket",
+                                           "/tmp/x",
+                                           "--unix-socket-mode",
+                                           "770",
+                                           "--threads",
+                                           "3",
+                                           "--server",
+                                           "a:1",
+                                           "--server",
+                                           "b:2",
+                                           "-d",
+                                           "mlx5_0",
+                                           "--timeout",
+                                           "100",
+                                           "--maxclients",
+                                           "5",
+                                           "--log-level",
+                                           "debug"});
   ASSERT_TRUE(parsed.run) << parsed.text;
   EXPECT_EQ(parsed.options.servers, (std::vector<std::string>{"a:1", "b:2"}));
   EXPECT_EQ(parsed.options.unix_socket_mode, 0770u);

@@ -1,22 +1,8 @@
 // Pipelines: order, batches, barriers, backpressure, allocations.
-#include <atomic>
-#include <cstdlib>
-#include <new>
+#include <array>
 
+#include "tests/proxy/allocation_counter.h"
 #include "tests/proxy/harness.h"
-
-namespace {
-std::atomic<size_t> allocations{0};
-}  // namespace
-
-// Counts what the proxy allocates; the default operators of the library call these two.
-void* operator new(size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace rdmakv::proxy {
 namespace {
@@ -49,7 +35,8 @@ TEST_F(PipelineTest, EveryOrderOfThreeCompletions) {
     ASSERT_EQ(fake_->held(), 3u);
     for (const int index : order) fake_->release_at(static_cast<size_t>(index));
     run();
-    EXPECT_EQ(client_.take(), "$1\r\n1\r\n+PONG\r\n" + bulk(pattern(5000)) + "$1\r\nx\r\n$1\r\n3\r\n");
+    EXPECT_EQ(client_.take(),
+              "$1\r\n1\r\n+PONG\r\n" + bulk(pattern(5000)) + "$1\r\nx\r\n$1\r\n3\r\n");
     fake_->release();
   }
 }
@@ -180,6 +167,24 @@ TEST_F(PipelineTest, AClientThatLeavesWithCommandsInFlightLeaksNothing) {
   EXPECT_EQ(worker_->requests().in_use(), 0u);
 }
 
+TEST_F(PipelineTest, AClientThatClosedItsDirectionStillGetsItsReplies) {
+  fake_->hold();
+  send(client_, "SET a 1\r\nGET a\r\nGET");
+  client_.close_sending();
+  run();
+  EXPECT_FALSE(client_.ended());
+  fake_->release();
+  run();
+  EXPECT_EQ(client_.take(), "+OK\r\n$1\r\n1\r\n");
+  EXPECT_TRUE(client_.ended());
+}
+
+TEST_F(PipelineTest, AnIdleClientThatClosesIsGoneAtOnce) {
+  client_.close_sending();
+  run();
+  EXPECT_EQ(proxy_.clients(), 0u);
+}
+
 TEST_F(PipelineTest, EndingTheProxyWithCommandsInFlightIsClean) {
   fake_->store["big"] = {pattern(600000), 1, 0};
   fake_->hold();
@@ -202,17 +207,15 @@ TEST_F(PipelineTest, SteadyStateAllocatesNothing) {
                                command({"EXISTS", "key:000000000001"}) + "PING\r\n";
   std::string batch;
   for (int i = 0; i < 16; ++i) batch += commands;
-  char sink[65536];
-  (void)sink;
   for (int i = 0; i < 50; ++i) {
     client_.send_some(batch);
     for (int j = 0; j < 4; ++j) worker_->turn(false);
     client_.take();
   }
   client_.send_some(batch);
-  const size_t before = allocations.load();
+  const size_t before = allocation_count();
   for (int j = 0; j < 4; ++j) worker_->turn(false);
-  EXPECT_EQ(allocations.load() - before, 0u);
+  EXPECT_EQ(allocation_count() - before, 0u);
   EXPECT_FALSE(client_.take().empty());
 }
 

@@ -17,11 +17,15 @@ using Words = std::vector<std::string>;
 TEST(CommandWords, AreSplitAtBlanks) {
   EXPECT_EQ(split("put  key\tvalue \r\n"), (Words{"put", "key", "value"}));
 }
-TEST(CommandWords, NothingIsNoWords) { EXPECT_TRUE(split("  \t ").empty()); }
+TEST(CommandWords, NothingIsNoWords) {
+  EXPECT_TRUE(split("  \t ").empty());
+}
 TEST(CommandWords, QuotesKeepBlanks) {
   EXPECT_EQ(split("put \"a key\" 'a value'"), (Words{"put", "a key", "a value"}));
 }
-TEST(CommandWords, QuotesMayBeEmpty) { EXPECT_EQ(split("put k \"\""), (Words{"put", "k", ""})); }
+TEST(CommandWords, QuotesMayBeEmpty) {
+  EXPECT_EQ(split("put k \"\""), (Words{"put", "k", ""}));
+}
 TEST(CommandWords, EscapesInDoubleQuotes) {
   EXPECT_EQ(split(R"("\x00\xfF\n\t\\\"")"), (Words{std::string("\0\xff\n\t\\\"", 6)}));
 }
@@ -36,17 +40,22 @@ TEST(CommandWords, AMissingQuoteIsAnError) {
   EXPECT_FALSE(split_words("put \"k"));
   EXPECT_FALSE(split_words("put \"k\\"));
 }
-TEST(CommandWords, AWordMustNotGoOnBehindAQuote) { EXPECT_FALSE(split_words("'a'b")); }
+TEST(CommandWords, AWordMustNotGoOnBehindAQuote) {
+  EXPECT_FALSE(split_words("'a'b"));
+}
 
 TEST(CommandWords, QuotedIsUndoneBySplitting) {
   std::string all;
   for (int byte = 0; byte < 256; ++byte) all.push_back(static_cast<char>(byte));
   EXPECT_EQ(split(quote_bytes(all)), Words{all});
 }
-TEST(CommandWords, Utf8IsShownAsItIs) { EXPECT_EQ(quote_bytes("Grüße €𝄞"), "\"Grüße €𝄞\""); }
+TEST(CommandWords, Utf8IsShownAsItIs) {
+  EXPECT_EQ(quote_bytes("Grüße €𝄞"), "\"Grüße €𝄞\"");
+}
 TEST(CommandWords, WhatIsNotUtf8IsEscaped) {
   EXPECT_EQ(quote_bytes("\xc3"), "\"\\xc3\"");
-  EXPECT_EQ(quote_bytes("\xc2\x9b"), "\"\\xc2\\x9b\"") << "a terminal takes it for a control sequence";
+  EXPECT_EQ(quote_bytes("\xc2\x9b"), "\"\\xc2\\x9b\"")
+      << "a terminal takes it for a control sequence";
   EXPECT_EQ(quote_bytes("\xed\xa0\x80"), "\"\\xed\\xa0\\x80\"") << "a surrogate";
 }
 

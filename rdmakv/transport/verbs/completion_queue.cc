@@ -295,6 +295,7 @@ bool VerbsCompletionQueue::progress() {
   epoll_event events[16];
   const int ready = epoll_wait(epoll_.get(), events, 16, 0);
   bool notified = false;
+  bool ticked = false;
   for (int i = 0; i < ready; ++i) {
     switch (events[i].data.u64) {
       case kDeviceSource:
@@ -304,7 +305,7 @@ bool VerbsCompletionQueue::progress() {
         dispatch_cm_events();
         break;
       case kTimerSource:
-        dispatch_deadlines();
+        ticked = true;
         break;
       case kWakeupSource: {
         uint64_t count = 0;
@@ -318,6 +319,8 @@ bool VerbsCompletionQueue::progress() {
     }
   }
   if (adoptions_waiting_.load(std::memory_order_acquire)) dispatch_adoptions();
+  // Last, so that what came in time counts even when this thread was late.
+  if (ticked) dispatch_deadlines();
   return notified;
 }
 

@@ -111,7 +111,7 @@ class VerbsCompletionQueue final : public CompletionQueue {
   void kick();
 
   static constexpr int kBatch = 16;
-  static constexpr uint32_t kEmptyPollsPerCheck = 64;
+  static constexpr uint32_t kEmptyPollsPerCheck = 256;
 
   std::shared_ptr<const Device> device_;
   FileDescriptor epoll_;

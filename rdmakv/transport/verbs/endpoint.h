@@ -55,9 +55,9 @@ class VerbsEndpoint final : public Endpoint {
  public:
   using Clock = std::chrono::steady_clock;
   // What a connection being set up, closed, or drained may take.
-  static constexpr Clock::duration kSetUpTime = std::chrono::seconds(10);
-  static constexpr Clock::duration kCloseTime = std::chrono::seconds(5);
-  static constexpr Clock::duration kDrainTime = std::chrono::seconds(5);
+  static constexpr Clock::duration kSetUpTime = std::chrono::seconds(30);
+  static constexpr Clock::duration kCloseTime = std::chrono::seconds(10);
+  static constexpr Clock::duration kDrainTime = std::chrono::seconds(10);
 
   enum class Origin : uint8_t { kConnect, kAccept };
 

@@ -12,23 +12,40 @@ thread_local uint64_t allocations = 0;
 void* count_and_allocate(std::size_t size, std::size_t alignment) {
   ++allocations;
   void* memory = alignment == 0 ? std::malloc(size)  // NOLINT
-                                : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+                                : std::aligned_alloc(
+                                      alignment, (size + alignment - 1) / alignment * alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 }  // namespace
 
-void* operator new(std::size_t size) { return count_and_allocate(size, 0); }
-void* operator new[](std::size_t size) { return count_and_allocate(size, 0); }
+void* operator new(std::size_t size) {
+  return count_and_allocate(size, 0);
+}
+void* operator new[](std::size_t size) {
+  return count_and_allocate(size, 0);
+}
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return count_and_allocate(size, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }                 // NOLINT
-void operator delete[](void* memory) noexcept { std::free(memory); }               // NOLINT
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }    // NOLINT
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }  // NOLINT
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }               // NOLINT
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }  // NOLINT
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}  // NOLINT
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}  // NOLINT
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}  // NOLINT
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}  // NOLINT
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}  // NOLINT
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}  // NOLINT
 
 namespace rdmakv {
 namespace {

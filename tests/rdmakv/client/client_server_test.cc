@@ -70,10 +70,10 @@ TEST_F(ClientServerTest, ValuesOfEverySizeComeBackAsTheyWere) {
   start(512 << 20, 1);
   const std::unique_ptr<Client> client = open();
   uint64_t seed = 1;
-  for (const size_t size : {size_t{0}, size_t{1}, size_t{100}, size_t{4095}, size_t{4096},
-                            size_t{4097}, size_t{65'000}, size_t{65'536}, size_t{262'143},
-                            size_t{262'144}, size_t{262'145}, size_t{1'048'576}, size_t{5'000'001},
-                            size_t{64} << 20}) {
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{100}, size_t{4095}, size_t{4096}, size_t{4097}, size_t{65'000},
+        size_t{65'536}, size_t{262'143}, size_t{262'144}, size_t{262'145}, size_t{1'048'576},
+        size_t{5'000'001}, size_t{64} << 20}) {
     const std::string value = pattern(size, ++seed);
     const std::string key = "key" + std::to_string(size);
     ASSERT_EQ(async_put(*client, key, value).wait().code, Code::kOk) << size;
@@ -221,7 +221,8 @@ TEST_F(ClientServerTest, ItFollowsARestartedServer) {
   EXPECT_EQ(client->servers()[0].workers, 3u);
 }
 
-// Every CAS that won is counted, whoever made it: the counter in the value says how many there were.
+// Every CAS that won is counted, whoever made it: the counter in the value says how many there
+// were.
 TEST_F(ClientServerTest, ConcurrentClientsCountByCas) {
   start(64 << 20, 2);
   constexpr int kThreads = 3;

@@ -18,7 +18,9 @@ class HandshakeTest : public ClientTest {
   }
 };
 
-TEST_F(HandshakeTest, WithoutASecret) { EXPECT_TRUE(connect()); }
+TEST_F(HandshakeTest, WithoutASecret) {
+  EXPECT_TRUE(connect());
+}
 
 TEST_F(HandshakeTest, WithTheSameSecret) {
   options.secret = server().secret = "tell nobody";
@@ -147,7 +149,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadWelcome{"pool_wraps", [](wire::Welcome& w) { w.pool.base = ~uint64_t{0}; }},
         BadWelcome{"huge_pool", [](wire::Welcome& w) { w.pool.bytes = ~uint64_t{0}; }},
         BadWelcome{"buckets",
-                   [](wire::Welcome& w) { w.index = {4096, 64, 1, 0}, w.bucket_count = 2; }}),
+                   [](wire::Welcome& w) {
+                     w.index = {4096, 64, 1, 0}, w.bucket_count = 2;
+                   }}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -85,7 +85,9 @@ TEST(RingAllocator, StretchesNeverOverlap) {
   std::mt19937 random(4711);
   RingAllocator ring(kUnits * kUnit, 12);
   std::vector<int> owner(kUnits, -1);
-  struct Live { uint32_t offset, units, number; };
+  struct Live {
+    uint32_t offset, units, number;
+  };
   std::vector<Live> live;
   int granted = 0;
   for (int step = 0; step < 200'000; ++step) {
