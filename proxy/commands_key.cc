@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/commands.h"
+#include "proxy/connection.h"
 #include "proxy/fanout.h"
 #include "proxy/set_options.h"
 #include "proxy/value_reply.h"
@@ -43,22 +44,29 @@ void expire_done(Request& request) {
 
 void expire_if_sooner(Request& request);
 
+void finish_expire_if_sooner(Request& request) {
+  request.connection().unblock(Connection::kIssuing);
+  expire_done(request);
+}
+
 // XX LT is the one pair of conditions that no single operation has: only a key that has an expiry,
-// and that a later one. So it is looked at first, and set if it still has that version.
+// and that a later one. So it is looked at first, and set if it still has that version. Later
+// commands of the connection are not issued before that is over, or they would come in between.
 void expire_inspected(Request& request) {
-  if (finish_if_failed(request)) return;
   Operation& operation = request.operation;
-  if (operation.code != Code::kOk || operation.expiry == 0 || operation.expiry <= request.number) {
-    return request.finish_integer(0);
+  if (operation.code == Code::kOk &&
+      (operation.expiry == 0 || operation.expiry <= request.number)) {
+    operation.code = Code::kConditionNotMet;
   }
+  if (operation.code != Code::kOk) return finish_expire_if_sooner(request);
   operation.kind = OperationKind::kExpire;
   operation.condition = Condition::kIfVersion;
   operation.expected_version = operation.version;
   operation.expiry_ms = request.number;
   request.submit([](Request& done) {
-    // Changed in between: look again.
+    // Changed in between by another client: look again.
     if (done.operation.code == Code::kVersionMismatch) return expire_if_sooner(done);
-    expire_done(done);
+    finish_expire_if_sooner(done);
   });
 }
 
@@ -93,6 +101,8 @@ void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relat
   request.set_key(arguments[1]);
   if (options.xx && options.lt) {
     request.number = operation.expiry_ms;
+    // Two round trips: what comes behind on this connection must not get in between.
+    request.connection().block(Connection::kBarrier);
     return expire_if_sooner(request);
   }
   operation.kind = OperationKind::kExpire;

@@ -42,7 +42,7 @@ class Connection {
     kArena = 4,     // waits for registered memory
     kUpload = 8,    // all chunks of its upload are busy, or its commit is not sent yet
     kBarrier = 16,  // waits for all its commands to be done
-    kIssuing = 32,  // a multi-key command is not issued completely
+    kIssuing = 32,  // a command of several operations is not issued completely
     kClosing =
         64,  // nothing more is read: QUIT, a protocol error, CLIENT KILL, the end of the input
   };

@@ -231,7 +231,8 @@ ExitStatus CommandRunner::ping() {
 
 ExitStatus CommandRunner::stats() {
   const std::vector<ServerState> servers = client_.servers();
-  for (uint16_t server = 0; server < servers.size(); ++server) {
+  const auto count = static_cast<uint16_t>(servers.size());
+  for (uint16_t server = 0; server < count; ++server) {
     out_ << "# server " << servers[server].name << ", epoch " << servers[server].epoch << ", "
          << servers[server].workers << " workers\n";
     for (uint16_t worker = 0; worker < servers[server].workers; ++worker) {

@@ -684,9 +684,11 @@ class Differential(unittest.TestCase):
                 data = b"".join(encode(*words) for words in batch)
                 for connection in (redis, proxy):
                     connection.send(data)
+                past = []
                 for words in batch:
                     expected, got = redis.reply(), proxy.reply()
-                    self.compare(words, expected, got)
+                    past = past[-39:] + [f"{show(encode(*words), 120)} -> {show(got, 60)}"]
+                    self.compare(words, expected, got, past)
 
     def test_random(self):
         for redis, proxy in self.pairs():

@@ -97,6 +97,11 @@ TEST_F(CommandsTest, ExpireXxLtNeedsAnExpiryThatIsLater) {
   EXPECT_EQ(call("TTL a"), ":10\r\n");
 }
 
+TEST_F(CommandsTest, NothingComesBetweenTheTwoStepsOfExpireXxLt) {
+  EXPECT_EQ(call("SET a 1 EX 100\r\nEXPIRE a 10 XX LT\r\nPERSIST a\r\nTTL a"),
+            "+OK\r\n:1\r\n:1\r\n:-1\r\n");
+}
+
 TEST_F(CommandsTest, ExpireXxLtLooksAgainWhenTheKeyChanged) {
   call("SET a 1 EX 100");
   int mismatches = 0;
