@@ -1,7 +1,9 @@
 #include "proxy/fanout.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "proxy/connection.h"
 #include "proxy/value_stream.h"
@@ -26,7 +28,8 @@ void Fanout::start(Request& request, Arguments arguments, OperationKind kind, Ga
   if (self->count_ > kWindow || request.connection().has_large_arguments()) {
     self->keep_arguments(arguments);
   }
-  if (self->count_ > kWindow) request.connection().block(Connection::kIssuing);
+  self->blocks_ = self->count_ > kWindow;
+  if (self->blocks_) request.connection().block(Connection::kIssuing);
   self->issue();
 }
 
@@ -63,7 +66,11 @@ void Fanout::issue() {
     issue_part(arguments_[argument], argument);
   }
   arguments_ = {};
-  request_->connection().unblock(Connection::kIssuing);
+  all_issued();
+}
+
+void Fanout::all_issued() {
+  if (std::exchange(blocks_, false)) request_->connection().unblock(Connection::kIssuing);
 }
 
 void Fanout::issue_part(std::string_view key, size_t argument) {
@@ -225,7 +232,7 @@ void Fanout::stream_done(Request& request) {
 // Nothing more is issued; ends when what was issued has come back.
 void Fanout::fail_all() {
   count_ = issued_;
-  request_->connection().unblock(Connection::kIssuing);
+  all_issued();
   if (done_ < issued_) return;
   Request& request = *request_;
   const Code failure = failure_;

@@ -49,6 +49,7 @@ class Fanout {
   void issue();
   void issue_part(std::string_view key, size_t argument);
   void collect(Part& part);
+  void all_issued();
   void finish_if_done();
   void write_values();
   bool write_value(Part& part);
@@ -67,6 +68,7 @@ class Fanout {
   Code failure_ = Code::kOk;  // the first one
   bool header_written_ = false;
   bool writing_ = false;
+  bool blocks_ = false;                 // the connection, until all is issued
   std::array<Part*, kWindow> parts_{};  // by index modulo kWindow
 
   // The arguments, when they cannot all be issued at once or some of them are large.

@@ -100,6 +100,9 @@ TEST_F(CommandsTest, ExpireXxLtNeedsAnExpiryThatIsLater) {
 TEST_F(CommandsTest, NothingComesBetweenTheTwoStepsOfExpireXxLt) {
   EXPECT_EQ(call("SET a 1 EX 100\r\nEXPIRE a 10 XX LT\r\nPERSIST a\r\nTTL a"),
             "+OK\r\n:1\r\n:1\r\n:-1\r\n");
+  // Nor when an earlier command of several keys ends meanwhile.
+  EXPECT_EQ(call("SET a 1 EX 100\r\nDEL x y z\r\nEXPIRE a 10 XX LT\r\nPERSIST a"),
+            "+OK\r\n:0\r\n:1\r\n:1\r\n");
 }
 
 TEST_F(CommandsTest, ExpireXxLtLooksAgainWhenTheKeyChanged) {

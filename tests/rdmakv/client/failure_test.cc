@@ -160,6 +160,7 @@ TEST_F(FailureTest, ATimedOutUploadIsAborted) {
     EXPECT_EQ(behind.dones, 1) << "what waited behind it goes on";
     if (!server().held.empty()) break;
     client.reset();
+    server().aborted.clear();
   }
   server().intercept = nullptr;
   server().answer_held();

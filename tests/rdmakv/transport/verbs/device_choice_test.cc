@@ -28,10 +28,6 @@ std::string error_of(const VerbsOptions& options) {
   return fabric ? "" : fabric.status().message();
 }
 
-bool disconnected(const std::vector<Event>& events) {
-  return Rig::find(events, CompletionKind::kDisconnected) != nullptr;
-}
-
 // --- devices -------------------------------------------------------------------------------------
 
 TEST(DeviceChoice, WithoutANameTheFirstActiveOne) {

@@ -2,6 +2,8 @@
 // stand on. Every wait pumps both queues and the listener, and gives up after a generous time.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -66,5 +68,18 @@ class Rig final : public ConnectionHandler {
  private:
   void take(CompletionQueue& queue, std::vector<Event>& events);
 };
+
+// The fixture of tests that run in CM mode and in Socket mode (instantiated in device_test.cc).
+class BothModes : public testing::TestWithParam<bool> {
+ protected:
+  RigOptions options() const {
+    RigOptions options;
+    options.by_socket = GetParam();
+    return options;
+  }
+};
+inline bool disconnected(const std::vector<Event>& events) {
+  return Rig::find(events, CompletionKind::kDisconnected) != nullptr;
+}
 
 }  // namespace rdmakv::verbs
