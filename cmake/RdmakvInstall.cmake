@@ -22,6 +22,7 @@ set(rdmakv_cpp_headers
   rdmakv/transport/authentication.h
   rdmakv/transport/endpoint.h
   rdmakv/transport/fabric.h
+  rdmakv/transport/local_atomics.h
   rdmakv/transport/memory.h
   rdmakv/transport/status.h
   rdmakv/transport/value_buffer.h)

@@ -23,6 +23,9 @@ function(rdmakv_room name)
   cmake_parse_arguments(ROOM "" "" "LINK" ${ARGN})
   add_library(rdmakv_${name} STATIC ${ROOM_UNPARSED_ARGUMENTS})
   target_link_libraries(rdmakv_${name} PUBLIC rdmakv_flags ${ROOM_LINK})
+  # For tests/mutants, which builds the rooms once more.
+  list(TRANSFORM ROOM_UNPARSED_ARGUMENTS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  set_property(GLOBAL PROPERTY RDMAKV_SOURCES_${name} ${ROOM_UNPARSED_ARGUMENTS})
 endfunction()
 
 # rdmakv_program(NAME SOURCES... [LINK LIBRARIES...]): a program in build/bin, installed.
@@ -33,12 +36,17 @@ function(rdmakv_program name)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# rdmakv_test(NAME SOURCES... [LINK LIBRARIES...]): a GoogleTest program; each TEST is a CTest test.
-function(rdmakv_test name)
+# rdmakv_vm_test(NAME SOURCES... [LINK LIBRARIES...]): a GoogleTest program for the Soft-RoCE machine, where
+# tests/softroce/suite runs it; CTest does not know of it.
+function(rdmakv_vm_test name)
   cmake_parse_arguments(TEST "" "" "LINK" ${ARGN})
   add_executable(${name} ${TEST_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE rdmakv_flags ${TEST_LINK} GTest::gmock GTest::gtest_main)
-  set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endfunction()
+
+# rdmakv_test(NAME SOURCES... [LINK LIBRARIES...]): a GoogleTest program; each TEST is a CTest test.
+function(rdmakv_test name)
+  rdmakv_vm_test(${name} ${ARGN})
   gtest_discover_tests(${name} TEST_PREFIX ${name}. PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)
 endfunction()

@@ -47,6 +47,8 @@ uint16_t hash_slot(std::string_view key) {
   return crc16(key) % kHashSlots;
 }
 
-uint64_t hash_key(std::string_view key) { return XXH3_64bits(key.data(), key.size()); }
+uint64_t hash_key(std::string_view key) {
+  return XXH3_64bits(key.data(), key.size());
+}
 
 }  // namespace rdmakv::wire

@@ -16,7 +16,8 @@ uint16_t hash_slot(std::string_view key);
 // XXH3-64 of the key, seed 0.
 uint64_t hash_key(std::string_view key);
 
-// Worker of `workers` that owns a hash slot within its server: equal, contiguous stretches of slots.
+// Worker of `workers` that owns a hash slot within its server: equal, contiguous stretches of
+// slots.
 constexpr uint32_t worker_of_slot(uint16_t slot, uint32_t workers) {
   return static_cast<uint32_t>(slot) * workers / kHashSlots;
 }

@@ -62,23 +62,22 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
 }  // namespace
 
 uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
-                                 uint64_t value_hash, uint32_t generation) {
+                                 uint64_t value_hash, uint64_t seed) {
   XXH3_state_t state;
   XXH3_INITSTATE(&state);  // reset reads two fields of it first
-  XXH3_64bits_reset_withSeed(&state, generation);
+  XXH3_64bits_reset_withSeed(&state, seed);
   XXH3_64bits_update(&state, extent + kChecksummedFrom, value_offset - kChecksummedFrom);
   XXH3_64bits_update(&state, &value_hash, sizeof(value_hash));
   return XXH3_64bits_digest(&state);
 }
 
 uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_offset,
-                        uint32_t generation) {
+                        uint64_t seed) {
   if (size < kTwoStepChecksumBytes) {
-    return XXH3_64bits_withSeed(extent + kChecksummedFrom, size - kChecksummedFrom, generation);
+    return XXH3_64bits_withSeed(extent + kChecksummedFrom, size - kChecksummedFrom, seed);
   }
   return entry_checksum_two_step(extent, value_offset,
-                                 XXH3_64bits(extent + value_offset, size - value_offset),
-                                 generation);
+                                 XXH3_64bits(extent + value_offset, size - value_offset), seed);
 }
 
 void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
@@ -86,8 +85,7 @@ void write_entry(std::byte* extent, const EntryFields& fields, std::string_view 
   const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
   write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
   if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
-  store(extent + 8,
-        entry_checksum(extent, value_offset + value.size(), value_offset, fields.generation));
+  store(extent + 8, entry_checksum(extent, value_offset + value.size(), value_offset, fields.seed));
 }
 
 void write_entry_around(std::byte* extent, const EntryFields& fields, std::string_view key,
@@ -96,9 +94,8 @@ void write_entry_around(std::byte* extent, const EntryFields& fields, std::strin
   const uint64_t size = value_offset + value_length;
   write_header(extent, fields, key, value_length);
   store(extent + 8, size < kTwoStepChecksumBytes
-                        ? entry_checksum(extent, size, value_offset, fields.generation)
-                        : entry_checksum_two_step(extent, value_offset, value_hash,
-                                                  fields.generation));
+                        ? entry_checksum(extent, size, value_offset, fields.seed)
+                        : entry_checksum_two_step(extent, value_offset, value_hash, fields.seed));
 }
 
 EntryView view_entry(const std::byte* extent) {
@@ -109,6 +106,7 @@ EntryView view_entry(const std::byte* extent) {
   EntryView view;
   view.version = load<uint64_t>(extent + 16);
   if (has_expiry) {
+    view.expiry_field = true;
     view.expiry_ms = load<int64_t>(at);
     at += kEntryExpiryBytes;
   }
@@ -117,7 +115,7 @@ EntryView view_entry(const std::byte* extent) {
   return view;
 }
 
-bool verify_entry(std::span<const std::byte> bytes, uint32_t generation, std::string_view key,
+bool verify_entry(std::span<const std::byte> bytes, uint64_t seed, std::string_view key,
                   EntryView& out) {
   if (bytes.size() < kEntryHeaderBytes) return false;
   const auto meta = load<uint64_t>(bytes.data() + 24);
@@ -127,15 +125,36 @@ bool verify_entry(std::span<const std::byte> bytes, uint32_t generation, std::st
   const EntryView view = view_entry(bytes.data());
   if (view.key != key) return false;
   const uint64_t value_offset = entry_value_offset(key.size(), has_expiry);
-  if (load<uint64_t>(bytes.data() + 8) !=
-      entry_checksum(bytes.data(), size, value_offset, generation)) {
+  if (load<uint64_t>(bytes.data() + 8) != entry_checksum(bytes.data(), size, value_offset, seed)) {
     return false;
   }
   out = view;
   return true;
 }
 
-uint32_t size_class_bytes(uint32_t size_class) { return kClassTable[size_class]; }
+bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::byte> value,
+                        uint64_t seed, std::string_view key, EntryView& out) {
+  if (head.size() < kEntryHeaderBytes) return false;
+  const auto meta = load<uint64_t>(head.data() + 24);
+  const bool has_expiry = (meta_flags(meta) & kEntryHasExpiry) != 0;
+  const uint64_t value_offset = entry_value_offset(meta_key_length(meta), has_expiry);
+  if (value_offset > head.size() || meta_value_length(meta) != value.size()) return false;
+  EntryView view = view_entry(head.data());
+  if (view.key != key) return false;
+  if (value_offset + value.size() < kTwoStepChecksumBytes) return false;  // never in parts
+  if (load<uint64_t>(head.data() + 8) !=
+      entry_checksum_two_step(head.data(), value_offset, XXH3_64bits(value.data(), value.size()),
+                              seed)) {
+    return false;
+  }
+  view.value = value;
+  out = view;
+  return true;
+}
+
+uint32_t size_class_bytes(uint32_t size_class) {
+  return kClassTable[size_class];
+}
 
 uint32_t size_class_of(uint64_t bytes) {
   if (bytes <= 48) return 0;

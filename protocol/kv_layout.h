@@ -1,8 +1,18 @@
 // Remote memory: how buckets, slots and entries lie in a server's registered memory. Both ends
-// include this header, so a client can find and check an entry that it READ without the server's CPU.
+// include this header, so a client can find and check an entry that it READ without the server's
+// CPU.
 //
-// Pool: entries in extents. Offsets are in units of kExtentUnit (16) bytes from the pool's base; offset
-// 0 is never an extent. An entry:
+// Entries lie in extents, in three regions that follow one another in one space of offsets. An
+// offset counts units of kExtentUnit (16) bytes; 0 is never an extent.
+//
+//   [ pool | cas | grants ]      pool: READ; every extent size
+//                                cas: READ, ATOMIC; entries of the cas class built by the server
+//                                grants: READ, WRITE, ATOMIC; extents lent to clients, and the cas
+//                                class entries that clients built in them and linked
+//
+// In cas and grants every extent has kCasExtentBytes, begins at a multiple of that from the
+// region's base, and never moves to another region. A client can change these two at will if it
+// breaks the rules: the server checks what it reads there. An entry:
 //
 //    0  first word   u64   the only word of a linked entry that changes
 //    8  checksum     u64   of everything behind it and of the generation; see entry_checksum()
@@ -20,8 +30,8 @@
 //
 // Index: 64-byte buckets of 8 slots; a key has two candidate buckets. A slot is one word:
 //   [ offset 36 | generation low bits 12 | size class 6 | fingerprint 9 | overflow 1 ], 0 = empty.
-// The overflow bit is set in every slot of a bucket (and in slot 0 even when it is empty) from which
-// keys went to the server's stash: a lookup that fails there must ask the server.
+// The overflow bit is set in every slot of a bucket (and in slot 0 even when it is empty) from
+// which keys went to the server's stash: a lookup that fails there must ask the server.
 #pragma once
 
 #include <bit>
@@ -40,6 +50,12 @@ inline constexpr uint32_t kGenerationBits = 26;
 inline constexpr uint32_t kGenerationMask = (1u << kGenerationBits) - 1;
 inline constexpr uint64_t kOffsetMask = (uint64_t{1} << kOffsetBits) - 1;
 inline constexpr uint64_t kMaxPoolBytes = (uint64_t{1} << kOffsetBits) * kExtentUnit;
+
+// A freed extent is not used again before this time has passed, so a reader that needs less from
+// finding a pointer to having read what it points to finds what the pointer meant.
+inline constexpr uint64_t kQuarantineNs = 1'000'000;
+// Generations repeat after 2^26 ms; a reader does not use a pointer older than this.
+inline constexpr uint64_t kMostPointerAgeNs = 3'600'000'000'000;
 
 // ---- first word ------------------------------------------------------------------------------
 
@@ -65,22 +81,11 @@ struct FirstWord {
   }
 };
 
-// ---- location: (region, offset) of an entry as replies carry it --------------------------------
-
-struct Location {
-  uint64_t offset = 0;      // units of kExtentUnit from the region's base; 0: nowhere
-  uint8_t region = 0;       // 0: the pool. Others are for the cas class and for grants
-  constexpr uint64_t encode() const { return offset == 0 ? 0 : (uint64_t{region} << kOffsetBits) | offset; }
-  static constexpr Location decode(uint64_t word) {
-    return {word & kOffsetMask, static_cast<uint8_t>(word >> kOffsetBits)};
-  }
-};
-
 // ---- entry -------------------------------------------------------------------------------------
 
 inline constexpr uint32_t kEntryHeaderBytes = 32;
 inline constexpr uint32_t kEntryExpiryBytes = 8;
-inline constexpr uint32_t kEntryHasExpiry = 1;   // flag bits in meta
+inline constexpr uint32_t kEntryHasExpiry = 1;  // flag bits in meta
 
 struct EntryHeader {
   uint64_t first_word = 0;
@@ -93,9 +98,15 @@ static_assert(sizeof(EntryHeader) == kEntryHeaderBytes);
 constexpr uint64_t make_meta(uint32_t value_length, uint32_t key_length, uint32_t flags) {
   return uint64_t{value_length} | (uint64_t{key_length} << 30) | (uint64_t{flags} << 47);
 }
-constexpr uint32_t meta_value_length(uint64_t meta) { return meta & ((1u << 30) - 1); }
-constexpr uint32_t meta_key_length(uint64_t meta) { return (meta >> 30) & ((1u << 17) - 1); }
-constexpr uint32_t meta_flags(uint64_t meta) { return static_cast<uint32_t>(meta >> 47); }
+constexpr uint32_t meta_value_length(uint64_t meta) {
+  return meta & ((1u << 30) - 1);
+}
+constexpr uint32_t meta_key_length(uint64_t meta) {
+  return (meta >> 30) & ((1u << 17) - 1);
+}
+constexpr uint32_t meta_flags(uint64_t meta) {
+  return static_cast<uint32_t>(meta >> 47);
+}
 
 // Bytes from the first word to the end of the value.
 constexpr uint64_t entry_bytes(uint64_t key_length, uint64_t value_length, bool has_expiry) {
@@ -109,24 +120,31 @@ constexpr uint64_t entry_value_offset(uint64_t key_length, bool has_expiry) {
 // An entry in readable memory (the server's pool, or a client's copy of it).
 struct EntryView {
   uint64_t version = 0;
-  int64_t expiry_ms = 0;    // 0: none
+  int64_t expiry_ms = 0;      // 0: none
+  bool expiry_field = false;  // the entry has room for one
   std::string_view key;
   std::span<const std::byte> value;
 };
 
-// Entries from this size on are checksummed in two steps, so that a large value can be hashed while it
-// arrives, before its version is known.
-inline constexpr uint64_t kTwoStepChecksumBytes = 64 * 1024;
+// Entries from this size on are checksummed in two steps, so that a large value can be hashed while
+// it arrives, before its version is known.
+inline constexpr uint64_t kTwoStepChecksumBytes = uint64_t{64} * 1024;
 
-// XXH3-64 seeded with the generation, of bytes [16, size); from kTwoStepChecksumBytes on, of bytes
+// The checksum's seed. The epoch in it keeps out what looks like an entry and is none: bytes that a
+// user stored as a value, who knows no epoch, and what another start of the server left behind.
+constexpr uint64_t entry_seed(uint64_t epoch, uint32_t generation) {
+  return epoch ^ (generation & kGenerationMask);
+}
+
+// XXH3-64 under entry_seed(), of bytes [16, size); from kTwoStepChecksumBytes on, of bytes
 // [16, value offset) followed by the 8 bytes of `value_hash`, the unseeded XXH3-64 of the value.
 uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_offset,
-                        uint32_t generation);
+                        uint64_t seed);
 uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
-                                 uint64_t value_hash, uint32_t generation);
+                                 uint64_t value_hash, uint64_t seed);
 
 struct EntryFields {
-  uint32_t generation = 0;
+  uint64_t seed = 0;  // entry_seed()
   uint64_t version = 0;
   bool expiry_field = false;  // whether the entry has room for an expiry
   int64_t expiry_ms = 0;      // 0: none; otherwise needs expiry_field
@@ -135,34 +153,41 @@ struct EntryFields {
 // owner's business. `extent` has entry_bytes() bytes at least.
 void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
                  std::span<const std::byte> value);
-// The same, for a value of `value_length` bytes that already lies in its place, with hash `value_hash`
-// (used from kTwoStepChecksumBytes on).
+// The same, for a value of `value_length` bytes that already lies in its place, with hash
+// `value_hash` (used from kTwoStepChecksumBytes on).
 void write_entry_around(std::byte* extent, const EntryFields& fields, std::string_view key,
                         uint32_t value_length, uint64_t value_hash);
 
-// The parts of an entry whose memory is trusted (the server's own). Bounds are the caller's business.
+// The parts of an entry whose memory is trusted (the server's own). Bounds are the caller's
+// business.
 EntryView view_entry(const std::byte* extent);
 
 // The checks of a one-sided reader on `bytes` READ from an entry: lengths within bytes, key equal,
-// checksum right under `generation`. Does not judge first word and expiry.
-bool verify_entry(std::span<const std::byte> bytes, uint32_t generation, std::string_view key,
+// checksum right under `seed`. Does not judge first word and expiry.
+bool verify_entry(std::span<const std::byte> bytes, uint64_t seed, std::string_view key,
                   EntryView& out);
+// The same for an entry whose value lies elsewhere: `head` holds it up to the value at least.
+bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::byte> value,
+                        uint64_t seed, std::string_view key, EntryView& out);
 
 // ---- size classes ------------------------------------------------------------------------------
 
-// Classes 0..kSlabClasses-1 are slab classes of up to 16 KiB; a larger extent is a run of pages of its
-// own, class kLargeClass.
+// Classes 0..kSlabClasses-1 are slab classes of up to 16 KiB; a larger extent is a run of pages of
+// its own, class kLargeClass.
 inline constexpr uint32_t kSlabClasses = 50;
 inline constexpr uint32_t kLargeClass = 63;
-uint32_t size_class_bytes(uint32_t size_class);      // extent size of a slab class
-uint32_t size_class_of(uint64_t bytes);              // the smallest that fits, or kLargeClass
+// The class that slots name for extents in the regions cas and grants.
+inline constexpr uint32_t kCasSizeClass = 62;
+inline constexpr uint32_t kCasExtentBytes = 512;
+uint32_t size_class_bytes(uint32_t size_class);  // extent size of a slab class
+uint32_t size_class_of(uint64_t bytes);          // the smallest that fits, or kLargeClass
 
 // ---- index -------------------------------------------------------------------------------------
 
 inline constexpr uint32_t kSlotsPerBucket = 8;
 
 struct Slot {
-  uint64_t offset = 0;       // units; 0: empty
+  uint64_t offset = 0;          // units; 0: empty
   uint32_t generation_low = 0;  // 12 bits
   uint32_t size_class = 0;
   uint32_t fingerprint = 0;  // 9 bits
@@ -185,7 +210,7 @@ struct alignas(64) Bucket {
 static_assert(sizeof(Bucket) == 64);
 
 struct KeyPlace {
-  uint32_t bucket[2];        // may be equal
+  uint32_t bucket[2];  // may be equal
   uint32_t fingerprint;
 };
 // The two candidate buckets and the fingerprint of a key. Multiply-shift range reduction of

@@ -37,7 +37,8 @@ bool MessageReader::next(RequestView& request) {
   if (header_.kind != MessageKind::kRequests) return fail("not a message of requests");
   if (!take(&request.header, sizeof(request.header))) return false;
   const RequestHeader& header = request.header;
-  if (header.opcode < Opcode::kGet || header.opcode > Opcode::kStats) return fail("unknown opcode");
+  if (header.opcode < Opcode::kGet || header.opcode > Opcode::kGrants)
+    return fail("unknown opcode");
   if (header.condition > Condition::kIfSooner) return fail("unknown condition");
   if ((header.flags & ~(kKeepExpiry | kWantPrevious)) != 0 || header.reserved != 0) {
     return fail("unknown flag");
@@ -61,7 +62,8 @@ bool MessageReader::next(ReplyView& reply) {
   if (!take(&reply.header, sizeof(reply.header))) return false;
   const ReplyHeader& header = reply.header;
   if (header.status > ReplyStatus::kTooMany) return fail("unknown status");
-  if ((header.flags & ~(kHasValue | kPinned)) != 0) return fail("unknown flag");
+  constexpr uint8_t kKnown = kHasValue | kPinned | kExpiryField | kCasClass;
+  if ((header.flags & ~kKnown) != 0) return fail("unknown flag");
   const uint64_t length = (header.flags & kHasValue) != 0 ? header.value_length : 0;
   if (length > rest_.size()) return fail("reply longer than its message");
   reply.value = rest_.subspan(0, length);

@@ -14,15 +14,15 @@
 // posted at least that many receives, so no message ever finds none; a reply gives the credit back.
 //
 // Large requests (encoded size beyond the message buffer) are WRITTEN_WITH_IMM, as a message of one
-// request, into the ring that the server granted to the connection: the immediate is the offset in the
-// ring in units of kRingUnit bytes. The client alone manages the ring: a stretch of it is used again
-// once the reply to the request that lies in it has come.
+// request, into the ring that the server granted to the connection: the immediate is the offset in
+// the ring in units of kRingUnit bytes. The client alone manages the ring: a stretch of it is used
+// again once the reply to the request that lies in it has come.
 //
-// Large replies: a request names a landing buffer (in the region that the client granted). A GET whose
-// value has kLargeValue bytes or more, and whose message fits there, is answered by WRITE_WITH_IMM of a
-// message of one reply into it, immediate = the request's id. When it does not fit, the reply is kPinned:
-// it tells the entry's place and size, and the entry stays there, unchanged, for the client to READ,
-// until the client sends kRelease or the connection ends.
+// Large replies: a request names a landing buffer (in the region that the client granted). A GET
+// whose value has kLargeValue bytes or more, and whose message fits there, is answered by
+// WRITE_WITH_IMM of a message of one reply into it, immediate = the request's id. When it does not
+// fit, the reply is kPinned: it tells the entry's place and size, and the entry stays there,
+// unchanged, for the client to READ, until the client sends kRelease or the connection ends.
 #pragma once
 
 #include <bit>
@@ -36,68 +36,86 @@ namespace rdmakv::wire {
 
 static_assert(std::endian::native == std::endian::little, "structs go over the wire as they are");
 
-inline constexpr uint16_t kMessageMagic = 0x564b;      // "KV"
-inline constexpr uint32_t kMessageBytes = 4608;        // default size of a message buffer
-inline constexpr uint32_t kLargeValue = 4096;          // values from this size on go by WRITE_WITH_IMM
+inline constexpr uint16_t kMessageMagic = 0x564b;  // "KV"
+inline constexpr uint32_t kMessageBytes = 4608;    // default size of a message buffer
+inline constexpr uint32_t kLargeValue = 4096;      // values from this size on go by WRITE_WITH_IMM
 inline constexpr uint32_t kMaxKeyBytes = 64 * 1024;
 inline constexpr uint64_t kMaxValueBytes = 512ull << 20;
-inline constexpr uint32_t kRingUnit = 64;              // bytes; unit of ring and landing offsets
-inline constexpr uint32_t kRingBytes = 1 << 20;        // default size of a connection's ring
+inline constexpr uint32_t kRingUnit = 64;        // bytes; unit of ring and landing offsets
+inline constexpr uint32_t kRingBytes = 1 << 20;  // default size of a connection's ring
 inline constexpr uint32_t kMaxRequestsPerMessage = 512;
 // A larger value travels as an upload, in chunks of at most this many bytes.
 inline constexpr uint32_t kMaxChunk = 256 * 1024;
 
 enum class MessageKind : uint8_t {
-  kRequests = 1, kReplies = 2,
-  kHello = 3, kChallenge = 4, kProof = 5, kWelcome = 6, kRefusal = 7,
+  kRequests = 1,
+  kReplies = 2,
+  kHello = 3,
+  kChallenge = 4,
+  kProof = 5,
+  kWelcome = 6,
+  kRefusal = 7,
 };
 
 enum class Opcode : uint8_t {
-  kGet = 1,          // -> value
-  kInspect = 2,      // -> version, value length, expiry; no value
-  kPut = 3,          // conditions, expiry; CAS is a PUT under Condition::kIfVersion
-  kDelete = 4,       // Condition::kIfVersion possible
-  kExpire = 5,       // set or remove the expiry under conditions
-  kCount = 6,        // keys of this partition -> value length field
-  kClear = 7,        // remove every key of this partition
-  kRelease = 8,      // give up a pin: `ticket`
-  kUploadBegin = 9,  // reserve an extent for key and a value of `total` bytes -> ticket
-  kUploadChunk = 10, // bytes at `offset` of the upload `ticket`
-  kUploadCommit = 11,// like kPut, with the value uploaded under `ticket`
+  kGet = 1,            // -> value
+  kInspect = 2,        // -> version, value length, expiry; no value
+  kPut = 3,            // conditions, expiry; CAS is a PUT under Condition::kIfVersion
+  kDelete = 4,         // Condition::kIfVersion possible
+  kExpire = 5,         // set or remove the expiry under conditions
+  kCount = 6,          // keys of this partition -> value length field
+  kClear = 7,          // remove every key of this partition
+  kRelease = 8,        // give up a pin: `ticket`
+  kUploadBegin = 9,    // reserve an extent for key and a value of `total` bytes -> ticket
+  kUploadChunk = 10,   // bytes at `offset` of the upload `ticket`
+  kUploadCommit = 11,  // like kPut, with the value uploaded under `ticket`
   kUploadAbort = 12,
-  kPing = 13,        // nothing; the reply carries the clock
-  kStats = 14,       // -> the worker's counters as text, "name value\n" lines
+  kPing = 13,   // nothing; the reply carries the clock
+  kStats = 14,  // -> the worker's counters as text, "name value\n" lines
+  // For one-sided CAS. The value is an array of uint64_t, offsets of granted extents whose entries
+  // the client has linked: hints, which free nothing by themselves. `wanted`: how many more extents
+  // the client would like -> an array of Grant, as many as the server gives, perhaps none.
+  kGrants = 15,
 };
 
-// What a mutation requires of the key's present state; unmet: kConditionNotMet (or kVersionMismatch).
+// What a mutation requires of the key's present state; unmet: kConditionNotMet (or
+// kVersionMismatch).
 enum class Condition : uint8_t {
-  kAlways = 0, kIfAbsent = 1, kIfPresent = 2,
-  kIfVersion = 3,                       // version 0: the key must not exist
+  kAlways = 0,
+  kIfAbsent = 1,
+  kIfPresent = 2,
+  kIfVersion = 3,  // version 0: the key must not exist
   // kExpire only, as Redis has them: NX XX GT LT
-  kIfNoExpiry = 4, kIfExpiry = 5, kIfLater = 6, kIfSooner = 7,
+  kIfNoExpiry = 4,
+  kIfExpiry = 5,
+  kIfLater = 6,
+  kIfSooner = 7,
 };
 
 // RequestHeader.flags
-inline constexpr uint8_t kKeepExpiry = 1;     // kPut, kUploadCommit: keep the expiry that the key has
-inline constexpr uint8_t kWantPrevious = 2;   // kPut, kDelete, kUploadCommit: the reply carries the value before,
-                                              // as kGet would, also when the condition was not met
+inline constexpr uint8_t kKeepExpiry = 1;  // kPut, kUploadCommit: keep the expiry that the key has
+// kPut, kDelete, kUploadCommit: the reply carries the value before, as kGet would, also when the
+// condition was not met.
+inline constexpr uint8_t kWantPrevious = 2;
 
 // ReplyHeader.flags
-inline constexpr uint8_t kHasValue = 1;       // value_length bytes of value follow the header
-inline constexpr uint8_t kPinned = 2;         // the value did not fit the landing buffer: READ it at `location`,
-                                              // then kRelease `ticket`
+inline constexpr uint8_t kHasValue = 1;  // value_length bytes of value follow the header
+// The value did not fit the landing buffer: READ it at `location`, then kRelease `ticket`.
+inline constexpr uint8_t kPinned = 2;
+inline constexpr uint8_t kExpiryField = 4;  // the entry at `location` has an expiry field
+inline constexpr uint8_t kCasClass = 8;     // the entry at `location` may be changed by ATOMICs
 
 enum class ReplyStatus : uint8_t {
   kOk = 0,
   kNotFound = 1,
-  kVersionMismatch = 2,   // `version` is the current one (0: no such key)
+  kVersionMismatch = 2,  // `version` is the current one (0: no such key)
   kConditionNotMet = 3,
-  kNoSpace = 4,           // pool or index full; nothing changed
-  kTooLarge = 5,          // larger than this server can ever take
-  kBadRequest = 6,        // the request makes no sense; nothing changed
-  kWrongWorker = 7,       // the key belongs to another worker
+  kNoSpace = 4,      // pool or index full; nothing changed
+  kTooLarge = 5,     // larger than this server can ever take
+  kBadRequest = 6,   // the request makes no sense; nothing changed
+  kWrongWorker = 7,  // the key belongs to another worker
   kNoSuchTicket = 8,
-  kTooMany = 9,           // pins or uploads of this connection
+  kTooMany = 9,  // pins or uploads of this connection
 };
 
 #pragma pack(push, 1)
@@ -105,56 +123,75 @@ enum class ReplyStatus : uint8_t {
 struct MessageHeader {
   uint16_t magic = kMessageMagic;
   MessageKind kind = MessageKind::kRequests;
-  uint8_t reserved = 0;                 // 0
-  uint16_t count = 0;                   // requests or replies in the message; else 1
-  uint16_t reserved2 = 0;               // 0
-  uint64_t clock_ms = 0;                // from a server: its clock; from a client: 0
+  uint8_t reserved = 0;    // 0
+  uint16_t count = 0;      // requests or replies in the message; else 1
+  uint16_t reserved2 = 0;  // 0
+  uint64_t clock_ms = 0;   // from a server: its clock; from a client: 0
 };
 
 struct RequestHeader {
   Opcode opcode = Opcode::kGet;
-  uint8_t flags = 0;                    // kKeepExpiry, kWantPrevious
+  uint8_t flags = 0;  // kKeepExpiry, kWantPrevious
   Condition condition = Condition::kAlways;
-  uint8_t reserved = 0;                 // 0
-  uint32_t id = 0;                      // comes back in the reply; the client's business
-  uint64_t sequence = 0;                // per client id, rising: names the request for ever
+  uint8_t reserved = 0;   // 0
+  uint32_t id = 0;        // comes back in the reply; the client's business
+  uint64_t sequence = 0;  // per client id, rising: names the request for ever
   uint32_t key_length = 0;
-  uint32_t value_length = 0;            // bytes of value (or chunk) in this message
-  uint64_t version = 0;                 // what Condition::kIfVersion asks for
+  uint32_t value_length = 0;  // bytes of value (or chunk) in this message
+  uint64_t version = 0;       // what Condition::kIfVersion asks for
   union {
-    int64_t expiry_ms = 0;              // kPut, kExpire, kUploadCommit: ms since 1970; 0: none
-    uint64_t offset;                    // kUploadChunk: where the chunk lies in the value
-    uint64_t total;                     // kUploadBegin: bytes of the whole value
+    int64_t expiry_ms = 0;  // kPut, kExpire, kUploadCommit: ms since 1970; 0: none
+    uint64_t offset;        // kUploadChunk: where the chunk lies in the value
+    uint64_t total;         // kUploadBegin: bytes of the whole value
+    uint64_t wanted;        // kGrants: extents
   };
-  uint64_t ticket = 0;                  // kRelease: the pin; kUpload...: the upload; else 0
-  uint32_t landing_offset = 0;          // units of kRingUnit in the client's landing region
-  uint32_t landing_bytes = 0;           // 0: none
+  uint64_t ticket = 0;          // kRelease: the pin; kUpload...: the upload; else 0
+  uint32_t landing_offset = 0;  // units of kRingUnit in the client's landing region
+  uint32_t landing_bytes = 0;   // 0: none
 };
 
 struct ReplyHeader {
   ReplyStatus status = ReplyStatus::kOk;
-  uint8_t flags = 0;                    // kHasValue, kPinned
+  uint8_t flags = 0;  // kHasValue, kPinned
   uint16_t reserved = 0;
-  uint32_t id = 0;                      // of the request
-  uint64_t version = 0;                 // of the key after the request; 0: no such key
-  int64_t expiry_ms = 0;                // of the key after the request; 0: none
-  uint64_t location = 0;                // of the entry: kv_layout.h, Location; 0: nowhere. It is the entry of the
-                                        // key after the request, but under kPinned the entry that is pinned
-  uint64_t ticket = 0;                  // kPinned: the pin; kUploadBegin: the upload
-  uint32_t generation = 0;              // of the entry at `location`
-  uint32_t value_length = 0;            // kHasValue: of the value that follows; kPinned, kInspect: of the value meant
-  uint64_t number = 0;                  // kCount, kClear: keys; kPinned: bytes from the start of the entry at
-                                        // `location` to its value (an entry may have an unused expiry field)
+  uint32_t id = 0;        // of the request
+  uint64_t version = 0;   // of the key after the request; 0: no such key
+  int64_t expiry_ms = 0;  // of the key after the request; 0: none
+  // Of the entry: its offset (kv_layout.h), 0: nowhere. It is the entry of the key after the
+  // request, but under kPinned the entry that is pinned.
+  uint64_t location = 0;
+  uint64_t ticket = 0;      // kPinned: the pin; kUploadBegin: the upload
+  uint32_t generation = 0;  // of the entry at `location`
+  // kHasValue: of the value that follows; kPinned, kInspect: of the value meant.
+  uint32_t value_length = 0;
+  // kCount, kClear: keys; kPinned: bytes from the start of the entry at `location` to its value (an
+  // entry may have an unused expiry field).
+  uint64_t number = 0;
+};
+
+// Extents granted to a connection at a time, at most: those that the server has not yet seen
+// linked.
+inline constexpr uint32_t kMostGrants = 32;
+
+// An extent in the region of grants that the client alone may write to, to build there an entry of
+// the cas class under this generation, until it has linked it or its connection ends.
+struct Grant {
+  uint64_t offset = 0;
+  uint32_t generation = 0;
+  uint32_t reserved = 0;
 };
 
 #pragma pack(pop)
 
+static_assert(sizeof(Grant) == 16);
 static_assert(sizeof(MessageHeader) == 16);
 static_assert(sizeof(RequestHeader) == 56);
 static_assert(sizeof(ReplyHeader) == 56);
 
 // Bytes that a request or reply with these parts takes in a message, padding included.
-constexpr uint64_t padded(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
+constexpr uint64_t padded(uint64_t bytes) {
+  return (bytes + 7) & ~uint64_t{7};
+}
 constexpr uint64_t request_bytes(uint64_t key_length, uint64_t value_length) {
   return padded(sizeof(RequestHeader) + key_length + value_length);
 }
@@ -162,9 +199,9 @@ constexpr uint64_t reply_bytes(uint64_t value_length) {
   return padded(sizeof(ReplyHeader) + value_length);
 }
 
-// One request as it was received. The header is a copy, so what was checked is what is used; key and
-// value still lie in the message, which a hostile peer may be able to change (a ring, shared memory):
-// copy first, then look.
+// One request as it was received. The header is a copy, so what was checked is what is used; key
+// and value still lie in the message, which a hostile peer may be able to change (a ring, shared
+// memory): copy first, then look.
 struct RequestView {
   RequestHeader header;
   std::string_view key;
@@ -176,8 +213,8 @@ struct ReplyView {
   std::span<const std::byte> value;
 };
 
-// Reads a received message piece by piece and trusts nothing in it. Not one byte outside `message` is
-// touched whatever it holds.
+// Reads a received message piece by piece and trusts nothing in it. Not one byte outside `message`
+// is touched whatever it holds.
 class MessageReader {
  public:
   // `message` must stay while views into it are used.
@@ -200,7 +237,10 @@ class MessageReader {
  private:
   bool take(void* out, size_t bytes);
   void skip_padded(uint64_t bytes);
-  bool fail(const char* error) { error_ = error; return false; }
+  bool fail(const char* error) {
+    error_ = error;
+    return false;
+  }
 
   std::span<const std::byte> rest_;
   MessageHeader header_;
@@ -208,8 +248,8 @@ class MessageReader {
   const char* error_ = nullptr;
 };
 
-// Builds a message in a caller's buffer. add_* return false, and change nothing, when the piece does
-// not fit any more. finish() writes the header and returns the message's length.
+// Builds a message in a caller's buffer. add_* return false, and change nothing, when the piece
+// does not fit any more. finish() writes the header and returns the message's length.
 class MessageBuilder {
  public:
   MessageBuilder() = default;
@@ -218,7 +258,8 @@ class MessageBuilder {
   bool add_request(const RequestHeader& header, std::string_view key,
                    std::span<const std::byte> value);
   // A request whose value is not copied here but follows the message in a gather list: the header
-  // announces `header.value_length` bytes, and only header and key are written. Must be the only one.
+  // announces `header.value_length` bytes, and only header and key are written. Must be the only
+  // one.
   bool add_request_head(const RequestHeader& header, std::string_view key);
   bool add_reply(const ReplyHeader& header, std::span<const std::byte> value);
   bool add_reply_head(const ReplyHeader& header);

@@ -44,7 +44,9 @@ class OutputBuffer {
   void append(std::string_view bytes) {
     if (bytes.size() > room()) [[unlikely]]
       return append_in_pieces(bytes);
-    if (!bytes.empty()) std::memcpy(next_, bytes.data(), bytes.size());
+    if (bytes.empty()) return;
+    assert(next_ != nullptr);
+    std::memcpy(next_, bytes.data(), bytes.size());
     next_ += bytes.size();
   }
 

@@ -12,8 +12,8 @@ Result<uint16_t> parse_port(std::string_view text, std::string_view whole) {
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc() || end != text.data() + text.size() || port == 0 || port > 65535) {
-    return {Code::kInvalidArgument, "'" + std::string(whole) + "': '" + std::string(text) +
-                                        "' is not a port (1 to 65535)"};
+    return {Code::kInvalidArgument,
+            "'" + std::string(whole) + "': '" + std::string(text) + "' is not a port (1 to 65535)"};
   }
   return static_cast<uint16_t>(port);
 }
@@ -33,7 +33,9 @@ Result<Transport> parse_transport(std::string_view name) {
   return {Code::kInvalidArgument, "'" + std::string(name) + "' is no transport: auto, rdma or shm"};
 }
 
-bool rdma_device_present() { return verbs::verbs_device_present(); }
+bool rdma_device_present() {
+  return verbs::verbs_device_present();
+}
 
 Result<std::unique_ptr<Fabric>> open_fabric(const FabricOptions& options, std::string* why) {
   if (options.transport == Transport::kShm) return shm::open_shm_fabric();

@@ -1,5 +1,5 @@
-// Where the choice of transport is made: the one place, besides the transports themselves, that names
-// them. Used by the mains and by the C API.
+// Where the choice of transport is made: the one place, besides the transports themselves, that
+// names them. Used by the mains and by the C API.
 #pragma once
 
 #include <memory>
@@ -19,12 +19,14 @@ Result<Transport> parse_transport(std::string_view name);  // "auto", "rdma", "s
 
 struct FabricOptions {
   Transport transport = Transport::kAuto;
-  std::string device;    // RDMA device to use, as ibv_devices names it; empty: the first with an active port
-  int gid_index = -1;    // -1: the best one (RoCE v2, IPv4-mapped)
+  std::string
+      device;  // RDMA device to use, as ibv_devices names it; empty: the first with an active port
+  int gid_index = -1;  // -1: the best one (RoCE v2, IPv4-mapped)
 };
 
 // `why` (if not null) receives, under kAuto, the sentence that says what was chosen and why.
-Result<std::unique_ptr<Fabric>> open_fabric(const FabricOptions& options, std::string* why = nullptr);
+Result<std::unique_ptr<Fabric>> open_fabric(const FabricOptions& options,
+                                            std::string* why = nullptr);
 
 // Whether this machine has an RDMA device with an active port.
 bool rdma_device_present();

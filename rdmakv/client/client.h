@@ -1,4 +1,5 @@
-// The asynchronous client: embedded in the proxy's loops, under the C API, in kv_client and kv_bench.
+// The asynchronous client: embedded in the proxy's loops, under the C API, in kv_client and
+// kv_bench.
 //
 //   Client client = *Client::create(fabric, options);
 //   op.kind = OperationKind::kGet; op.key = "k"; op.done = on_done;
@@ -7,17 +8,19 @@
 //
 // Threads: a Client, its Operations and its ValueBuffers belong to one thread.
 //
-// What it does by itself: opens a connection to a server's worker when the first operation needs it;
-// sends at most as much as the server gave credits for and keeps the rest in order; notices broken
-// connections, ends what was outstanding on them and connects again (with growing pauses, up to a
-// second). Operations on one key are executed in the order in which they were submitted.
+// What it does by itself: opens a connection to a server's worker when the first operation needs
+// it; sends at most as much as the server gave credits for and keeps the rest in order; notices
+// broken connections, ends what was outstanding on them and connects again (with growing pauses, up
+// to a second). Operations on one key are executed in the order in which they were submitted.
 //
-// When a connection breaks: reads are sent again on the next one until their deadline; a mutation that
-// was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet waits for the next
-// connection. When no connection can be made, operations end with kUnavailable at once.
+// When a connection breaks: reads are sent again on the next one until their deadline; a mutation
+// that was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet waits
+// for the next connection. When no connection can be made, operations end with kUnavailable at
+// once.
 //
-// Deadlines: an Operation ends with kTimeout at its deadline at the latest. A landing buffer that the
-// server may still write to is not used again before the server answered or the connection is gone.
+// Deadlines: an Operation ends with kTimeout at its deadline at the latest. A landing buffer that
+// the server may still write to is not used again before the server answered or the connection is
+// gone.
 #pragma once
 
 #include <cstdint>
@@ -31,41 +34,100 @@
 
 namespace rdmakv {
 
+// How a GET is done. Whatever is chosen, a GET that finds no certain answer in the server's memory
+// is asked of the server.
+enum class GetPath : uint8_t {
+  kAuto,      // kOneSided where a READ costs no round trip (shm); elsewhere a READ if the key's
+              // location is cached, else a request
+  kOneSided,  // without the server's CPU: also the location is looked up by READ
+  kRequest,   // by request always
+};
+enum class CasPath : uint8_t {
+  kAuto,     // by ATOMIC where the entry is known and allows it, else by request
+  kRequest,  // by request always
+};
+
 struct ClientOptions {
-  std::vector<FabricAddress> servers;     // at least one; all on the Client's fabric
-  std::string secret;                     // empty: none
-  uint32_t credits = 128;                 // requests outstanding per connection, at most what servers grant
-  uint64_t arena_bytes = 64ull << 20;     // registered memory for large values; a multiple of 1 MiB
-  uint32_t landing_bytes = 64 * 1024;     // landing buffer of a GET whose value's size is not known
-  uint64_t timeout_ns = 5'000'000'000;    // default deadline of an operation
+  std::vector<FabricAddress> servers;  // at least one; all on the Client's fabric
+  std::string secret;                  // empty: none
+  uint32_t credits = 128;  // requests outstanding per connection, at most what servers grant
+  uint64_t arena_bytes = 64ull << 20;   // registered memory for large values; a multiple of 1 MiB
+  uint32_t landing_bytes = 64 * 1024;   // landing buffer of a GET whose value's size is not known
+  uint64_t timeout_ns = 5'000'000'000;  // default deadline of an operation
   uint64_t connect_timeout_ns = 3'000'000'000;
   uint64_t keepalive_ns = 5'000'000'000;  // an idle connection is probed this often
+  GetPath get_path = GetPath::kAuto;
+  CasPath cas_path = CasPath::kAuto;
+  uint64_t location_cache_bytes = 4ull << 20;  // 16 bytes a location; 0: none is remembered
+};
+
+// Why a GET that had begun without the server was asked of it after all.
+enum class Detour : uint8_t {
+  kNoEntry,   // the entry is dead and names no successor: deleted, expired, or its place reused
+  kReused,    // its place holds another entry
+  kTorn,      // it changed while it was READ
+  kOtherKey,  // a hash collision
+  kExpiry,    // it has expired, or may have
+  kOverflow,  // the key may lie where only the server looks
+  kTooLong,   // the successors go on and on
+  kLate,      // it took so long that what a slot said may have become untrue
+  kOrder,     // an earlier GET of the key went to the server, or found a newer version
+  kTooLarge,  // for the buffers
+};
+inline constexpr size_t kDetours = 10;
+const char* detour_name(Detour why);
+
+// GETs without the server's CPU.
+struct DirectCounters {
+  uint64_t cached = 0;                         // answered by one READ at a cached location
+  uint64_t forwarded = 0;                      // that, and READs of successors
+  uint64_t indexed = 0;                        // by READ of the buckets, then of the entry
+  uint64_t not_found = 0;                      // by READ of the buckets: no such key
+  uint64_t entry_reads = 0, bucket_reads = 0;  // READs posted
+  uint64_t round_trips = 0;                    // READs posted together for one GET are one
+  uint64_t detours[kDetours] = {};
+};
+
+// Counts of CAS by version.
+struct CasCounters {
+  uint64_t swaps_won = 0, swaps_lost = 0;  // by ATOMIC
+  uint64_t requests = 0;                   // by request
+  uint64_t contended = 0;                  // of these, because ATOMICs on the key were lost before
 };
 
 struct ClientCounters {
-  uint64_t operations = 0;                // done
-  uint64_t errors = 0;                    // done with a code that is not an answer (timeout, broken, ...)
+  uint64_t operations = 0;  // done
+  uint64_t errors = 0;      // done with a code that is not an answer (timeout, broken, ...)
   uint64_t connects = 0, disconnects = 0;
-  uint64_t requests = 0, messages = 0;    // sent by RPC; messages they were gathered in
-  EndpointCounters verbs;                 // summed over connections, past ones too
+  uint64_t requests = 0, messages = 0;  // sent by RPC; messages they were gathered in
+  // Times that an operation waited for the network: an answer to a request, READs posted together,
+  // an ATOMIC. What goes on behind an operation's back does not count. Chunks of a large value
+  // overlap, and count each.
+  uint64_t round_trips = 0;
+  DirectCounters direct;
+  CasCounters cas;
+  uint64_t locations_known = 0, locations_unknown = 0;  // lookups of the location cache
+  uint64_t locations_evicted = 0;
+  EndpointCounters verbs;  // summed over connections, past ones too
 };
 
 // A server's state, for INFO and stats.
 struct ServerState {
   std::string name;
-  bool reachable = false;                 // a connection to its worker 0 is up
-  uint32_t workers = 0;                   // 0: not known yet
+  bool reachable = false;  // a connection to its worker 0 is up
+  uint32_t workers = 0;    // 0: not known yet
   uint64_t epoch = 0;
   std::string last_error;
 };
 
 class Client {
  public:
-  // Allocates and registers the client's memory; connects nothing yet. `fabric` outlives the Client.
+  // Allocates and registers the client's memory; connects nothing yet. `fabric` outlives the
+  // Client.
   static Result<std::unique_ptr<Client>> create(Fabric& fabric, const ClientOptions& options);
-  // Ends everything outstanding with kCancelled (done is called; what it submits then is not taken and
-  // has kCancelled as its code), then closes the connections. Every ValueBuffer, those in Operations
-  // too, must have been given back before.
+  // Ends everything outstanding with kCancelled (done is called; what it submits then is not taken
+  // and has kCancelled as its code), then closes the connections. Every ValueBuffer, those in
+  // Operations too, must have been given back before.
   virtual ~Client() = default;
 
   // Takes an operation. It ends through op.done, always from within poll(). Returns at once.
@@ -75,8 +137,9 @@ class Client {
   // Handles what has come, without blocking; calls `done`s. Returns how many operations ended.
   virtual size_t poll() = 0;
 
-  // Sleeping in an event loop: when poll() returned 0 and arm() then returns true, fd() becomes readable
-  // as soon as poll() would have something to do (deadlines and reconnects included). When arm() returns false, poll() again instead.
+  // Sleeping in an event loop: when poll() returned 0 and arm() then returns true, fd() becomes
+  // readable as soon as poll() would have something to do (deadlines and reconnects included). When
+  // arm() returns false, poll() again instead.
   virtual int fd() const = 0;
   virtual bool arm() = 0;
   // Whether operations are under way (adaptive polling: spin a little, then arm and sleep).

@@ -21,6 +21,17 @@ bool is_gathered(OperationKind kind) {
   return kind == OperationKind::kCount || kind == OperationKind::kClear;
 }
 
+void add(DirectCounters& to, const DirectCounters& from) {
+  to.cached += from.cached;
+  to.forwarded += from.forwarded;
+  to.indexed += from.indexed;
+  to.not_found += from.not_found;
+  to.entry_reads += from.entry_reads;
+  to.bucket_reads += from.bucket_reads;
+  to.round_trips += from.round_trips;
+  for (size_t i = 0; i < kDetours; ++i) to.detours[i] += from.detours[i];
+}
+
 // Codes that say what the key's state is, and not that something went wrong.
 bool is_answer(Code code) {
   return code == Code::kOk || code == Code::kNotFound || code == Code::kVersionMismatch ||
@@ -74,6 +85,9 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
   if (!memory) return memory.status();
   buffers_ = std::make_unique<BufferArena>(std::move(*memory));
   arena = buffers_.get();
+  location_cache_ = std::make_unique<LocationCache>(wanted.location_cache_bytes);
+  locations = location_cache_.get();
+  reads_are_loads = on.limits().reads_are_loads;
 
   const FabricLimits limits = on.limits();
   const uint32_t depth = limits.max_completions == 0
@@ -176,6 +190,8 @@ void ClientCore::submit(Operation& operation) {
   operation.value_length = 0;
   operation.number = 0;
   operation.has_previous = false;
+  operation.path = ReadPath::kRequest;
+  operation.internal[kByRequest] = 0;
   operation.value = {};
   if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
   operation.internal[kDeadline] =
@@ -331,6 +347,7 @@ void ClientCore::flush() {
 
 void ClientCore::pump_dirty(uint64_t now) {
   // pump() may make a session dirty again: that is for the next time.
+  locations->begin(now);
   pumping_.swap(dirty_);
   for (Session* session : pumping_) session->dirty = false;
   for (Session* session : pumping_) session->pump(now);
@@ -348,6 +365,12 @@ size_t ClientCore::poll() {
   bury(now);
   end_finished();
   pump_dirty(now);
+  // Where READs are done at once, what follows from them (the entry behind its bucket, the next
+  // operations of whoever waited) is done in the same turn.
+  for (int more = 0; reads_are_loads && more < kMaxRounds && take_completions(now) > 0; ++more) {
+    end_finished();
+    pump_dirty(now);
+  }
   polling_ = false;
   return ended_;
 }
@@ -438,7 +461,14 @@ int64_t ClientCore::server_clock_ms(std::string_view key) const {
 
 ClientCounters ClientCore::counters() const {
   ClientCounters all = counts;
-  for (const auto& session : sessions_) session->add_counters(all.verbs);
+  for (const auto& session : sessions_) {
+    session->add_counters(all.verbs);
+    add(all.direct, session->direct_counters());
+  }
+  all.round_trips += all.direct.round_trips;
+  all.locations_known = locations->counters().hits;
+  all.locations_unknown = locations->counters().misses;
+  all.locations_evicted = locations->counters().evictions;
   return all;
 }
 

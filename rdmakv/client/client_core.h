@@ -78,6 +78,7 @@ class ClientCore final : public Client, private SessionContext {
   SlotMap map_;
   std::unique_ptr<CompletionQueue> completion_queue_;
   std::unique_ptr<BufferArena> buffers_;
+  std::unique_ptr<LocationCache> location_cache_;
   std::vector<Server> servers_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> dirty_;

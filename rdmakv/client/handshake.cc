@@ -160,6 +160,8 @@ Status Handshake::accept(const wire::Welcome& welcome) {
   constexpr uint64_t kMostRing = uint64_t{wire::kRingUnit} << 32;
   if (!region_makes_sense(welcome.ring, kMostRing)) return senseless("ring");
   if (!region_makes_sense(welcome.pool, wire::kMaxPoolBytes)) return senseless("pool");
+  if (!region_makes_sense(welcome.cas, wire::kMaxPoolBytes)) return senseless("cas");
+  if (!region_makes_sense(welcome.grants, wire::kMaxPoolBytes)) return senseless("grants");
   if (!region_makes_sense(welcome.index, wire::kMaxPoolBytes)) return senseless("index");
   if (welcome.index.bytes / sizeof(wire::Bucket) < welcome.bucket_count &&
       welcome.index.bytes != 0) {

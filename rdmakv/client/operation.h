@@ -1,8 +1,8 @@
 // One operation of the asynchronous client: what is asked, and what came of it.
 //
-// The caller owns the Operation. From Client::submit() until `done` is called it stays where it is and
-// the caller leaves it alone; then it may be read, changed and submitted again. Submitting allocates
-// nothing.
+// The caller owns the Operation. From Client::submit() until `done` is called it stays where it is
+// and the caller leaves it alone; then it may be read, changed and submitted again. Submitting
+// allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -11,31 +11,50 @@
 #include <string_view>
 
 #include "protocol/kv_message.h"
-#include "rdmakv/transport/value_buffer.h"
 #include "rdmakv/transport/status.h"
+#include "rdmakv/transport/value_buffer.h"
 
 namespace rdmakv {
 
 enum class OperationKind : uint8_t {
-  kGet, kInspect, kPut, kDelete, kExpire,
+  kGet,
+  kInspect,
+  kPut,
+  kDelete,
+  kExpire,
   // For every worker of every server at once, `number` is the sum:
-  kCount, kClear,
+  kCount,
+  kClear,
   // Values larger than one wants to hold in one piece (see Client):
-  kReadPinned,    // bytes of a pinned value into `buffer`
+  kReadPinned,  // bytes of a pinned value into `buffer`
   kRelease,
-  kUploadBegin, kUploadChunk, kUploadCommit, kUploadAbort,
-  kPing, kStats,  // of one worker of one server: `server`, `worker`
+  kUploadBegin,
+  kUploadChunk,
+  kUploadCommit,
+  kUploadAbort,
+  kPing,
+  kStats,  // of one worker of one server: `server`, `worker`
 };
 
 using Condition = wire::Condition;
 
-// Names a value that the server keeps in place for us, or an upload under way. Valid on one connection:
-// when it breaks, operations on it end with kUnavailable (an upload) or kUnknownOutcome (its commit).
+// The way an operation was answered.
+enum class ReadPath : uint8_t {
+  kRequest,    // by the server
+  kCached,     // one READ at a location known before
+  kForwarded,  // that led on to a newer entry
+  kIndexed,    // READ of the buckets, then of the entry (or there was none)
+  kSwapped,    // a CAS by ATOMIC
+};
+
+// Names a value that the server keeps in place for us, or an upload under way. Valid on one
+// connection: when it breaks, operations on it end with kUnavailable (an upload) or kUnknownOutcome
+// (its commit).
 struct Ticket {
-  uint64_t id = 0;            // 0: none
-  uint32_t session = 0;       // which connection, and which incarnation of it
+  uint64_t id = 0;       // 0: none
+  uint32_t session = 0;  // which connection, and which incarnation of it
   uint32_t generation = 0;
-  uint64_t location = 0;      // pins: where the value begins in the worker's pool, bytes from its base
+  uint64_t location = 0;  // pins: where the value begins in the worker's pool, bytes from its base
   explicit operator bool() const { return id != 0; }
 };
 
@@ -54,33 +73,36 @@ struct Operation {
   // The value to put (or chunk to upload): either any memory, which stays valid until done and is
   // copied once, or a registered buffer, which the client takes and sends without a copy.
   std::span<const std::byte> input;
-  ValueBuffer input_buffer;       // used if not empty: its first input_buffer.length() bytes
+  ValueBuffer input_buffer;  // used if not empty: its first input_buffer.length() bytes
   // kGet: where the value is to be copied, of any size. Without it (data() null) the value is lent:
   // see `value`. Too small: kTooLarge, `value_length` tells the need.
   std::span<std::byte> destination;
-  uint64_t offset = 0;            // kReadPinned, kUploadChunk
-  uint32_t length = 0;            // kReadPinned: how many bytes
-  uint64_t total = 0;             // kUploadBegin: bytes of the whole value
-  Ticket ticket;                  // kReadPinned, kRelease, kUpload...; result of kUploadBegin, and of kGet
-                                  // when the value is pinned: value_length > 0, value empty. Release it.
+  uint64_t offset = 0;  // kReadPinned, kUploadChunk
+  uint32_t length = 0;  // kReadPinned: how many bytes
+  uint64_t total = 0;   // kUploadBegin: bytes of the whole value
+  Ticket ticket;        // kReadPinned, kRelease, kUpload...; result of kUploadBegin, and of kGet
+                        // when the value is pinned: value_length > 0, value empty. Release it.
   uint16_t server = 0, worker = 0;  // kPing, kStats
 
-  Done done = nullptr;            // called from Client::poll(), never from submit()
-  void* context = nullptr;        // the caller's
+  Done done = nullptr;      // called from Client::poll(), never from submit()
+  void* context = nullptr;  // the caller's
 
   // ---- came of it (valid from done on) ----
   Code code = Code::kOk;
-  uint64_t version = 0;           // of the key now; 0: no such key
-  int64_t expiry = 0;             // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
-  uint64_t value_length = 0;      // of the value meant, also when it is pinned or did not fit
-  uint64_t number = 0;            // kCount, kClear
-  bool has_previous = false;      // want_previous: there was one
-  std::span<const std::byte> value;  // the bytes lent: valid during done(), or as long as `buffer` is kept
-  ValueBuffer buffer;             // holds `value` if it arrived in a registered buffer; the caller may move it away
+  uint64_t version = 0;       // of the key now; 0: no such key
+  int64_t expiry = 0;         // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
+  uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
+  uint64_t number = 0;        // kCount, kClear
+  bool has_previous = false;  // want_previous: there was one
+  ReadPath path = ReadPath::kRequest;
+  std::span<const std::byte>
+      value;  // the bytes lent: valid during done(), or as long as `buffer` is kept
+  ValueBuffer
+      buffer;  // holds `value` if it arrived in a registered buffer; the caller may move it away
 
   // ---- the client's own, while the operation is under way ----
   Operation* next = nullptr;
-  uint64_t internal[6] = {};
+  uint64_t internal[8] = {};
 };
 
 }  // namespace rdmakv

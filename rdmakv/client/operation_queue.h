@@ -10,11 +10,12 @@ namespace rdmakv {
 
 // Indexes of Operation::internal.
 enum OperationWord : size_t {
-  kDeadline = 0,  // steady clock, ns
-  kUnderWay = 1,  // 1 from submit() to done
-  kIssued = 2,    // pinned values: bytes that READs were posted for
-  kArrived = 3,   // pinned values: bytes that have come
-  kGather = 4,    // parts of a kCount or kClear: which worker, or kEveryWorker
+  kDeadline = 0,   // steady clock, ns
+  kUnderWay = 1,   // 1 from submit() to done
+  kIssued = 2,     // pinned values: bytes that READs were posted for
+  kArrived = 3,    // pinned values: bytes that have come
+  kGather = 4,     // parts of a kCount or kClear: which worker, or kEveryWorker
+  kByRequest = 5,  // 1: not (again) without the server
 };
 
 inline std::span<const std::byte> input_of(const Operation& operation) {

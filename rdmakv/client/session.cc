@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "protocol/rules.h"
+
 namespace rdmakv {
 namespace {
 
@@ -58,7 +60,9 @@ Session::Session(SessionContext& context, const FabricAddress& address, uint16_t
       server_(server),
       worker_(worker),
       index_(index),
-      reader_(*context.arena, *this) {
+      reader_(*context.arena, *this),
+      direct_(*context.arena, *context.locations, order_, index, *this),
+      swaps_(*context.arena) {
   handshake_options_ = {context.options.secret, context.client_id, worker,
                         &context.arena->region()};
   releases_.reserve(kReleasesExpected);
@@ -90,7 +94,9 @@ void Session::retire() {
 
 OperationQueue Session::take_queue() {
   abandon_upload(true);
-  return queue_.take_all();
+  OperationQueue all = detours_.take_all();
+  while (!queue_.empty()) all.push_back(*queue_.pop_front());
+  return all;
 }
 
 void Session::connect(uint64_t now) {
@@ -151,8 +157,16 @@ void Session::become_ready(uint64_t now) {
   reader_.reset(welcome.pool.base, welcome.pool.bytes, welcome.pool.key,
                 std::clamp(agreed.max_reads, 1u, kMaxReads),
                 std::min(longest, BufferArena::kLargest));
+  direct_.reset(RemoteLayout(welcome), credits, longest);
+  order_.reset();
+  swaps_.reset(RemoteLayout(welcome));
+  if (swaps_.enabled()) cas_table_.reset();
+  asking_grants_ = false;
+  grants_again_ns_ = 0;
+  if (epoch_ != welcome.epoch && holds(Rule::kEpoch)) context_.locations->forget_session(index_);
+  epoch_ = welcome.epoch;
   clock_.forget();
-  hear(welcome.clock_ms, now);
+  hear(welcome.clock_ms, now, 0);
   state_ = State::kReady;
   failed_ = false;
   last_error_ = {};
@@ -208,7 +222,7 @@ void Session::fail_sent(bool was_ready) {
                  });
   OperationQueue again;
   const auto sort = [&](Operation& operation) {
-    if (is_read(operation.kind)) {
+    if (is_read(operation.kind) || !holds(Rule::kNoRepeat)) {
       operation.ticket = {};
       operation.value_length = 0;
       again.push_back(operation);
@@ -232,7 +246,14 @@ void Session::fail_sent(bool was_ready) {
     }
   }
   reader_.extract([](const Operation&) { return true; }, sort);
+  direct_.extract([](const Operation&) { return true; }, sort);
+  swaps_.extract([](const Operation&) { return true; },
+                 [&](Operation& operation, bool posted) {
+                   if (!posted) return again.push_back(operation);
+                   end(operation, Code::kUnknownOutcome);
+                 });
   releases_.clear();
+  while (!detours_.empty()) again.push_back(*detours_.pop_front());
   while (!queue_.empty()) again.push_back(*queue_.pop_front());
   queue_ = again;
 }
@@ -245,6 +266,9 @@ void Session::bury(uint64_t now) {
   table_.reset(0);
   ring_ = {};
   reader_.reset(0, 0, 0, 0, 0);
+  direct_.reset({}, 0, 0);
+  swaps_.reset({});
+  order_.reset();
   upload_ = {};
   state_ = State::kBackoff;
   if (wanted_ || !queue_.empty()) context_.due(std::max(retry_at_, now));
@@ -254,8 +278,11 @@ void Session::end_all(Code code) {
   const auto all = [](const Operation&) { return true; };
   const auto finish = [&](Operation& operation) { end(operation, code); };
   abandon_upload(false);
+  detours_.extract(all, finish);
   queue_.extract(all, finish);
   reader_.extract(all, finish);
+  direct_.extract(all, finish);
+  swaps_.extract(all, [&](Operation& operation, bool) { end(operation, code); });
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {
     Operation* operation = table_.slot(index).operation;
@@ -275,8 +302,10 @@ void Session::expire(uint64_t now) {
   if (upload_.operation != nullptr && late(*upload_.operation)) {
     abandon_upload(false);
   }
-  queue_.extract(late, [&](Operation& operation) { end(operation, unsent); });
-  queue_.for_each(keep);
+  for (OperationQueue* waiting : {&detours_, &queue_}) {
+    waiting->extract(late, [&](Operation& operation) { end(operation, unsent); });
+    waiting->for_each(keep);
+  }
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {
     RequestSlot& slot = table_.slot(index);
@@ -298,6 +327,10 @@ void Session::expire(uint64_t now) {
     end(operation, Code::kTimeout);
   });
   reader_.for_each(keep);
+  direct_.extract(late, [&](Operation& operation) { end(operation, Code::kTimeout); });
+  direct_.for_each(keep);
+  swaps_.extract(late, [&](Operation& operation, bool) { end(operation, Code::kTimeout); });
+  swaps_.for_each(keep);
 }
 
 void Session::on_time(uint64_t now) {

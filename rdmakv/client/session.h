@@ -6,13 +6,19 @@
 //                        |   value >= 4 KB or too long for a message: WRITE_WITH_IMM into the ring
 //                        |   larger than the ring likes: an upload, at the head of the queue
 //                        (below)
-//                        '-- kReadPinned and pinned replies: reader_ (READ)
+//                        |-- kReadPinned and pinned replies: reader_ (READ)
+//                        |-- GET of a key whose place is known, or is looked up by READ: direct_
+//                        (READ);
+//                        |   what ends without an answer there comes back to detours_
+//                        '-- CAS of an entry that is known: swaps_ (WRITE, ATOMIC); what loses,
+//                        likewise
 //
 // Order: the queue is served strictly from its head, and a connection delivers in order, so all
 // operations of a session, and so all operations on one key, are executed in the order of
 // enqueue(). An operation that must wait for room in the ring or for a registered buffer holds back
 // those behind it; a GET that gets no landing buffer is sent without one. A large PUT holds back
-// those behind it until its commit is on its way.
+// those behind it until its commit is on its way. READs are not executed in order with requests:
+// where that matters, for operations on one key, order_ (key_order.h) sees to it.
 //
 // States:
 //   kIdle -> kConnecting -> kHandshaking -> kReady -> kDying -> kBackoff -> kConnecting ...
@@ -29,14 +35,18 @@
 #include <vector>
 
 #include "protocol/kv_message.h"
+#include "rdmakv/client/cas_table.h"
 #include "rdmakv/client/client.h"
 #include "rdmakv/client/clock.h"
+#include "rdmakv/client/direct_reader.h"
 #include "rdmakv/client/handshake.h"
+#include "rdmakv/client/key_order.h"
 #include "rdmakv/client/operation_queue.h"
 #include "rdmakv/client/pinned_reader.h"
 #include "rdmakv/client/request_table.h"
 #include "rdmakv/client/ring_allocator.h"
 #include "rdmakv/client/server_clock.h"
+#include "rdmakv/client/swap_writer.h"
 
 namespace rdmakv {
 
@@ -63,7 +73,9 @@ class SessionContext {
   Fabric* fabric = nullptr;
   CompletionQueue* queue = nullptr;
   BufferArena* arena = nullptr;
+  LocationCache* locations = nullptr;
   ClientOptions options;
+  bool reads_are_loads = false;  // the fabric's: look up by READ unless told otherwise
   uint64_t client_id = 0;
   uint64_t next_sequence = 1;
   uint64_t next_due = kNever;
@@ -73,7 +85,7 @@ class SessionContext {
   ~SessionContext() = default;
 };
 
-class Session final : private PinnedReader::Events {
+class Session final : private PinnedReader::Events, private DirectReader::Events {
  public:
   // Pauses between attempts to connect double from one to the other.
   static constexpr uint64_t kFirstPauseNs = 10'000'000;
@@ -120,11 +132,14 @@ class Session final : private PinnedReader::Events {
   // Names this connection in a Ticket.
   uint32_t ticket_session() const { return uint32_t{incarnation_} << 16 | index_; }
   // Requests without a reply, and READs.
-  bool work_under_way() const { return table_.in_use() > 0 || reader_.busy(); }
+  bool work_under_way() const {
+    return table_.in_use() > 0 || reader_.busy() || direct_.busy() || swaps_.busy();
+  }
   bool dirty = false;  // the client's: in its list of sessions to pump
 
   // Adds what the connection has counted so far.
   void add_counters(EndpointCounters& to) const;
+  const DirectCounters& direct_counters() const { return direct_.counters(); }
 
  private:
   // A request about to be sent.
@@ -137,6 +152,7 @@ class Session final : private PinnedReader::Events {
     Operation* operation = nullptr;
     RequestStep step = RequestStep::kOperation;
     uint32_t landing = 0;  // landing buffer wished for, bytes
+    uint64_t stored = 0;   // bytes of the value that a change stores, as far as known
   };
 
   // The large PUT at the head of the queue (session_upload.cc).
@@ -165,7 +181,12 @@ class Session final : private PinnedReader::Events {
 
   // session_send.cc
   bool send_operation(Operation& operation);
-  bool send_plain(Operation& operation);
+  bool send_direct(Operation& operation, DirectReader::Begun& begun);
+  bool send_plain(Operation& operation) { return send_plain(operation, queue_); }
+  bool send_plain(Operation& operation, OperationQueue& from);
+  bool may_send(const Outgoing& out, uint64_t hash) const;
+  void begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash);
+  void give_back(uint32_t index);
   bool send_ticket_operation(Operation& operation);
   bool send_releases();
   uint32_t landing_wish(const Operation& operation) const;
@@ -192,20 +213,35 @@ class Session final : private PinnedReader::Events {
   void abandon_upload(bool operation_goes_on);
   void wind_up_upload();
 
+  // session_swap.cc
+  bool send_swap(Operation& operation);
+  void swapped(uint64_t context, uint64_t now);
+  void learn_cas(uint64_t hash, const Pointer& pointer, uint64_t version, int64_t expiry_ms,
+                 bool cas_class);
+  void send_grant_request();
+  void take_grants(const wire::ReplyView& reply, uint64_t now);
+
   // session_receive.cc
   void message(std::span<const std::byte> bytes, uint64_t now);
   void landed(uint32_t id, uint32_t length, uint64_t now);
-  const char* take_reply(uint32_t index, const wire::ReplyView& reply);
+  const char* take_reply(uint32_t index, const wire::ReplyView& reply, uint64_t now);
   const char* end_operation(uint32_t index, const wire::ReplyView& reply);
   static void take_value(Operation& operation, std::span<const std::byte> value,
                          ValueBuffer& landing);
   bool pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const;
   void take_pin(Operation& operation, const wire::ReplyHeader& reply);
-  void hear(uint64_t clock_ms, uint64_t now);
+  void hear(uint64_t clock_ms, uint64_t now, uint64_t asked_at);
+  void learn(const Operation& operation, const RequestSlot& slot, const wire::ReplyHeader& reply);
 
   // PinnedReader::Events
   void read_done(Operation& operation) override;
   void give_up_pin(uint64_t ticket) override;
+
+  // DirectReader::Events
+  void direct_done(Operation& operation) override;
+  void direct_detour(Operation& operation) override;
+  void cas_entry_seen(Operation& operation, uint64_t hash, const Judgement& found,
+                      uint64_t offset) override;
 
   SessionContext& context_;
   const FabricAddress address_;
@@ -228,9 +264,19 @@ class Session final : private PinnedReader::Events {
   ServerClock clock_;
 
   OperationQueue queue_;
+  OperationQueue detours_;  // what goes by request after all; ahead of queue_
   RequestTable table_;
+  KeyOrder order_;
   RingAllocator ring_;
   PinnedReader reader_;
+  DirectReader direct_;
+  SwapWriter swaps_;
+  CasTable cas_table_;
+  bool cas_wanted_ = false;     // an entry of the cas class has been seen: grants are of use
+  bool asking_grants_ = false;  // a request for some is under way
+  uint64_t grants_again_ns_ = 0;
+  uint64_t epoch_ = 0;   // of the server that the locations are of
+  uint64_t now_ns_ = 0;  // of the present pump()
   Upload upload_;
   struct Release {
     wire::Opcode opcode;  // kRelease or kUploadAbort

@@ -67,19 +67,25 @@ void Session::on_completion(const Completion& completion, uint64_t now) {
       return;
     case CompletionKind::kRead:
       if (completion.code != Code::kOk) return;  // kDisconnected follows
-      reader_.on_read(completion.context);
+      if ((completion.context & DirectReader::kContextBit) != 0) {
+        direct_.on_read(completion.context, now, clock_.latest_ms(now));
+      } else {
+        reader_.on_read(completion.context);
+      }
       context_.mark_dirty(*this);
+      return;
+    case CompletionKind::kCompareAndSwap:
+      if (completion.code == Code::kOk) swapped(completion.context, now);
       return;
     case CompletionKind::kSend:
     case CompletionKind::kWrite:
-    case CompletionKind::kCompareAndSwap:
       return;
   }
 }
 
-void Session::hear(uint64_t clock_ms, uint64_t now) {
+void Session::hear(uint64_t clock_ms, uint64_t now, uint64_t asked_at) {
   heard_at_ = now;
-  clock_.heard(clock_ms, now);
+  clock_.heard(clock_ms, now, asked_at);
 }
 
 void Session::message(std::span<const std::byte> bytes, uint64_t now) {
@@ -90,12 +96,13 @@ void Session::message(std::span<const std::byte> bytes, uint64_t now) {
       return fail(refusal_status(refusal, !context_.options.secret.empty()), now);
     }
   }
-  if (reader.valid()) hear(reader.header().clock_ms, now);
+  if (reader.valid()) hear(reader.header().clock_ms, now, 0);
   wire::ReplyView reply;
   while (reader.next(reply)) {
     const uint32_t index = table_.find(reply.header.id);
     if (index == RequestTable::kNone) return protocol_error("a reply that nobody asked for", now);
-    if (const char* error = take_reply(index, reply); error != nullptr) {
+    clock_.heard(reader.header().clock_ms, now, table_.slot(index).sent_ns);
+    if (const char* error = take_reply(index, reply, now); error != nullptr) {
       return protocol_error(error, now);
     }
   }
@@ -119,17 +126,21 @@ void Session::landed(uint32_t id, uint32_t length, uint64_t now) {
   if (reader.header().count != 1 || reply.header.id != id) {
     return protocol_error("a WRITE that holds another reply", now);
   }
-  hear(reader.header().clock_ms, now);
-  if (const char* error = take_reply(index, reply); error != nullptr) protocol_error(error, now);
+  hear(reader.header().clock_ms, now, table_.slot(index).sent_ns);
+  if (const char* error = take_reply(index, reply, now); error != nullptr)
+    protocol_error(error, now);
   context_.mark_dirty(*this);
 }
 
 // Null, or what is wrong with the reply; then nothing has been ended.
-const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply) {
+const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply, uint64_t now) {
   RequestSlot& slot = table_.slot(index);
   if (slot.stretch != RingAllocator::kNone) {
     ring_.release(slot.stretch);
     slot.stretch = RingAllocator::kNone;
+  }
+  if (slot.step != RequestStep::kBackground && slot.step != RequestStep::kGrants) {
+    ++context_.counts.round_trips;
   }
   if (slot.step == RequestStep::kOperation && slot.operation != nullptr) {
     return end_operation(index, reply);
@@ -147,10 +158,13 @@ const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply) {
         releases_.push_back({wire::Opcode::kUploadAbort, reply.header.ticket});
       }
       break;
+    case RequestStep::kGrants:
+      take_grants(reply, now);
+      break;
     case RequestStep::kBackground:
       break;
   }
-  table_.give_back(index);
+  give_back(index);
   return nullptr;
 }
 
@@ -196,16 +210,17 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
       has_value || pinned || operation.kind == OperationKind::kInspect ? header.value_length : 0;
   operation.has_previous = operation.want_previous && (has_value || pinned);
   operation.input_buffer.reset();
+  learn(operation, slot, header);
   if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
     operation.ticket = {header.ticket, ticket_session(), header.generation, 0};
   }
   if (pinned) {
-    table_.give_back(index);
+    give_back(index);
     take_pin(operation, header);
     return nullptr;
   }
   if (has_value) take_value(operation, reply.value, slot.landing);
-  table_.give_back(index);
+  give_back(index);
   context_.finish_now(operation);
   return nullptr;
 }
@@ -232,19 +247,19 @@ void Session::take_value(Operation& operation, std::span<const std::byte> value,
 }
 
 bool Session::pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const {
-  const wire::Location location = wire::Location::decode(reply.location);
+  const uint64_t location = reply.location;
   const size_t key_length = operation.key.size();
   const bool offset_known = reply.number == wire::entry_value_offset(key_length, false) ||
                             reply.number == wire::entry_value_offset(key_length, true);
-  return location.region == 0 && location.offset != 0 && offset_known &&
-         reader_.fits(location.offset * wire::kExtentUnit, reply.number + reply.value_length);
+  return location != 0 && offset_known &&
+         reader_.fits(location * wire::kExtentUnit, reply.number + reply.value_length);
 }
 
 void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
-  const wire::Location location = wire::Location::decode(reply.location);
+  const uint64_t location = reply.location;
   operation.number = 0;
   operation.ticket = {reply.ticket, ticket_session(), reply.generation,
-                      location.offset * wire::kExtentUnit + reply.number};
+                      location * wire::kExtentUnit + reply.number};
   if (operation.kind != OperationKind::kGet || operation.destination.data() == nullptr) {
     return context_.finish(operation);
   }
@@ -254,7 +269,51 @@ void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
   end(operation, Code::kTooLarge);
 }
 
+// Where the key's entry lies, if the reply tells it and its length.
+void Session::learn(const Operation& operation, const RequestSlot& slot,
+                    const wire::ReplyHeader& reply) {
+  if (slot.order >= KeyOrder::kCounts) return;
+  if ((reply.flags & wire::kPinned) == 0) {
+    learn_cas(slot.hash, {reply.location, reply.generation, wire::kGenerationMask}, reply.version,
+              reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
+  }
+  if (reply.location == 0) {
+    if (operation.code == Code::kOk || operation.code == Code::kNotFound) {
+      context_.locations->forget(slot.hash, index_);
+    }
+    return;
+  }
+  uint64_t value_length = 0;
+  if (operation.kind == OperationKind::kGet || operation.kind == OperationKind::kInspect) {
+    value_length = reply.value_length;
+  } else if (operation.kind == OperationKind::kPut && operation.code == Code::kOk &&
+             (reply.flags & wire::kPinned) == 0) {
+    value_length = slot.bytes;
+  } else {
+    return;
+  }
+  const bool expiry_field =
+      (reply.flags & wire::kPinned) != 0
+          ? reply.number != wire::entry_value_offset(operation.key.size(), false)
+          : (reply.flags & wire::kExpiryField) != 0;
+  const uint64_t length = wire::entry_bytes(operation.key.size(), value_length, expiry_field);
+  context_.locations->learn(slot.hash, index_,
+                            {reply.location, reply.generation, static_cast<uint32_t>(length)});
+}
+
+void Session::direct_done(Operation& operation) {
+  context_.finish_now(operation);
+}
+
+void Session::direct_detour(Operation& operation) {
+  operation.internal[kByRequest] = 1;
+  operation.value = {};
+  detours_.push_back(operation);
+  context_.mark_dirty(*this);
+}
+
 void Session::read_done(Operation& operation) {
+  ++context_.counts.round_trips;
   context_.finish(operation);
 }
 

@@ -49,6 +49,25 @@ bool needs_ticket(OperationKind kind) {
          kind == OperationKind::kUploadAbort;
 }
 
+// Operations on one key, the order of which must be kept.
+bool has_order(wire::Opcode opcode) {
+  switch (opcode) {
+    case wire::Opcode::kGet:
+    case wire::Opcode::kInspect:
+    case wire::Opcode::kPut:
+    case wire::Opcode::kDelete:
+    case wire::Opcode::kExpire:
+    case wire::Opcode::kUploadCommit:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool changes_key(wire::Opcode opcode) {
+  return opcode != wire::Opcode::kGet && opcode != wire::Opcode::kInspect;
+}
+
 bool carries_value(OperationKind kind) {
   return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk;
 }
@@ -70,13 +89,19 @@ void Session::pump(uint64_t now) {
   if (state_ == State::kDying) context_.mark_dirty(*this);  // until it is buried
   if (state_ != State::kReady) return;
   blocked_ = false;
+  now_ns_ = now;
   if (send_releases()) {
     wind_up_upload();
-    while (!queue_.empty() && send_operation(*queue_.front())) {
+    send_grant_request();
+    while (!detours_.empty() && send_plain(*detours_.front(), detours_)) {
+    }
+    while (detours_.empty() && !queue_.empty() && send_operation(*queue_.front())) {
     }
   }
   close_message();
   if (reader_.pump(*endpoint_)) blocked_ = true;
+  if (direct_.pump(*endpoint_, now)) blocked_ = true;
+  if (swaps_.pump(*endpoint_)) blocked_ = true;
   endpoint_->flush();
   if (blocked_) context_.due(now + kRetryNs);
 }
@@ -84,10 +109,26 @@ void Session::pump(uint64_t now) {
 // True: the operation has left the queue.
 bool Session::send_operation(Operation& operation) {
   if (needs_ticket(operation.kind)) return send_ticket_operation(operation);
+  if (operation.kind == OperationKind::kPut && send_swap(operation)) return true;
   if (operation.kind == OperationKind::kPut && needs_upload(operation)) {
     return pump_upload(operation);
   }
+  if (operation.kind == OperationKind::kGet) {
+    DirectReader::Begun begun = DirectReader::Begun::kNo;
+    if (send_direct(operation, begun)) return begun == DirectReader::Begun::kTaken;
+  }
   return send_plain(operation);
+}
+
+// False: it is to go by request.
+bool Session::send_direct(Operation& operation, DirectReader::Begun& begun) {
+  const GetPath path = context_.options.get_path;
+  if (path == GetPath::kRequest || operation.internal[kByRequest] != 0) return false;
+  const bool look_up = path == GetPath::kOneSided || context_.reads_are_loads;
+  const uint64_t hash = wire::hash_key(operation.key);
+  begun = direct_.begin(operation, hash, look_up);
+  if (begun == DirectReader::Begun::kTaken) queue_.pop_front();
+  return begun != DirectReader::Begun::kNo;
 }
 
 bool Session::send_ticket_operation(Operation& operation) {
@@ -143,7 +184,7 @@ uint32_t Session::landing_wish(const Operation& operation) const {
   return lends ? std::min(context_.options.landing_bytes, BufferArena::kLargest) : 0;
 }
 
-bool Session::send_plain(Operation& operation) {
+bool Session::send_plain(Operation& operation, OperationQueue& from) {
   Outgoing out;
   out.header = header_of(operation);
   // A ticket says which key is meant; the commit names it once more, to be sure.
@@ -156,15 +197,48 @@ bool Session::send_plain(Operation& operation) {
     out.value = input_of(operation);
     if (operation.input_buffer) out.take = &operation.input_buffer;
   }
+  out.stored = operation.kind == OperationKind::kUploadCommit ? operation.total : out.value.size();
   if (!fits_message(out.key.size(), out.value.size()) &&
       !fits_ring(out.key.size(), out.value.size())) {
-    queue_.pop_front();
+    from.pop_front();
     end(operation, Code::kTooLarge);
     return true;
   }
   if (!send_request(out)) return false;
-  queue_.pop_front();
+  from.pop_front();
   return true;
+}
+
+// Whether what is on its way by READ and ATOMIC lets it go now (key_order.h).
+bool Session::may_send(const Outgoing& out, uint64_t hash) const {
+  if (out.step != RequestStep::kOperation) return true;
+  if (out.header.opcode == wire::Opcode::kClear) return order_.may_clear();
+  if (!has_order(out.header.opcode)) return true;
+  const uint32_t at = KeyOrder::of(hash);
+  return changes_key(out.header.opcode) ? order_.may_change(at) : order_.may_ask(at);
+}
+
+void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash) {
+  slot.hash = hash;
+  slot.order = KeyOrder::kNone;
+  if (out.step != RequestStep::kOperation) return;
+  if (out.header.opcode == wire::Opcode::kClear) {
+    slot.order = KeyOrder::kAll;
+    order_.clear_begins();
+  } else if (has_order(out.header.opcode)) {
+    slot.order = KeyOrder::of(hash);
+    order_.request_begins(slot.order);
+  }
+}
+
+void Session::give_back(uint32_t index) {
+  const uint32_t order = table_.slot(index).order;
+  if (order == KeyOrder::kAll) {
+    order_.clear_ends();
+  } else if (order != KeyOrder::kNone) {
+    order_.request_ends(order);
+  }
+  table_.give_back(index);
 }
 
 bool Session::send_releases() {
@@ -192,13 +266,19 @@ bool Session::fits_ring(uint64_t key_length, uint64_t value_length) const {
 
 bool Session::send_request(Outgoing& out) {
   if (table_.full()) return false;
+  const bool keyed = out.step == RequestStep::kOperation && has_order(out.header.opcode);
+  const uint64_t hash = keyed ? wire::hash_key(out.operation->key) : 0;
+  if (!may_send(out, hash)) return false;
   const uint32_t index = table_.take();
   RequestSlot& slot = table_.slot(index);
+  begin_order(slot, out, hash);
+  slot.sent_ns = now_ns_;
   slot.operation = out.step == RequestStep::kOperation ? out.operation : nullptr;
   slot.step = out.step;
   slot.opcode = out.header.opcode;
   slot.ticket = out.header.ticket;
-  slot.bytes = static_cast<uint32_t>(out.value.size());
+  slot.bytes =
+      static_cast<uint32_t>(out.step == RequestStep::kOperation ? out.stored : out.value.size());
   if (out.landing != 0) slot.landing = context_.arena->allocate(out.landing);
   if (slot.landing) {
     const auto offset =
@@ -214,10 +294,13 @@ bool Session::send_request(Outgoing& out) {
                                                                    : write_to_ring(out, index);
   if (!done) {
     blocked_ = true;
-    table_.give_back(index);
+    give_back(index);
     return false;
   }
   ++context_.counts.requests;
+  if (out.header.opcode == wire::Opcode::kPut && out.header.condition == Condition::kIfVersion) {
+    ++context_.counts.cas.requests;
+  }
   return true;
 }
 
@@ -260,6 +343,8 @@ void Session::take_back_open_message() {
     RequestSlot& slot = table_.slot(index);
     if (slot.step == RequestStep::kBackground) {
       releases_.push_back({slot.opcode, slot.ticket});
+    } else if (slot.step == RequestStep::kGrants) {
+      asking_grants_ = false;
     } else if (slot.step == RequestStep::kUploadBegin) {
       upload_ = {};
     } else if (slot.step == RequestStep::kUploadChunk) {
@@ -269,7 +354,7 @@ void Session::take_back_open_message() {
       queue_.push_front(*slot.operation);
     }
     --context_.counts.requests;
-    table_.give_back(index);
+    give_back(index);
   }
   open_slots_.clear();
 }

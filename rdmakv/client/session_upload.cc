@@ -120,6 +120,7 @@ bool Session::commit_upload(Operation& operation) {
   out.key = operation.key;
   out.operation = &operation;
   out.landing = landing_wish(operation);
+  out.stored = upload_.total;
   if (!send_request(out)) return false;
   queue_.pop_front();
   // Every chunk has been answered, so no WRITE reads from it any more.

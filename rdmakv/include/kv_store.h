@@ -10,8 +10,9 @@
  *   kv_client_disconnect(client);
  *   kv_client_destroy(client);
  *
- * Threads: a client may be used from several threads; its calls take turns. For parallel work give each
- * thread a client of its own. Every call blocks until the server answered or the timeout passed.
+ * Threads: a client may be used from several threads; its calls take turns. For parallel work give
+ * each thread a client of its own. Every call blocks until the server answered or the timeout
+ * passed.
  *
  * Keys are 1 to 65,536 bytes (0 is allowed too), values 0 bytes to 512 MB; both are any bytes.
  */
@@ -27,73 +28,75 @@ extern "C" {
 
 typedef struct kv_client kv_client_t;
 
-/* How connections are made. Both reach the server through shared memory instead when this machine has
- * no RDMA device and the address is one of this machine's own. */
+/* How connections are made. Both reach the server through shared memory instead when this machine
+ * has no RDMA device and the address is one of this machine's own. */
 typedef enum kv_conn_mode {
-  CONN_MODE_CM = 0,     /* RDMA CM */
-  CONN_MODE_SOCKET = 1  /* queue pairs set up by hand after a TCP exchange */
+  CONN_MODE_CM = 0,    /* RDMA CM */
+  CONN_MODE_SOCKET = 1 /* queue pairs set up by hand after a TCP exchange */
 } kv_conn_mode_t;
 
 /* What every call that can fail returns. KV_OK is 0, all others are negative. */
 typedef enum kv_error {
   KV_OK = 0,
-  KV_ERR_NOT_FOUND = -1,         /* no such key */
-  KV_ERR_VERSION_MISMATCH = -2,  /* cas: the key's version is another one */
-  KV_ERR_CONDITION = -3,         /* a condition of the call was not met; nothing changed */
-  KV_ERR_NO_SPACE = -4,          /* the server has no room; what was stored stays */
-  KV_ERR_TOO_LARGE = -5,         /* key or value beyond its limit, or buffer too small */
-  KV_ERR_INVALID = -6,           /* a bad argument */
-  KV_ERR_UNAVAILABLE = -7,       /* not connected, and the server can't be reached; nothing changed */
-  KV_ERR_TIMEOUT = -8,           /* no answer in time; a change may still take place */
-  KV_ERR_UNKNOWN = -9,           /* the connection broke before the answer; a change may have taken place */
-  KV_ERR_REFUSED = -10,          /* the server refused: wrong version, wrong secret, too many clients */
-  KV_ERR_PROTOCOL = -11,         /* the peer does not speak this protocol */
-  KV_ERR_SYSTEM = -12,           /* a system or device call failed */
+  KV_ERR_NOT_FOUND = -1,        /* no such key */
+  KV_ERR_VERSION_MISMATCH = -2, /* cas: the key's version is another one */
+  KV_ERR_CONDITION = -3,        /* a condition of the call was not met; nothing changed */
+  KV_ERR_NO_SPACE = -4,         /* the server has no room; what was stored stays */
+  KV_ERR_TOO_LARGE = -5,        /* key or value beyond its limit, or buffer too small */
+  KV_ERR_INVALID = -6,          /* a bad argument */
+  KV_ERR_UNAVAILABLE = -7, /* not connected, and the server can't be reached; nothing changed */
+  KV_ERR_TIMEOUT = -8,     /* no answer in time; a change may still take place */
+  KV_ERR_UNKNOWN = -9,   /* the connection broke before the answer; a change may have taken place */
+  KV_ERR_REFUSED = -10,  /* the server refused: wrong version, wrong secret, too many clients */
+  KV_ERR_PROTOCOL = -11, /* the peer does not speak this protocol */
+  KV_ERR_SYSTEM = -12,   /* a system or device call failed */
   KV_ERR_NO_MEMORY = -13
 } kv_error_t;
 
 /* What an error code means, in a few words; static storage, never NULL. */
-const char *kv_strerror(int error);
+const char* kv_strerror(int error);
 
 /* A client that is not connected yet; NULL when out of memory. */
-kv_client_t *kv_client_create(kv_conn_mode_t mode);
+kv_client_t* kv_client_create(kv_conn_mode_t mode);
 
 /* Set before connecting. Each copies what it is given. */
-int kv_client_set_secret(kv_client_t *client, const void *secret, size_t length);
-int kv_client_set_timeout_ms(kv_client_t *client, uint32_t timeout_ms);
+int kv_client_set_secret(kv_client_t* client, const void* secret, size_t length);
+int kv_client_set_timeout_ms(kv_client_t* client, uint32_t timeout_ms);
 
 /* Connects by RDMA CM (CONN_MODE_CM). ip: name or address. */
-int kv_client_connect(kv_client_t *client, const char *ip, uint16_t port);
+int kv_client_connect(kv_client_t* client, const char* ip, uint16_t port);
 /* Connects in Socket mode (CONN_MODE_SOCKET). device: as ibv_devices names it; NULL picks one. */
-int kv_client_connect_socket(kv_client_t *client, const char *ip, uint16_t port, const char *device);
+int kv_client_connect_socket(kv_client_t* client, const char* ip, uint16_t port,
+                             const char* device);
 
 /* Closes the connections; the client may connect again. */
-void kv_client_disconnect(kv_client_t *client);
+void kv_client_disconnect(kv_client_t* client);
 /* Disconnects if needed, and frees. NULL is ignored. */
-void kv_client_destroy(kv_client_t *client);
+void kv_client_destroy(kv_client_t* client);
 
-int kv_client_put(kv_client_t *client, const void *key, size_t key_length, const void *value,
+int kv_client_put(kv_client_t* client, const void* key, size_t key_length, const void* value,
                   size_t value_length);
 
-/* *length: in, the capacity of buffer; out, the length of the value, also under KV_ERR_TOO_LARGE, when
- * buffer has too little room (its content is then undefined). */
-int kv_client_get(kv_client_t *client, const void *key, size_t key_length, void *buffer,
-                  size_t *length);
+/* *length: in, the capacity of buffer; out, the length of the value, also under KV_ERR_TOO_LARGE,
+ * when buffer has too little room (its content is then undefined). */
+int kv_client_get(kv_client_t* client, const void* key, size_t key_length, void* buffer,
+                  size_t* length);
 /* The same, with the version of the value; version may be NULL. */
-int kv_client_get_version(kv_client_t *client, const void *key, size_t key_length, void *buffer,
-                          size_t *length, uint64_t *version);
+int kv_client_get_version(kv_client_t* client, const void* key, size_t key_length, void* buffer,
+                          size_t* length, uint64_t* version);
 
-/* Stores value if the key's version is `expected` (0: if there is no such key). *version receives the
- * new version, or under KV_ERR_VERSION_MISMATCH the current one (0: no such key); it may be NULL. */
-int kv_client_cas(kv_client_t *client, const void *key, size_t key_length, uint64_t expected,
-                  const void *value, size_t value_length, uint64_t *version);
+/* Stores value if the key's version is `expected` (0: if there is no such key). *version receives
+ * the new version, or under KV_ERR_VERSION_MISMATCH the current one (0: no such key); it may be
+ * NULL. */
+int kv_client_cas(kv_client_t* client, const void* key, size_t key_length, uint64_t expected,
+                  const void* value, size_t value_length, uint64_t* version);
 
 /* KV_ERR_NOT_FOUND when there was no such key. */
-int kv_client_del(kv_client_t *client, const void *key, size_t key_length);
+int kv_client_del(kv_client_t* client, const void* key, size_t key_length);
 
 /* What went wrong in this client's last failed call, in words; "" when nothing did. Valid until the
  * client's next call. */
-const char *kv_client_error(kv_client_t *client);
+const char* kv_client_error(kv_client_t* client);
 
 #ifdef __cplusplus
 }

@@ -3,29 +3,37 @@
 #include <algorithm>
 
 namespace rdmakv::server {
+namespace {
+
+std::string milliseconds(uint64_t ns) {
+  return std::to_string(ns / 1'000'000) + " ms";
+}
+
+}  // namespace
 
 Connection::Connection(ConnectionContext& context, std::unique_ptr<Endpoint> endpoint,
                        MemoryRegion& ring, uint64_t now_ns)
     : context_(context),
       endpoint_(std::move(endpoint)),
       ring_(ring),
-      session_(context.partition.slab()),
-      replies_(std::make_unique<Replies>(*endpoint_, context.partition, session_, context.pool,
+      session_(std::make_unique<Session>(context.partition)),
+      replies_(std::make_unique<Replies>(*endpoint_, context.partition, *session_, context.pool,
                                          context.max_message)),
       handshake_(context.secret),
       credits_(endpoint_->options().receive_slots),
       heard_ns_(now_ns),
       probed_ns_(now_ns),
-      deadline_ns_(now_ns + kHandshakeNs),
+      deadline_ns_(now_ns + context.timeouts.handshake_ns),
       reader_({}),
       waiting_(endpoint_->options().receive_slots) {
-  session_.inline_limit = Replies::inline_limit(endpoint_->options().message_bytes);
+  session_->inline_limit = Replies::inline_limit(endpoint_->options().message_bytes);
   endpoint_->set_owner(this);
 }
 
 Connection::~Connection() {
   endpoint_.reset();
   replies_.reset();
+  session_.reset();
 }
 
 void Connection::refuse(wire::RefusalCode code, std::string why, uint64_t now_ns) {
@@ -36,7 +44,7 @@ void Connection::refuse(wire::RefusalCode code, std::string why, uint64_t now_ns
   why_ = std::move(why);
   state_ = State::kClosing;
   reading_ = false;
-  deadline_ns_ = now_ns + kClosingNs;
+  deadline_ns_ = now_ns + context_.timeouts.refusal_ns;
 }
 
 void Connection::on_completion(const Completion& completion, uint64_t now_ns) {
@@ -109,7 +117,7 @@ void Connection::greet(std::span<const std::byte> message, uint64_t now_ns) {
       why_ = handshake_.refusal();
       endpoint_->close();
       state_ = State::kClosing;
-      deadline_ns_ = now_ns + kClosingNs;
+      deadline_ns_ = now_ns + context_.timeouts.refusal_ns;
       return;
     case Handshake::Progress::kBroken:
       why_ = "the handshake could not be answered";
@@ -120,8 +128,9 @@ void Connection::greet(std::span<const std::byte> message, uint64_t now_ns) {
 
 // The peer has proven what it had to: from here on it may reach our memory.
 void Connection::admit(uint64_t now_ns) {
-  for (const MemoryRegion* region :
-       {&context_.index, &context_.pool, static_cast<const MemoryRegion*>(&ring_)}) {
+  for (const MemoryRegion* region : {&context_.index, &context_.pool, context_.cas, context_.grants,
+                                     static_cast<const MemoryRegion*>(&ring_)}) {
+    if (region == nullptr) continue;
     if (Status status = endpoint_->expose(*region); !status) {
       refuse(wire::RefusalCode::kBadRequest, status.to_string(), now_ns);
       return;
@@ -172,7 +181,7 @@ void Connection::run(uint64_t now_ns) {
     wire::RequestView request;
     if (reader_.next(request)) {
       const Outcome outcome =
-          context_.partition.execute(request.header, request.key, request.value, session_);
+          context_.partition.execute(request.header, request.key, request.value, *session_);
       if (++executed_ == reader_.header().count) endpoint_->release_message(input_.slot);
       replies_->add(request.header, outcome);
       continue;
@@ -197,19 +206,21 @@ uint64_t Connection::on_time(uint64_t now_ns) {
   if (state_ == State::kHandshake || state_ == State::kClosing) {
     if (now_ns < deadline_ns_) return deadline_ns_;
     if (state_ == State::kHandshake) {
-      refuse(wire::RefusalCode::kBadRequest, "no handshake within 10 seconds", now_ns);
+      refuse(wire::RefusalCode::kBadRequest,
+             "no handshake within " + milliseconds(context_.timeouts.handshake_ns), now_ns);
       return deadline_ns_;
     }
     state_ = State::kGone;
   }
   if (state_ == State::kGone) return now_ns;
+  const uint64_t silence_ns = context_.timeouts.silence_ns;
   const uint64_t quiet_since = std::max(heard_ns_, probed_ns_);
-  if (now_ns - quiet_since >= kSilenceNs) {
+  if (now_ns - quiet_since >= silence_ns) {
     endpoint_->probe();
     probed_ns_ = now_ns;
-    return now_ns + kSilenceNs;
+    return now_ns + silence_ns;
   }
-  return quiet_since + kSilenceNs;
+  return quiet_since + silence_ns;
 }
 
 }  // namespace rdmakv::server

@@ -1,7 +1,7 @@
 // One client's connection with a worker: its handshake, its requests, what it holds. Lives in the
 // worker's thread. Destroying it gives everything back, in the one safe order: the Endpoint first
-// (after which neither the peer nor the device touches our memory any more), then pins, uploads and
-// ring.
+// (after which neither the peer nor the device touches our memory any more), then pins, uploads,
+// grants and ring.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "rdmakv/server/handshake.h"
 #include "rdmakv/server/partition.h"
+#include "rdmakv/server/peer_timeouts.h"
 #include "rdmakv/server/replies.h"
 #include "rdmakv/transport/endpoint.h"
 
@@ -21,17 +22,16 @@ struct ConnectionContext {
   Partition& partition;
   const MemoryRegion& index;
   const MemoryRegion& pool;
+  const MemoryRegion* cas;  // null, as the next: no one-sided CAS
+  const MemoryRegion* grants;
   const std::string& secret;
   uint32_t max_message = 0;
+  PeerTimeouts timeouts;
   wire::Welcome welcome;  // complete but for what is the connection's own
 };
 
 class Connection {
  public:
-  static constexpr uint64_t kHandshakeNs = 10'000'000'000;  // from accept to Welcome
-  static constexpr uint64_t kClosingNs = 2'000'000'000;     // for a Refusal to arrive
-  static constexpr uint64_t kSilenceNs = 5'000'000'000;     // then the peer is probed
-
   enum class State : uint8_t {
     kHandshake,
     kReady,
@@ -64,7 +64,7 @@ class Connection {
   const std::string& why() const { return why_; }
   std::string_view peer_name() const { return endpoint_->peer_name(); }
   MemoryRegion& ring() const { return ring_; }
-  const Session& session() const { return session_; }
+  const Session& session() const { return *session_; }
   const ReplyCounters& reply_counters() const { return replies_->counters(); }
   const EndpointCounters& verbs() const { return endpoint_->counters(); }
 
@@ -86,7 +86,7 @@ class Connection {
   ConnectionContext& context_;
   std::unique_ptr<Endpoint> endpoint_;
   MemoryRegion& ring_;
-  Session session_;
+  std::unique_ptr<Session> session_;
   std::unique_ptr<Replies> replies_;
   Handshake handshake_;
   State state_ = State::kHandshake;

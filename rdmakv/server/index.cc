@@ -13,11 +13,11 @@ constexpr uint64_t kFingerprintMask = uint64_t{511} << 1;
 
 }  // namespace
 
-Index::Index(std::span<std::byte> memory, std::byte* pool, uint32_t stash_slots)
+Index::Index(std::span<std::byte> memory, const EntryMemory& entries, uint32_t stash_slots)
     : buckets_(reinterpret_cast<wire::Bucket*>(memory.data())),
       bucket_count_(static_cast<uint32_t>(
           std::min<size_t>(memory.size() / sizeof(wire::Bucket), ~uint32_t{0}))),
-      pool_(pool),
+      entries_(entries),
       nodes_(stash_slots) {
   assert(bucket_count_ > 0);
   const uint32_t chains = std::max(std::bit_ceil(std::max(stash_slots, 1u)), 2u);
@@ -35,12 +35,10 @@ void Index::store(uint32_t bucket, uint32_t slot, uint64_t word) {
   std::atomic_ref<uint64_t>(buckets_[bucket].slots[slot]).store(word, std::memory_order_release);
 }
 
-bool Index::holds(uint64_t word, std::string_view key) const {
-  const std::byte* extent = pool_ + (word >> 28) * wire::kExtentUnit;
-  return wire::view_entry(extent).key == key;
-}
-
-Index::Place Index::find(uint64_t hash, std::string_view key) const {
+// Both candidate buckets, then the stash if keys of the first went there. matches(offset) is asked
+// where the fingerprint is right.
+template <typename Matches>
+Index::Place Index::search(uint64_t hash, Matches&& matches) const {
   const wire::KeyPlace candidates = wire::key_place(hash, bucket_count_);
   const uint64_t wanted = uint64_t{candidates.fingerprint} << 1;
   const int distinct = candidates.bucket[0] == candidates.bucket[1] ? 1 : 2;
@@ -48,7 +46,7 @@ Index::Place Index::find(uint64_t hash, std::string_view key) const {
     const uint32_t bucket = candidates.bucket[c];
     for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
       const uint64_t word = load(bucket, i);
-      if ((word & kFingerprintMask) == wanted && (word >> 28) != 0 && holds(word, key)) {
+      if ((word & kFingerprintMask) == wanted && (word >> 28) != 0 && matches(word >> 28)) {
         return {bucket, i, 0};
       }
     }
@@ -57,11 +55,19 @@ Index::Place Index::find(uint64_t hash, std::string_view key) const {
   if (!overflowed(home)) return nowhere();
   for (uint32_t node = heads_[chain_of(home)]; node != kNone; node = nodes_[node].next) {
     const uint64_t word = nodes_[node].slot;
-    if ((word & kFingerprintMask) == wanted && holds(word, key)) {
+    if ((word & kFingerprintMask) == wanted && matches(word >> 28)) {
       return {home, Place::kStash, node};
     }
   }
   return nowhere();
+}
+
+Index::Place Index::find(uint64_t hash, std::string_view key) const {
+  return search(hash, [&](uint64_t offset) { return entries_.holds(offset, hash, key); });
+}
+
+Index::Place Index::find_offset(uint64_t hash, uint64_t wanted) const {
+  return search(hash, [&](uint64_t offset) { return offset == wanted; });
 }
 
 Index::Place Index::vacancy(uint64_t hash) const {

@@ -16,14 +16,15 @@
 #include <vector>
 
 #include "protocol/kv_layout.h"
+#include "rdmakv/server/entry_memory.h"
 
 namespace rdmakv::server {
 
 class Index {
  public:
-  // `memory` is zero-filled, outlives the Index, and holds the buckets; `pool` is the base of the
-  // pool that offsets in slots count from. `stash_slots` keys may be in the stash.
-  Index(std::span<std::byte> memory, std::byte* pool, uint32_t stash_slots);
+  // `memory` is zero-filled, outlives the Index, and holds the buckets; `entries` is what offsets
+  // in slots lead to, and outlives it too. `stash_slots` keys may be in the stash.
+  Index(std::span<std::byte> memory, const EntryMemory& entries, uint32_t stash_slots);
 
   // A place in the index; valid until the next insert or remove.
   struct Place {
@@ -38,6 +39,8 @@ class Index {
 
   // Where the key is, or nowhere.
   Place find(uint64_t hash, std::string_view key) const;
+  // Where the slot of a key with this hash is that leads to `offset`, or nowhere.
+  Place find_offset(uint64_t hash, uint64_t offset) const;
   // Where a key that is not in the index can be inserted, or nowhere: the index is full for it.
   Place vacancy(uint64_t hash) const;
 
@@ -81,7 +84,8 @@ class Index {
   void store(uint32_t bucket, uint32_t slot, uint64_t word);
   bool overflowed(uint32_t bucket) const { return (load(bucket, 0) & 1) != 0; }
   void set_overflow(uint32_t bucket, bool on);
-  bool holds(uint64_t word, std::string_view key) const;
+  template <typename Matches>
+  Place search(uint64_t hash, Matches&& matches) const;
   uint32_t chain_of(uint32_t bucket) const {
     return static_cast<uint32_t>((bucket * 0x9e3779b1u) >> chain_shift_);
   }
@@ -89,7 +93,7 @@ class Index {
 
   wire::Bucket* buckets_;
   uint32_t bucket_count_;
-  std::byte* pool_;
+  const EntryMemory& entries_;
   uint64_t size_ = 0;
   uint64_t stashed_ = 0;
   uint32_t chain_shift_;

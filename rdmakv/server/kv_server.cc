@@ -11,8 +11,10 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "protocol/kv_message.h"
@@ -31,6 +33,7 @@ struct Arguments {
   std::string address;
   uint16_t port = 7000;
   uint64_t memory_mb = 1024;
+  std::optional<uint64_t> cas_memory_mb;
   bool huge_pages = false;
   bool socket = false;
   std::string device;
@@ -46,9 +49,13 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("-a,--address", arguments.address, "Address to listen on (default: all)");
   app.add_option("-p,--port", arguments.port, "Port to listen on; 0: any free one")
       ->capture_default_str();
-  app.add_option("-m,--memory", arguments.memory_mb, "Memory for index and pool, in MB")
+  app.add_option("-m,--memory", arguments.memory_mb, "Memory for keys and values, in MB")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  app.add_option("--cas-memory", arguments.cas_memory_mb,
+                 "Of it, for keys changed by one-sided CAS, in MB; 0: CAS goes by request "
+                 "(default: one 32nd, at most 64 MB per worker)")
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("-H,--hugepages", arguments.huge_pages, "Use huge pages for index and pool");
   app.add_flag("-S,--socket", arguments.socket,
                "Socket mode: bring queue pairs up by hand over TCP, instead of by RDMA CM");
@@ -197,6 +204,7 @@ int serve(const Arguments& arguments) {
   ServerOptions options;
   options.address = {arguments.address, arguments.port, arguments.socket};
   options.memory_bytes = arguments.memory_mb << 20;
+  if (arguments.cas_memory_mb) options.cas_bytes = *arguments.cas_memory_mb << 20;
   options.huge_pages = arguments.huge_pages;
   options.workers = arguments.workers;
   options.max_connections = arguments.max_connections;
@@ -238,11 +246,7 @@ int serve(const Arguments& arguments) {
   return 0;
 }
 
-}  // namespace
-}  // namespace rdmakv::server
-
-int main(int argc, char** argv) {
-  using namespace rdmakv::server;
+int run(int argc, char** argv) {
   CLI::App app{
       "kv_server: a key-value server in remote memory (RDMA, or shared memory on one host)",
       "kv_server"};
@@ -257,4 +261,16 @@ int main(int argc, char** argv) {
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
   spdlog::set_level(spdlog::level::from_str(arguments.log_level));
   return serve(arguments);
+}
+
+}  // namespace
+}  // namespace rdmakv::server
+
+int main(int argc, char** argv) {
+  try {
+    return rdmakv::server::run(argc, argv);
+  } catch (const std::exception& error) {  // no memory, perhaps
+    std::fprintf(stderr, "kv_server: %s\n", error.what());
+    return 1;
+  }
 }

@@ -63,7 +63,8 @@ bool takes_flags(Opcode opcode, uint8_t flags) {
 bool makes_sense(const wire::RequestHeader& request, size_t key_bytes, size_t value_bytes) {
   const Opcode opcode = request.opcode;
   const bool may_have_key = takes_key(opcode) || opcode == Opcode::kUploadCommit;
-  const bool may_have_value = opcode == Opcode::kPut || opcode == Opcode::kUploadChunk;
+  const bool may_have_value =
+      opcode == Opcode::kPut || opcode == Opcode::kUploadChunk || opcode == Opcode::kGrants;
   if (key_bytes > (may_have_key ? wire::kMaxKeyBytes : 0)) return false;
   if (value_bytes > 0 && !may_have_value) return false;
   return takes_condition(opcode, request.condition) && takes_flags(opcode, request.flags);
@@ -78,7 +79,12 @@ uint64_t index_bytes(uint64_t memory) {
 Partition::Partition(const PartitionOptions& options)
     : options_(options),
       slab_(options.pool, options.most_pins),
-      index_(options.index, options.pool.data(),
+      cas_(options.cas == nullptr
+               ? nullptr
+               : std::make_unique<CasPool>(*options.cas, *options.grants,
+                                           options.pool.size() / wire::kExtentUnit, options.epoch)),
+      entries_(options.pool.data(), cas_.get()),
+      index_(options.index, entries_,
              static_cast<uint32_t>(options.index.size() / sizeof(uint64_t) / kSlotsPerStashSlot)),
       key_(std::make_unique<char[]>(wire::kMaxKeyBytes)) {
   stats_text_.reserve(kStatsReserve);
@@ -86,7 +92,9 @@ Partition::Partition(const PartitionOptions& options)
 }
 
 void Partition::begin_batch() {
-  slab_.begin(options_.clock->steady_ns());
+  const uint64_t now_ns = options_.clock->steady_ns();
+  slab_.begin(now_ns);
+  if (cas_ != nullptr) cas_->begin(now_ns);
   now_ms_ = options_.clock->wall_ms();
   waited_ = false;
 }
@@ -105,6 +113,9 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
     return out;
   }
   ++counters_.requests[static_cast<size_t>(request.opcode)];
+  stuck_ = false;
+  const bool takes_extents = request.opcode == Opcode::kPut || request.opcode == Opcode::kGrants;
+  if (takes_extents && wants_tending()) tend(kRelocationsPerRequest);
   if (!key.empty()) std::memcpy(key_.get(), key.data(), key.size());
   key = {key_.get(), key.size()};
   if (takes_key(request.opcode) && !owns(key)) {
@@ -151,26 +162,34 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
     case Opcode::kStats:
       stats(out);
       break;
+    case Opcode::kGrants:
+      grants(request, value, session, out);
+      break;
   }
   return out;
 }
 
-Partition::Found Partition::look_at(Index::Place place) const {
+// Nothing when the slot's key was lost (lose()).
+Partition::Found Partition::look_at(Index::Place place) {
+  const uint64_t offset = index_.at(place).offset;
+  if (entries_.in_cas(offset)) return walk(place, offset, 0, found_);
   Found found;
   found.place = place;
-  found.offset = index_.at(place).offset;
+  found.offset = offset;
   found.extent = slab_.at(found.offset);
   found.generation = load_first_word(found.extent).generation;
   found.view = wire::view_entry(found.extent);
   return found;
 }
 
-// An expired key is removed, and not found.
+// An expired key is removed, and not found. (None of the cas class expires, so no client can be
+// first.)
 Partition::Found Partition::look_up(std::string_view key, uint64_t hash) {
   const Index::Place place = index_.find(hash, key);
   if (!place) return {};
   const Found found = look_at(place);
-  if (!has_expired(found.view.expiry_ms, now_ms_)) return found;
+  if (found.cas_class && found.view.key != key) return {};  // put there this moment, by a client
+  if (!found || !has_expired(found.view.expiry_ms, now_ms_)) return found;
   ++counters_.expired;
   remove(found, key, hash);
   return {};
@@ -179,24 +198,32 @@ Partition::Found Partition::look_up(std::string_view key, uint64_t hash) {
 void Partition::describe(const Found& found, Outcome& out) {
   out.reply.version = found.version();
   out.reply.expiry_ms = found.expiry_ms();
-  out.reply.location = wire::Location{found.offset, 0}.encode();
+  out.reply.location = found.offset;
   out.reply.generation = found.generation;
+  out.reply.flags = 0;
+  if (found && found.view.expiry_field) out.reply.flags |= wire::kExpiryField;
+  if (found.cas_class) out.reply.flags |= wire::kCasClass;
 }
 
 // False: too many are pinned, and the reply says so.
 bool Partition::attach_value(const Found& found, const Session& session, bool needs_ticket,
                              Outcome& out) {
+  out.has_value = true;
+  out.value = found.view.value;
+  out.generation = found.generation;
+  if (found.cas_class) {  // a private copy, which always goes inside a reply
+    assert(found.view.value.size() <= session.inline_limit);
+    return true;
+  }
   if (found.view.value.size() > session.inline_limit) {
     if ((needs_ticket && session.pins.full()) || !slab_.pin(found.offset)) {
       out.reply.status = ReplyStatus::kTooMany;
+      drop_value(out);
       return false;
     }
     out.pinned = true;
   }
-  out.has_value = true;
-  out.value = found.view.value;
   out.extent = found.offset;
-  out.generation = found.generation;
   return true;
 }
 
@@ -230,7 +257,8 @@ void Partition::release(const Request& request, Session& session, Outcome& out) 
 
 void Partition::sweep(uint32_t steps) {
   for (uint32_t i = 0; i < steps && expiry_.due(now_ms_); ++i) {
-    index_.visit(expiry_.next(index_.steps()), [this](Index::Place place, wire::Slot) {
+    index_.visit(expiry_.next(index_.steps()), [this](Index::Place place, wire::Slot slot) {
+      if (slot.size_class == wire::kCasSizeClass) return;  // none of these expires
       const Found found = look_at(place);
       if (found.view.expiry_ms == 0) return;
       if (!has_expired(found.view.expiry_ms, now_ms_)) {
@@ -251,61 +279,30 @@ uint64_t Partition::max_value_bytes() const {
 }
 
 uint64_t Partition::private_bytes() const {
-  return slab_.private_bytes() + index_.private_bytes() + wire::kMaxKeyBytes + kStatsReserve;
+  return slab_.private_bytes() + index_.private_bytes() + wire::kMaxKeyBytes + kStatsReserve +
+         (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 
-void Partition::append_stats(std::string& text) const {
-  const auto line = [&text](std::string_view name, uint64_t number) {
-    text.append(name).append(" ").append(std::to_string(number)).append("\n");
-  };
-  const auto requests = [&](std::string_view name, Opcode opcode) {
-    line(name, counters_.requests[static_cast<size_t>(opcode)]);
-  };
-  const SlabAccounting a = slab_.accounting();
-  line("worker", options_.worker);
-  line("keys", index_.size());
-  line("keys_with_expiry", expiry_.keys());
-  line("pool_bytes", a.usable_pages * PageHeap::kPageBytes);
-  line("pool_free_bytes", a.free_pages * PageHeap::kPageBytes);
-  line("granted_bytes", a.live_bytes);
-  line("live_extents", a.live_extents);
-  line("quarantined_extents", a.quarantined_extents);
-  line("quarantined_bytes", a.quarantined_bytes);
-  line("doomed_extents", a.doomed_extents);
-  line("pinned_extents", a.pinned_extents);
-  line("slabs", a.slabs);
-  line("slab_bytes", a.slab_pages * PageHeap::kPageBytes);
-  line("large_bytes", a.large_pages * PageHeap::kPageBytes);
-  line("index_slots", uint64_t{index_.bucket_count()} * wire::kSlotsPerBucket);
-  line("index_stashed", index_.stashed());
-  line("private_bytes", private_bytes());
-  requests("requests_get", Opcode::kGet);
-  requests("requests_inspect", Opcode::kInspect);
-  requests("requests_put", Opcode::kPut);
-  requests("requests_delete", Opcode::kDelete);
-  requests("requests_expire", Opcode::kExpire);
-  requests("requests_upload_chunk", Opcode::kUploadChunk);
-  requests("requests_upload_commit", Opcode::kUploadCommit);
-  requests("requests_release", Opcode::kRelease);
-  line("hits", counters_.hits);
-  line("misses", counters_.misses);
-  line("changes", counters_.changes);
-  line("expired", counters_.expired);
-  line("no_space", counters_.no_space);
-  line("quarantine_waits", counters_.waits);
-}
-
-void Partition::stats(Outcome& out) {
-  stats_text_.clear();
-  append_stats(stats_text_);
-  if (more_stats_ != nullptr) more_stats_(more_stats_context_, stats_text_);
-  out.has_value = true;
-  out.value = std::as_bytes(std::span(stats_text_));
-}
-
-bool Partition::consistent(uint64_t held) const {
-  return index_.consistent() && slab_.consistent() &&
-         slab_.accounting().live_extents == index_.size() + held;
+bool Partition::consistent(uint64_t held) {
+  if (!index_.consistent() || !slab_.consistent()) return false;
+  uint64_t in_cas = 0;
+  if (cas_ != nullptr) {
+    if (!cas_->consistent()) return false;
+    bool linked = true;
+    for (uint32_t i = 0; i < index_.steps(); ++i) {
+      index_.visit(i, [&](Index::Place, wire::Slot slot) {
+        if (!entries_.in_cas(slot.offset)) return;
+        ++in_cas;
+        linked &= cas_->state(slot.offset) == CasPool::State::kLinked;
+      });
+    }
+    const CasAccounting& cas = cas_->accounting(CasPool::Part::kCas);
+    const CasAccounting& grants = cas_->accounting(CasPool::Part::kGrants);
+    if (!linked || in_cas != uint64_t{cas.linked} + grants.linked || cas.building != 0) {
+      return false;
+    }
+  }
+  return slab_.accounting().live_extents == index_.size() - in_cas + held;
 }
 
 }  // namespace rdmakv::server

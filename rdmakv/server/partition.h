@@ -1,8 +1,12 @@
-// A partition: the keys of one worker, in its index and its slab. Executes the requests of
-// protocol/kv_message.h, one at a time, and says what came of each; knows nothing of connections.
+// A partition: the keys of one worker, in its index, its slab and its CasPool. Executes the
+// requests of protocol/kv_message.h, one at a time, and says what came of each; knows nothing of
+// connections.
 //
-// Every change of what is stored passes apply(), which is where a log or a replica can stand: it is
-// given the change complete, before any part of it is visible.
+// Every change of what is stored that the server makes passes apply(), which is where a log or a
+// replica can stand: it is given the change complete, before any part of it is visible. Entries of
+// the cas class are changed by clients too, by ATOMIC, without the server: so apply() can lose to a
+// client, whereupon the request is judged anew; and looking a key up follows what clients linked
+// (partition_cas.cc).
 //
 // One thread. No allocation and no blocking per request, with one exception: when there is no room
 // but freed extents in quarantine would make some, it waits for them (1 ms, at most once a batch)
@@ -18,12 +22,16 @@
 
 #include "protocol/kv_layout.h"
 #include "protocol/kv_message.h"
+#include "rdmakv/server/cas_pool.h"
 #include "rdmakv/server/clock.h"
+#include "rdmakv/server/entry_memory.h"
 #include "rdmakv/server/expiry.h"
+#include "rdmakv/server/grants.h"
 #include "rdmakv/server/index.h"
 #include "rdmakv/server/pins.h"
 #include "rdmakv/server/slab.h"
 #include "rdmakv/server/uploads.h"
+#include "rdmakv/transport/local_atomics.h"
 
 namespace rdmakv::server {
 
@@ -32,42 +40,67 @@ struct PartitionOptions {
   uint32_t workers = 1;
   std::span<std::byte> index;  // zero-filled, cache-line aligned; outlives the Partition
   std::span<std::byte> pool;   // page aligned; outlives the Partition
-  uint32_t most_pins = 1024;   // extents pinned at a time, all connections together
+  // For one-sided CAS, all or none; they outlive the Partition. The regions are zero-filled.
+  MemoryRegion* cas = nullptr;
+  MemoryRegion* grants = nullptr;
+  LocalAtomics* atomics = nullptr;
+  uint64_t epoch = 0;         // seeds the checksums of entries
+  uint32_t most_pins = 1024;  // extents pinned at a time, all connections together
   Clock* clock = &Clock::system();
 };
 
-// What a connection holds in a partition. Destroyed before the partition; gives everything back.
+// What a connection holds in a partition. Destroyed before the partition and after the connection's
+// Endpoint; gives everything back.
 struct Session {
-  explicit Session(Slab& slab) : uploads(slab), pins(slab) {}
+  explicit Session(Partition& partition);
   Uploads uploads;
   Pins pins;
+  Grants grants;
   // Values of up to this many bytes are copied into replies; larger ones are pinned by execute().
+  // At least kSmallestInlineLimit.
   uint32_t inline_limit = wire::kLargeValue - 1;
 };
+// So that values of the cas class, and kMostGrants grants, always go inside a reply.
+inline constexpr uint32_t kSmallestInlineLimit = wire::kCasExtentBytes;
+static_assert(kSmallestInlineLimit >= wire::kMostGrants * sizeof(wire::Grant));
 
 // What came of a request.
 struct Outcome {
-  wire::ReplyHeader reply;  // complete but for flags, value_length and ticket of the value below
+  wire::ReplyHeader reply;  // complete but for what tells of the value below
   bool has_value = false;
   std::span<const std::byte>
-      value;                // in the pool (`extent`), or stats text (extent 0). Not pinned: valid
-                            // until the next execute(), begin_batch() or sweep()
+      value;  // in the pool (`extent`), or a private copy (extent 0). Not pinned: valid until the
+              // next execute(), begin_batch(), sweep() or tend()
   uint64_t extent = 0;      // of the value: units
   uint32_t generation = 0;  // of the entry that the value belongs to
   bool pinned = false;      // the extent is pinned once, for whoever takes the Outcome
 };
 
 struct PartitionCounters {
-  uint64_t requests[static_cast<size_t>(wire::Opcode::kStats) + 1] = {};
+  uint64_t requests[static_cast<size_t>(wire::Opcode::kGrants) + 1] = {};
   uint64_t hits = 0, misses = 0;  // kGet and kInspect
   uint64_t changes = 0;           // through apply()
   uint64_t expired = 0;
   uint64_t no_space = 0;
   uint64_t waits = 0;  // for a quarantine
+  // One-sided CAS:
+  uint64_t cas_rpc_won = 0, cas_rpc_lost = 0;  // requests under Condition::kIfVersion
+  uint64_t cas_linked_seen = 0;                // entries that clients linked, as walks found them
+  uint64_t atomics_local = 0;                  // the server's own changes of first words
+  uint64_t atomics_local_lost = 0;             // of them, those before which a client was
+  uint64_t grants_given = 0;
+  uint64_t relocated = 0;      // entries moved to the pool to make room
+  uint64_t broken_chains = 0;  // keys lost because a client spoiled their entry
 };
 
 class Partition {
  public:
+  // A client can win against the server again and again: after so many losses a request is answered
+  // kTooMany.
+  static constexpr uint32_t kMostLosses = 64;
+  // Entries that a request relocates before it is executed, at most, when tending is wanted.
+  static constexpr uint32_t kRelocationsPerRequest = 2;
+
   explicit Partition(const PartitionOptions& options);
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
@@ -88,8 +121,19 @@ class Partition {
     return expiry_.keys() == 0 ? ExpirySweep::kNever : expiry_.due_ms();
   }
 
+  // Moves entries that have been linked for long out of the regions cas and grants, at most
+  // `steps`, so that there is always room for new ones. execute() does some of it, too.
+  void tend(uint32_t steps);
+  bool wants_tending() const { return cas_ != nullptr && !stuck_ && short_of_room(); }
+  // The connection that held these is gone: what its client linked stays, the rest is free.
+  void reconcile(CasPool::Holder& holder);
+
   Slab& slab() { return slab_; }
   const Slab& slab() const { return slab_; }
+  // Null without one-sided CAS.
+  const CasPool* cas_pool() const { return cas_.get(); }
+  // The entry at an offset of any kind (trusted).
+  std::byte* at(uint64_t offset) const { return entries_.at(offset); }
   const Index& index() const { return index_; }
   const PartitionCounters& counters() const { return counters_; }
   uint64_t max_value_bytes() const;
@@ -113,7 +157,7 @@ class Partition {
 
   // Walks everything; false when the books do not agree. `held` extents (uploads under way) are
   // allocated without being linked. For tests.
-  bool consistent(uint64_t held) const;
+  bool consistent(uint64_t held);
 
  private:
   struct Found {
@@ -121,7 +165,8 @@ class Partition {
     uint64_t offset = 0;
     std::byte* extent = nullptr;
     uint32_t generation = 0;
-    wire::EntryView view;
+    bool cas_class = false;
+    wire::EntryView view;  // cas class: into a private copy
     explicit operator bool() const { return extent != nullptr; }
     uint64_t version() const { return extent == nullptr ? 0 : view.version; }
     int64_t expiry_ms() const { return extent == nullptr ? 0 : view.expiry_ms; }
@@ -132,28 +177,66 @@ class Partition {
     uint64_t hash = 0;
     Found old;           // none: the key is new
     Index::Place place;  // its slot, or the vacancy for it
-    Extent fresh;        // built, not live yet. None: the key is removed
+    Extent fresh;        // built, not live yet; the Change's own. None: the key is removed
     uint32_t generation = 0;
     uint64_t version = 0;
     int64_t expiry_ms = 0;
   };
+  // A value that lies in its place already.
+  struct Uploaded {
+    Extent extent;
+    uint32_t bytes = 0;
+    uint64_t hash = 0;
+  };
+  enum class Applied : uint8_t {
+    kDone,
+    kLost,    // a client was first: nothing has changed, look again
+    kFailed,  // atomics do not work at present: nothing has changed
+  };
+  // What a walk reads: one entry, and the one before it.
+  using WalkCopies = EntryCopy[2];
   using Request = wire::RequestHeader;
   using Value = std::span<const std::byte>;
 
-  void apply(const Change& change);
+  Applied apply(const Change& change);
+  void flip(const Change& change);
+  void flip_cas(const Change& change);
   void step(Step step) {
     if (step_hook_ != nullptr) step_hook_(step_context_, step);
   }
-  Found look_at(Index::Place place) const;
+  Found look_at(Index::Place place);
   Found look_up(std::string_view key, uint64_t hash);
-  void remove(const Found& found, std::string_view key, uint64_t hash);
+  Applied remove(const Found& found, std::string_view key, uint64_t hash);
+  // Repeats attempt() while clients are first; kTooMany when they are too often.
+  template <typename Attempt>
+  void until_applied(Outcome& out, Attempt&& attempt);
+
+  // One-sided CAS (partition_cas.cc). `passed` is a list of CasPool::pass().
+  Found walk(Index::Place place, uint64_t offset, uint64_t passed, WalkCopies& copies);
+  bool reached(uint64_t offset, uint64_t hash, const EntryCopy* before, EntryCopy& copy) const;
+  bool may_follow(wire::FirstWord word) const;
+  void arrive(const Found& tail, uint64_t hash, uint64_t passed);
+  void lose(Index::Place place, uint64_t version, uint64_t passed);
+  void retire(uint64_t passed);
+  void bury(uint64_t offset);
+  Applied swap_first_word(uint64_t offset, uint64_t expected, uint64_t desired);
+  void see(uint64_t offset);
+  bool short_of_room() const;
+  bool relocate_oldest(CasPool::Part part);
+  void grants(const Request& request, Value hints, Session& session, Outcome& out);
 
   void get(const Request& request, std::string_view key, Session& session, Outcome& out);
-  // kPut and, with `upload`, kUploadCommit.
-  void put(const Request& request, std::string_view key, Value value, Uploads::Upload* upload,
+  // kPut and, with `uploaded`, kUploadCommit.
+  void put(const Request& request, std::string_view key, Value value, const Uploaded* uploaded,
            Session& session, Outcome& out);
-  void store(const Request& request, Change& change, Value value, Uploads::Upload* upload,
-             Session& session, Outcome& out);
+  Applied try_put(const Request& request, Change& change, Value value, const Uploaded* uploaded,
+                  Session& session, Outcome& out);
+  Applied store(Change& change, Value value, const Uploaded* uploaded, bool cas_class,
+                Outcome& out);
+  void prepare(Change& change, wire::EntryFields& fields) const;
+  Applied finish(Change& change, const wire::EntryFields& fields, Outcome& out);
+  Applied try_erase(const Request& request, std::string_view key, Session& session, Outcome& out);
+  Applied try_expire(const Request& request, Change& change, Outcome& out);
   void erase(const Request& request, std::string_view key, Session& session, Outcome& out);
   void expire(const Request& request, std::string_view key, Outcome& out);
   void clear(Outcome& out);
@@ -163,6 +246,7 @@ class Partition {
   void abort_upload(const Request& request, Session& session, Outcome& out);
   void release(const Request& request, Session& session, Outcome& out);
   void stats(Outcome& out);
+  void append_cas_stats(std::string& text) const;
 
   static void describe(const Found& found, Outcome& out);
   // `needs_ticket`: a change follows, after which it would be too late to find that there is no
@@ -170,10 +254,16 @@ class Partition {
   bool attach_value(const Found& found, const Session& session, bool needs_ticket, Outcome& out);
   void drop_value(Outcome& out);
   Extent allocate(uint64_t bytes, Outcome& out);
+  bool reserve(Change& change, uint64_t bytes, bool cas_class, Outcome& out);
+  void discard(Extent& fresh);
+  static wire::Slot slot_of(const Change& change);
+  static bool is_cas(const Extent& extent) { return extent.size_class == wire::kCasSizeClass; }
   bool owns(std::string_view key) const;
 
   PartitionOptions options_;
   Slab slab_;
+  std::unique_ptr<CasPool> cas_;
+  EntryMemory entries_;
   Index index_;
   ExpirySweep expiry_;
   int64_t now_ms_ = 0;
@@ -181,6 +271,11 @@ class Partition {
   uint64_t version_floor_ = 0;  // the highest version that a removed key had
   PartitionCounters counters_;
   std::unique_ptr<char[]> key_;  // private copy of the request's key
+  WalkCopies found_;             // of look_at()
+  WalkCopies applied_;           // of apply()
+  EntryCopy seen_;               // of see()
+  bool stuck_ = false;           // the pool is full: tend() cannot help before something changes
+  wire::Grant granted_[wire::kMostGrants];  // of grants(), for its Outcome
   std::string stats_text_;
   StatsSource more_stats_ = nullptr;
   void* more_stats_context_ = nullptr;

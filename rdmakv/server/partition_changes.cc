@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/rules.h"
 #include "rdmakv/server/entry.h"
 #include "rdmakv/server/partition.h"
 
@@ -44,48 +45,84 @@ bool expiry_condition_met(Condition condition, int64_t current, int64_t wanted) 
 
 }  // namespace
 
-// The order of these stores is what one-sided readers rely on (DESIGN "Update by the server"): the
-// new entry is complete and live before the old one names it, the old one is dead before the slot
-// leaves it, and both before any reply. There is no way out between them.
-void Partition::apply(const Change& change) {
+// The order of these stores is what one-sided readers rely on: the new entry is complete and live
+// before the old one names it, the old one is dead before the slot leaves it, and both before any
+// reply. There is no way out between them, but at the one point where a client may have been first:
+// then nobody has seen the new entry, and nothing has changed.
+Partition::Applied Partition::apply(const Change& change) {
   step(Step::kBuilt);
-  ++counters_.changes;
-  if (change.fresh) mark_live(slab_.at(change.fresh.offset), change.generation, false);
+  std::byte* fresh = change.fresh ? at(change.fresh.offset) : nullptr;
+  if (fresh != nullptr) mark_live(fresh, change.generation, is_cas(change.fresh));
   step(Step::kLive);
-  if (change.old) {
-    const bool cas_class = load_first_word(change.old.extent).cas_class;
-    mark_dead(change.old.extent, cas_class, change.generation, change.fresh.offset);
+  const Found& old = change.old;
+  if (old.cas_class && holds(Rule::kAtomicOnly)) {
+    const auto live = wire::FirstWord::make_live(old.generation, true);
+    const auto dead = wire::FirstWord::make_dead(true, change.generation, change.fresh.offset);
+    const Applied applied = swap_first_word(old.offset, live.encode(), dead.encode());
+    if (applied != Applied::kDone) {
+      if (fresh != nullptr) prepare_entry(fresh);
+      return applied;
+    }
+  } else if (old && holds(Rule::kDeadBeforeReply)) {
+    mark_dead(old.extent, old.cas_class, change.generation, change.fresh.offset);
   }
   step(Step::kDead);
-  if (!change.fresh) {
-    index_.remove(change.place);
-    version_floor_ = std::max(version_floor_, change.old.view.version);
+  ++counters_.changes;
+  if (!change.fresh) version_floor_ = std::max(version_floor_, old.view.version);
+  if (old.cas_class) {
+    flip_cas(change);
   } else {
-    wire::Slot slot;
-    slot.offset = change.fresh.offset;
-    slot.generation_low = change.generation & 0xfff;
-    slot.size_class = change.fresh.size_class;
-    if (change.old) {
-      index_.replace(change.place, slot);
-    } else {
-      index_.insert(change.place, change.hash, slot);
-    }
-    if (change.expiry_ms != 0) expiry_.added(change.expiry_ms);
+    flip(change);
   }
   step(Step::kFlipped);
-  if (change.old) {
-    if (change.old.view.expiry_ms != 0) expiry_.removed();
-    slab_.free(change.old.offset);
-  }
+  if (change.fresh && change.expiry_ms != 0) expiry_.added(change.expiry_ms);
+  if (old && old.view.expiry_ms != 0) expiry_.removed();
+  if (old && !old.cas_class) slab_.free(old.offset);
+  return Applied::kDone;
 }
 
-void Partition::remove(const Found& found, std::string_view key, uint64_t hash) {
+// The slot's part of apply() where there was no old entry, or a plain one.
+void Partition::flip(const Change& change) {
+  if (!change.fresh) {
+    index_.remove(change.place);
+    return;
+  }
+  if (change.old) {
+    index_.replace(change.place, slot_of(change));
+  } else {
+    index_.insert(change.place, change.hash, slot_of(change));
+  }
+  if (is_cas(change.fresh)) cas_->link(change.fresh.offset, change.hash, change.version);
+}
+
+wire::Slot Partition::slot_of(const Change& change) {
+  wire::Slot slot;
+  slot.offset = change.fresh.offset;
+  slot.generation_low = change.generation & 0xfff;
+  slot.size_class = change.fresh.size_class;
+  return slot;
+}
+
+Partition::Applied Partition::remove(const Found& found, std::string_view key, uint64_t hash) {
   Change change;
   change.key = key;
   change.hash = hash;
   change.old = found;
   change.place = found.place;
-  apply(change);
+  return apply(change);
+}
+
+template <typename Attempt>
+void Partition::until_applied(Outcome& out, Attempt&& attempt) {
+  for (uint32_t losses = 0; losses < kMostLosses; ++losses) {
+    drop_value(out);
+    out.reply.status = ReplyStatus::kOk;
+    const Applied applied = attempt();
+    if (applied == Applied::kDone) return;
+    if (applied == Applied::kFailed) break;
+  }
+  drop_value(out);
+  out.reply.status = ReplyStatus::kTooMany;
 }
 
 Extent Partition::allocate(uint64_t bytes, Outcome& out) {
@@ -112,120 +149,193 @@ Extent Partition::allocate(uint64_t bytes, Outcome& out) {
   return extent;
 }
 
+// Sees to it that `change.fresh` has room for `bytes`: in the cas region if it is to be of the
+// class and there is room, else in the pool.
+bool Partition::reserve(Change& change, uint64_t bytes, bool cas_class, Outcome& out) {
+  const bool in_cas = cas_class && cas_ != nullptr && bytes <= wire::kCasExtentBytes;
+  if (change.fresh) {  // of an attempt before
+    if (is_cas(change.fresh) ? in_cas : slab_.extent_bytes(change.fresh.offset) >= bytes) {
+      return true;
+    }
+    discard(change.fresh);
+  }
+  if (in_cas) {
+    const uint64_t offset = cas_->take();
+    if (offset != 0) {
+      change.fresh = {offset, wire::kCasSizeClass};
+      return true;
+    }
+  }
+  change.fresh = allocate(bytes, out);
+  return static_cast<bool>(change.fresh);
+}
+
+// Gives back an extent that no reader ever had a pointer to.
+void Partition::discard(Extent& fresh) {
+  if (!fresh) return;
+  if (is_cas(fresh)) {
+    cas_->put_back(fresh.offset);
+  } else {
+    slab_.free(fresh.offset);
+  }
+  fresh = {};
+}
+
 void Partition::put(const Request& request, std::string_view key, Value value,
-                    Uploads::Upload* upload, Session& session, Outcome& out) {
+                    const Uploaded* uploaded, Session& session, Outcome& out) {
+  Change change;
+  if (uploaded != nullptr) change.fresh = uploaded->extent;
   if (value.size() > wire::kMaxValueBytes) {
     out.reply.status = ReplyStatus::kTooLarge;
-    return;
-  }
-  const bool keep = (request.flags & wire::kKeepExpiry) != 0;
-  if (keep && request.expiry_ms != 0) {
+  } else if ((request.flags & wire::kKeepExpiry) != 0 && request.expiry_ms != 0) {
     out.reply.status = ReplyStatus::kBadRequest;
-    return;
+  } else {
+    change.key = key;
+    change.hash = wire::hash_key(key);
+    until_applied(out, [&] { return try_put(request, change, value, uploaded, session, out); });
   }
-  Change change;
-  change.key = key;
-  change.hash = wire::hash_key(key);
-  change.old = look_up(key, change.hash);
+  discard(change.fresh);
+  if (request.condition != Condition::kIfVersion) return;
+  if (out.reply.status == ReplyStatus::kOk) ++counters_.cas_rpc_won;
+  if (out.reply.status == ReplyStatus::kVersionMismatch) ++counters_.cas_rpc_lost;
+}
+
+Partition::Applied Partition::try_put(const Request& request, Change& change, Value value,
+                                      const Uploaded* uploaded, Session& session, Outcome& out) {
+  change.old = look_up(change.key, change.hash);
   const Found& old = change.old;
   describe(old, out);
   const bool want_previous = (request.flags & wire::kWantPrevious) != 0;
-  if (want_previous && old && !attach_value(old, session, true, out)) return;
+  if (want_previous && old && !attach_value(old, session, true, out)) return Applied::kDone;
   out.reply.status = check(request, old.version());
-  if (out.reply.status != ReplyStatus::kOk) return;
+  if (out.reply.status != ReplyStatus::kOk) return Applied::kDone;
 
+  const bool keep = (request.flags & wire::kKeepExpiry) != 0;
   change.expiry_ms = keep ? old.expiry_ms() : request.expiry_ms;
   if (!keep && change.expiry_ms != 0 && change.expiry_ms <= now_ms_) {
-    if (old) remove(old, key, change.hash);
+    if (old) {
+      const Applied applied = remove(old, change.key, change.hash);
+      if (applied != Applied::kDone) return applied;
+    }
     describe({}, out);
-    return;
+    return Applied::kDone;
   }
-  store(request, change, value, upload, session, out);
+  // A key enters the cas class by a CAS, and stays there while its entries fit.
+  const bool cas_class =
+      old && change.expiry_ms == 0 && (old.cas_class || request.condition == Condition::kIfVersion);
+  const Applied applied = store(change, value, uploaded, cas_class, out);
   if (out.reply.status != ReplyStatus::kOk) drop_value(out);
+  return applied;
 }
 
-// The rest of put(): the conditions are met, and the key is to have a new entry.
-void Partition::store(const Request&, Change& change, Value value, Uploads::Upload* upload,
-                      Session& session, Outcome& out) {
+// The rest of try_put(): the conditions are met, and the key is to have a new entry.
+Partition::Applied Partition::store(Change& change, Value value, const Uploaded* uploaded,
+                                    bool cas_class, Outcome& out) {
   change.place = change.old ? change.old.place : index_.vacancy(change.hash);
   if (!change.place) {
     ++counters_.no_space;
     out.reply.status = ReplyStatus::kNoSpace;
-    return;
+    return Applied::kDone;
   }
   change.version = change.old ? change.old.view.version + 1 : version_floor_ + 1;
   wire::EntryFields fields;
   fields.version = change.version;
   fields.expiry_ms = change.expiry_ms;
-  if (upload == nullptr) {
-    fields.expiry_field = change.expiry_ms != 0;
-    change.fresh =
-        allocate(wire::entry_bytes(change.key.size(), value.size(), fields.expiry_field), out);
-    if (!change.fresh) return;
-    fields.generation = slab_.generation();
-    wire::write_entry(slab_.at(change.fresh.offset), fields, change.key, value);
-  } else {
-    // The value lies in its place already, behind an expiry field, used or not.
+  if (uploaded != nullptr) {
+    // The value lies behind an expiry field, used or not.
     fields.expiry_field = true;
-    fields.generation = slab_.generation();
-    const uint64_t hash = session.uploads.value_hash(*upload);
-    const uint32_t total = upload->total;
-    change.fresh = session.uploads.take(*upload);
-    wire::write_entry_around(slab_.at(change.fresh.offset), fields, change.key, total, hash);
+    prepare(change, fields);
+    wire::write_entry_around(slab_.at(change.fresh.offset), fields, change.key, uploaded->bytes,
+                             uploaded->hash);
+  } else {
+    fields.expiry_field = change.expiry_ms != 0;
+    const uint64_t bytes = wire::entry_bytes(change.key.size(), value.size(), fields.expiry_field);
+    if (!reserve(change, bytes, cas_class, out)) return Applied::kDone;
+    prepare(change, fields);
+    wire::write_entry(at(change.fresh.offset), fields, change.key, value);
   }
-  change.generation = fields.generation;
-  apply(change);
+  return finish(change, fields, out);
+}
+
+// Under which generation the new entry is to be built.
+void Partition::prepare(Change& change, wire::EntryFields& fields) const {
+  change.generation =
+      is_cas(change.fresh) ? cas_->generation(change.fresh.offset) : slab_.generation();
+  fields.seed = wire::entry_seed(options_.epoch, change.generation);
+}
+
+// The new entry is complete. Applies the change and tells of it.
+Partition::Applied Partition::finish(Change& change, const wire::EntryFields& fields,
+                                     Outcome& out) {
+  const Applied applied = apply(change);
+  if (applied != Applied::kDone) return applied;
   out.reply.version = change.version;
   out.reply.expiry_ms = change.expiry_ms;
-  out.reply.location = wire::Location{change.fresh.offset, 0}.encode();
+  out.reply.location = change.fresh.offset;
   out.reply.generation = change.generation;
+  out.reply.flags = 0;
+  if (fields.expiry_field) out.reply.flags |= wire::kExpiryField;
+  if (is_cas(change.fresh)) out.reply.flags |= wire::kCasClass;
+  change.fresh = {};  // the index's now
+  return applied;
+}
+
+Partition::Applied Partition::try_erase(const Request& request, std::string_view key,
+                                        Session& session, Outcome& out) {
+  const uint64_t hash = wire::hash_key(key);
+  const Found found = look_up(key, hash);
+  describe(found, out);
+  if (!found) {
+    out.reply.status = ReplyStatus::kNotFound;
+    return Applied::kDone;
+  }
+  const bool want_previous = (request.flags & wire::kWantPrevious) != 0;
+  if (want_previous && !attach_value(found, session, true, out)) return Applied::kDone;
+  out.reply.status = check(request, found.version());
+  if (out.reply.status != ReplyStatus::kOk) return Applied::kDone;
+  const Applied applied = remove(found, key, hash);
+  if (applied == Applied::kDone) describe({}, out);
+  return applied;
 }
 
 void Partition::erase(const Request& request, std::string_view key, Session& session,
                       Outcome& out) {
-  const uint64_t hash = wire::hash_key(key);
-  const Found found = look_up(key, hash);
-  if (!found) {
-    out.reply.status = ReplyStatus::kNotFound;
-    return;
-  }
-  describe(found, out);
-  const bool want_previous = (request.flags & wire::kWantPrevious) != 0;
-  if (want_previous && !attach_value(found, session, true, out)) return;
-  out.reply.status = check(request, found.version());
-  if (out.reply.status != ReplyStatus::kOk) return;
-  remove(found, key, hash);
-  describe({}, out);
+  until_applied(out, [&] { return try_erase(request, key, session, out); });
 }
 
 void Partition::expire(const Request& request, std::string_view key, Outcome& out) {
-  const int64_t wanted = request.expiry_ms;
-  if (wanted == 0 && request.condition > Condition::kIfVersion) {
+  if (request.expiry_ms == 0 && request.condition > Condition::kIfVersion) {
     out.reply.status = ReplyStatus::kBadRequest;
     return;
   }
   Change change;
   change.key = key;
   change.hash = wire::hash_key(key);
-  change.old = look_up(key, change.hash);
-  if (!change.old) {
-    out.reply.status = ReplyStatus::kNotFound;
-    return;
-  }
+  until_applied(out, [&] { return try_expire(request, change, out); });
+  discard(change.fresh);
+}
+
+Partition::Applied Partition::try_expire(const Request& request, Change& change, Outcome& out) {
+  change.old = look_up(change.key, change.hash);
   const Found& old = change.old;
   describe(old, out);
+  if (!old) {
+    out.reply.status = ReplyStatus::kNotFound;
+    return Applied::kDone;
+  }
   out.reply.status = check(request, old.version());
-  if (out.reply.status != ReplyStatus::kOk) return;
+  if (out.reply.status != ReplyStatus::kOk) return Applied::kDone;
+  const int64_t wanted = request.expiry_ms;
   const int64_t current = old.view.expiry_ms;
   if ((wanted == 0 && current == 0) || !expiry_condition_met(request.condition, current, wanted)) {
     out.reply.status = ReplyStatus::kConditionNotMet;
-    return;
+    return Applied::kDone;
   }
-  if (wanted == current) return;  // nothing changes, the version neither
+  if (wanted == current) return Applied::kDone;  // nothing changes, the version neither
   if (wanted != 0 && wanted <= now_ms_) {
-    remove(old, key, change.hash);
-    describe({}, out);
-    return;
+    const Applied applied = remove(old, change.key, change.hash);
+    if (applied == Applied::kDone) describe({}, out);
+    return applied;
   }
   // An entry is immutable: one with another expiry is another entry.
   change.place = old.place;
@@ -235,27 +345,31 @@ void Partition::expire(const Request& request, std::string_view key, Outcome& ou
   fields.version = change.version;
   fields.expiry_ms = wanted;
   fields.expiry_field = wanted != 0;
-  change.fresh =
-      allocate(wire::entry_bytes(key.size(), old.view.value.size(), fields.expiry_field), out);
-  if (!change.fresh) return;
-  fields.generation = slab_.generation();
-  wire::write_entry(slab_.at(change.fresh.offset), fields, key, old.view.value);
-  change.generation = fields.generation;
-  apply(change);
-  out.reply.version = change.version;
-  out.reply.expiry_ms = wanted;
-  out.reply.location = wire::Location{change.fresh.offset, 0}.encode();
-  out.reply.generation = change.generation;
+  const uint64_t bytes =
+      wire::entry_bytes(change.key.size(), old.view.value.size(), fields.expiry_field);
+  if (!reserve(change, bytes, false, out)) return Applied::kDone;
+  prepare(change, fields);
+  wire::write_entry(at(change.fresh.offset), fields, change.key, old.view.value);
+  return finish(change, fields, out);
 }
 
 void Partition::clear(Outcome& out) {
+  uint64_t removed = 0;
+  bool all = true;
   for (uint32_t i = 0; i < index_.steps() && index_.size() > 0; ++i) {
     index_.visit(i, [&](Index::Place place, wire::Slot) {
-      const Found found = look_at(place);
-      remove(found, found.view.key, wire::hash_key(found.view.key));
-      ++out.reply.number;
+      until_applied(out, [&] {
+        const Found found = look_at(place);
+        if (!found) return Applied::kDone;  // lost, and removed thereby
+        return remove(found, found.view.key, wire::hash_key(found.view.key));
+      });
+      const bool done = out.reply.status == ReplyStatus::kOk;
+      removed += done ? 1 : 0;
+      all &= done;
     });
   }
+  out.reply.number = removed;
+  out.reply.status = all ? ReplyStatus::kOk : ReplyStatus::kTooMany;
 }
 
 void Partition::begin_upload(const Request& request, std::string_view key, Session& session,
@@ -297,13 +411,16 @@ void Partition::commit_upload(const Request& request, std::string_view key, Sess
   }
   if (upload->received != upload->total || (!key.empty() && key != upload->key)) {
     out.reply.status = ReplyStatus::kBadRequest;
-  } else {
-    const uint32_t key_length = upload->key_length;
-    if (key_length > 0) std::memcpy(key_.get(), upload->key.data(), key_length);
-    put(request, {key_.get(), key_length}, {}, upload, session, out);
+    session.uploads.abort(*upload);
+    return;
   }
-  upload = session.uploads.find(request.ticket);
-  if (upload != nullptr) session.uploads.abort(*upload);
+  const uint32_t key_length = upload->key_length;
+  if (key_length > 0) std::memcpy(key_.get(), upload->key.data(), key_length);
+  Uploaded uploaded;
+  uploaded.bytes = upload->total;
+  uploaded.hash = session.uploads.value_hash(*upload);
+  uploaded.extent = session.uploads.take(*upload);
+  put(request, {key_.get(), key_length}, {}, &uploaded, session, out);
 }
 
 void Partition::abort_upload(const Request& request, Session& session, Outcome& out) {

@@ -26,7 +26,7 @@ Replies::~Replies() {
 }
 
 uint32_t Replies::inline_limit(uint32_t message_bytes) {
-  const uint64_t room = message_bytes / 8 * 8;
+  const uint64_t room = uint64_t{message_bytes} / 8 * 8;
   if (room <= kReplyHead) return 0;
   return static_cast<uint32_t>(std::min<uint64_t>(room - kReplyHead, wire::kLargeValue - 1));
 }
@@ -54,7 +54,7 @@ void Replies::add(const wire::RequestHeader& request, const Outcome& outcome) {
     // Only statistics can be longer than what goes inside a message; they are cut.
     value =
         outcome.value.first(std::min<size_t>(outcome.value.size(), inline_limit(open_.capacity)));
-    header.flags = wire::kHasValue;
+    header.flags |= wire::kHasValue;
     header.value_length = static_cast<uint32_t>(value.size());
   }
   add_small(header, value);
@@ -79,7 +79,7 @@ void Replies::add_large(const wire::RequestHeader& request, const Outcome& outco
   wire::ReplyHeader header = outcome.reply;
   header.value_length = static_cast<uint32_t>(outcome.value.size());
   if (lands(request, kReplyHead + outcome.value.size())) {
-    header.flags = wire::kHasValue;
+    header.flags |= wire::kHasValue;
     write(request, outcome, header);
     return;
   }
@@ -93,7 +93,7 @@ void Replies::add_large(const wire::RequestHeader& request, const Outcome& outco
   ++counters_.pinned;
   header.flags = wire::kPinned;
   header.ticket = session_.pins.add(outcome.extent);
-  header.location = wire::Location{outcome.extent, 0}.encode();
+  header.location = outcome.extent;
   header.generation = outcome.generation;
   header.number =
       static_cast<uint64_t>(outcome.value.data() - partition_.slab().at(outcome.extent));

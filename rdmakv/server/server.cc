@@ -16,6 +16,8 @@ namespace {
 
 constexpr uint32_t kMostWorkersByItself = 4;
 constexpr uint64_t kWorkerByItself = 64ull << 20;
+constexpr uint64_t kCasShare = 32;  // of the memory, one in so many bytes is for one-sided CAS
+constexpr uint64_t kMostCasByItself = 64ull << 20;  // of a worker
 constexpr uint32_t kSmallestRing = 64 * 1024;
 constexpr uint32_t kLargestRing = 256u << 20;
 constexpr uint64_t kSpinNs = 50'000;
@@ -47,6 +49,11 @@ Status check(const ServerOptions& options, uint32_t workers) {
                                         std::to_string((Server::kSmallestWorker * workers) >> 20) +
                                         " MB"};
   }
+  if (options.cas_bytes.value_or(0) > options.memory_bytes / 2) {
+    return {Code::kInvalidArgument, "too much memory for one-sided CAS: at most half of it, " +
+                                        std::to_string(options.memory_bytes >> 21) +
+                                        " MB (--cas-memory)"};
+  }
   if (options.memory_bytes / workers > wire::kMaxPoolBytes) {
     return {Code::kInvalidArgument, "too much memory for a worker: at most " +
                                         std::to_string(wire::kMaxPoolBytes >> 20) + " MB each"};
@@ -63,6 +70,10 @@ Status check(const ServerOptions& options, uint32_t workers) {
   }
   if (options.credits < 4 || options.credits > 4096) {
     return {Code::kInvalidArgument, "a connection has 4 to 4096 credits"};
+  }
+  const PeerTimeouts& timeouts = options.timeouts;
+  if (timeouts.handshake_ns == 0 || timeouts.refusal_ns == 0 || timeouts.silence_ns == 0) {
+    return {Code::kInvalidArgument, "a timeout is more than 0"};
   }
   return Status::ok();
 }
@@ -106,9 +117,11 @@ class RealServer final : public Server, private ConnectionHandler {
       [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
       thread_.join();
     }
+    // The port last: whoever listens on it next must not be heard of before nobody can READ from us
+    // any more.
     if (listener_) port_ = listener_->port();
-    listener_.reset();
     workers_.clear();
+    listener_.reset();
   }
 
   uint16_t port() const override { return listener_ ? listener_->port() : port_; }
@@ -124,15 +137,20 @@ class RealServer final : public Server, private ConnectionHandler {
     for (const auto& worker : workers_) {
       sum.index += worker->memory().index;
       sum.pool += worker->memory().pool;
+      sum.cas += worker->memory().cas;
+      sum.grants += worker->memory().grants;
       sum.rings += worker->memory().rings;
       sum.tables += worker->memory().tables;
       huge &= worker->huge_pages();
       max_value = worker->max_value_bytes();
     }
     return {
-        "memory: " + megabytes(sum.index + sum.pool + sum.rings + sum.tables) + " = index " +
-            megabytes(sum.index) + " + pool " + megabytes(sum.pool) + " (both --memory) + rings " +
-            megabytes(sum.rings) + " (" + std::to_string(worker_count_) + " workers x " +
+        "memory: " +
+            megabytes(sum.index + sum.pool + sum.cas + sum.grants + sum.rings + sum.tables) +
+            " = index " + megabytes(sum.index) + " + pool " + megabytes(sum.pool) +
+            " + one-sided CAS " + megabytes(sum.cas + sum.grants) +
+            " (these three --memory) + rings " + megabytes(sum.rings) + " (" +
+            std::to_string(worker_count_) + " workers x " +
             std::to_string(options_.max_connections) + " connections x " +
             std::to_string(options_.ring_bytes / 1024) + " KB) + private tables " +
             megabytes(sum.tables) + "; message buffers come with connections",
@@ -140,6 +158,8 @@ class RealServer final : public Server, private ConnectionHandler {
         "workers: " + std::to_string(worker_count_) + ", each up to " +
             std::to_string(options_.max_connections) + " connections of " +
             std::to_string(options_.credits) + " credits",
+        "one-sided CAS: " + workers_.front()->one_sided_cas() + "; " + megabytes(sum.cas) +
+            " for entries, " + megabytes(sum.grants) + " for grants",
         "largest value: " + megabytes(max_value),
         "protocol version: " + std::to_string(wire::kProtocolVersion),
     };
@@ -151,6 +171,9 @@ class RealServer final : public Server, private ConnectionHandler {
     options.worker = worker;
     options.workers = worker_count_;
     options.memory_bytes = options_.memory_bytes / worker_count_;
+    options.cas_bytes = options_.cas_bytes
+                            ? *options_.cas_bytes / worker_count_
+                            : std::min(options.memory_bytes / kCasShare, kMostCasByItself);
     options.huge_pages = options_.huge_pages;
     options.max_connections = options_.max_connections;
     options.ring_bytes = options_.ring_bytes;
@@ -160,6 +183,7 @@ class RealServer final : public Server, private ConnectionHandler {
     options.spin_ns = options.yield ? kSharedSpinNs : kSpinNs;
     options.epoch = epoch_;
     options.secret = options_.secret;
+    options.timeouts = options_.timeouts;
     options.clock = options_.clock;
     options.log = options_.log;
     return options;

@@ -10,24 +10,30 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rdmakv/server/clock.h"
 #include "rdmakv/server/log.h"
+#include "rdmakv/server/peer_timeouts.h"
 #include "rdmakv/transport/fabric.h"
 
 namespace rdmakv::server {
 
 struct ServerOptions {
   FabricAddress address;               // where to listen; port 0: any free one
-  uint64_t memory_bytes = 1ull << 30;  // index and pool of all workers together
-  bool huge_pages = false;             // where there are none: kNoSpace or kSystemError
-  uint32_t workers = 0;                // 0: one per core, at most 4, and at least 64 MB each
-  std::string secret;                  // empty: none is asked for
-  uint32_t max_connections = 64;       // per worker
+  uint64_t memory_bytes = 1ull << 30;  // index, pool, cas and grants of all workers together
+  // Of it, cas and grants, for one-sided CAS; 0: none, CAS goes by request. At most half of it.
+  // None given: one 32nd, at most 64 MB for each worker.
+  std::optional<uint64_t> cas_bytes;
+  bool huge_pages = false;        // where there are none: kNoSpace or kSystemError
+  uint32_t workers = 0;           // 0: one per core, at most 4, and at least 64 MB each
+  std::string secret;             // empty: none is asked for
+  uint32_t max_connections = 64;  // per worker
   uint32_t ring_bytes = 1 << 20;
-  uint32_t credits = 128;           // requests outstanding per connection, at most
+  uint32_t credits = 128;  // requests outstanding per connection, at most
+  PeerTimeouts timeouts;
   bool own_listener_thread = true;  // false: the owner waits for listener_fd() and calls dispatch()
   Clock* clock = &Clock::system();
   LogSink log;  // empty: silence

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/rules.h"
 #include "rdmakv/server/entry.h"
 
 namespace rdmakv::server {
@@ -92,7 +93,8 @@ void Slab::begin(uint64_t now_ns) {
     last->stamp_ns = now_ns;
     open_ = {};
   }
-  while (batches_ > 0 && now_ns - closed_[first_batch_].stamp_ns >= kQuarantineNs) {
+  const uint64_t quarantine_ns = holds(Rule::kQuarantine) ? kQuarantineNs : 0;
+  while (batches_ > 0 && now_ns - closed_[first_batch_].stamp_ns >= quarantine_ns) {
     const Batch batch = closed_[first_batch_];
     first_batch_ = (first_batch_ + 1) % kBatches;
     --batches_;
@@ -119,12 +121,12 @@ Extent Slab::allocate(uint64_t bytes) {
   const uint64_t base = uint64_t{slab.first_page} * kUnitsPerPage;
   uint32_t index = slab.free_head;
   if (index != kNone) {
-    slab.free_head = static_cast<uint32_t>(link(base + index * (size / wire::kExtentUnit)));
+    slab.free_head = static_cast<uint32_t>(link(base + uint64_t{index} * (size / wire::kExtentUnit)));
   } else {
     index = slab.carved++;
   }
   if (++slab.used == slab.capacity) unlist_slab(id);
-  const uint64_t offset = base + index * (size / wire::kExtentUnit);
+  const uint64_t offset = base + uint64_t{index} * (size / wire::kExtentUnit);
   prepare_entry(at(offset));
   ++live_extents_;
   live_bytes_ += size;

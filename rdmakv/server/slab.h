@@ -73,7 +73,7 @@ struct SlabAccounting {
 
 class Slab {
  public:
-  static constexpr uint64_t kQuarantineNs = 1'000'000;
+  static constexpr uint64_t kQuarantineNs = wire::kQuarantineNs;
 
   // `pool` stays the caller's and outlives the Slab; its start is aligned to a page.
   Slab(std::span<std::byte> pool, uint32_t most_pins);

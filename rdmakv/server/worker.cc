@@ -13,7 +13,10 @@ namespace {
 
 constexpr size_t kBatch = 64;
 constexpr uint32_t kFewestSlots = 4;
-constexpr uint32_t kSmallestMessage = 512;
+constexpr uint32_t kSmallestMessage = 640;
+static_assert(kSmallestMessage >=
+              kSmallestInlineLimit + sizeof(wire::MessageHeader) + sizeof(wire::ReplyHeader));
+constexpr uint64_t kPage = 4096;
 constexpr uint32_t kLargestMessage = 16 * 1024;
 constexpr uint32_t kMoreSendSlots =
     32;  // beyond one per credit: spare ones, large values, refusals
@@ -23,6 +26,7 @@ constexpr uint64_t kTimerNs = 10 * kMillisecond;       // housekeeping while the
 constexpr uint64_t kBlockedNs = 5 * kMillisecond;      // looks again for send buffers
 constexpr uint64_t kSweepPauseNs = 10 * kMillisecond;  // between the steps of a sweep
 constexpr uint32_t kSweepSteps = 512;
+constexpr uint32_t kTendSteps = 64;
 constexpr uint64_t kShutdownNs = 500 * kMillisecond;
 
 void relax() {
@@ -45,27 +49,83 @@ Result<std::unique_ptr<Worker>> Worker::create(Fabric& fabric, const WorkerOptio
 }
 
 Status Worker::allocate(Fabric& fabric) {
-  const std::string name = "worker" + std::to_string(options_.worker);
-  const auto allocate_region = [&](uint64_t bytes, RemoteAccess access,
-                                   const char* what) -> Result<std::unique_ptr<MemoryRegion>> {
-    RegionOptions region;
-    region.bytes = bytes;
-    region.remote_access = access;
-    region.huge_pages = options_.huge_pages && access == RemoteAccess::kRead;
-    region.name = "kv_server." + name + "." + what;
-    return fabric.allocate(region);
-  };
-  const uint64_t for_index = index_bytes(options_.memory_bytes);
-  const uint64_t for_pool = (options_.memory_bytes - for_index) / 4096 * 4096;
-  Result<std::unique_ptr<MemoryRegion>> index =
-      allocate_region(for_index, RemoteAccess::kRead, "index");
-  if (!index) return index.status();
-  index_ = std::move(*index);
-  Result<std::unique_ptr<MemoryRegion>> pool =
-      allocate_region(for_pool, RemoteAccess::kRead, "pool");
-  if (!pool) return pool.status();
-  pool_ = std::move(*pool);
+  open_atomics(fabric);
+  if (Status status = allocate_memory(fabric); !status) return status;
+  if (Status status = create_queue(fabric); !status) return status;
+  if (Status status = allocate_rings(fabric); !status) return status;
+  create_partition();
+  event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd_ < 0) return Status::from_errno("eventfd", errno);
+  return Status::ok();
+}
 
+Result<std::unique_ptr<MemoryRegion>> Worker::allocate_region(Fabric& fabric, uint64_t bytes,
+                                                              RemoteAccess access,
+                                                              const char* what) {
+  RegionOptions region;
+  region.bytes = bytes;
+  region.remote_access = access;
+  region.huge_pages = options_.huge_pages && access == RemoteAccess::kRead;
+  region.name = "kv_server.worker" + std::to_string(options_.worker) + "." + what;
+  return fabric.allocate(region);
+}
+
+// One-sided CAS needs atomics of our own that behave. Without them CAS goes by request.
+void Worker::open_atomics(Fabric& fabric) {
+  const auto without = [&](std::string_view why) {
+    one_sided_cas_ = std::string("off (") + std::string(why) + ")";
+    atomics_.reset();
+    options_.cas_bytes = 0;
+  };
+  if (options_.cas_bytes / 2 < kPage) {
+    without("no memory is set aside for it");
+    return;
+  }
+  Result<std::unique_ptr<LocalAtomics>> atomics = fabric.create_local_atomics();
+  if (!atomics) {
+    without(atomics.status().message());
+    return;
+  }
+  atomics_ = std::move(*atomics);
+  Result<std::unique_ptr<MemoryRegion>> scratch =
+      allocate_region(fabric, kPage, RemoteAccess::kRead | RemoteAccess::kAtomic, "atomics_test");
+  const Status works = scratch ? test_local_atomics(*atomics_, **scratch) : scratch.status();
+  if (!works) {
+    without(works.message());
+    return;
+  }
+  one_sided_cas_ = "on, own atomics " + atomics_->describe();
+}
+
+Status Worker::allocate_memory(Fabric& fabric) {
+  const uint64_t for_cas = options_.cas_bytes / 2 / kPage * kPage;  // each of the two
+  const uint64_t rest = options_.memory_bytes - 2 * for_cas;
+  const uint64_t for_index = index_bytes(rest);
+  const uint64_t for_pool = (rest - for_index) / kPage * kPage;
+  struct Wanted {
+    std::unique_ptr<MemoryRegion>& region;
+    uint64_t bytes;
+    RemoteAccess access;
+    const char* name;
+    uint64_t& total;
+  };
+  constexpr RemoteAccess kCasAccess = RemoteAccess::kRead | RemoteAccess::kAtomic;
+  for (const Wanted& wanted :
+       {Wanted{index_, for_index, RemoteAccess::kRead, "index", memory_.index},
+        Wanted{pool_, for_pool, RemoteAccess::kRead, "pool", memory_.pool},
+        Wanted{cas_, for_cas, kCasAccess, "cas", memory_.cas},
+        Wanted{grants_, for_cas, kCasAccess | RemoteAccess::kWrite, "grants", memory_.grants}}) {
+    if (wanted.bytes == 0) continue;
+    Result<std::unique_ptr<MemoryRegion>> region =
+        allocate_region(fabric, wanted.bytes, wanted.access, wanted.name);
+    if (!region) return region.status();
+    wanted.region = std::move(*region);
+    wanted.total = wanted.region->size();
+  }
+  return Status::ok();
+}
+
+Status Worker::create_queue(Fabric& fabric) {
   const uint32_t per_connection = options_.credits * 2 + kMoreSendSlots + Replies::kMostWrites;
   const uint64_t depth =
       std::max<uint64_t>(uint64_t{options_.max_connections} * per_connection, 16);
@@ -79,46 +139,65 @@ Status Worker::allocate(Fabric& fabric) {
       fabric.create_completion_queue(static_cast<uint32_t>(depth));
   if (!queue) return queue.status();
   queue_ = std::move(*queue);
+  return Status::ok();
+}
 
-  // A region of its own for each connection: a key covers a whole region, and a client must reach
-  // no other client's ring.
+// A region of its own for each connection: a key covers a whole region, and a client must reach no
+// other client's ring.
+Status Worker::allocate_rings(Fabric& fabric) {
   for (uint32_t i = 0; i < options_.max_connections; ++i) {
     Result<std::unique_ptr<MemoryRegion>> ring =
-        allocate_region(options_.ring_bytes, RemoteAccess::kWrite, "ring");
+        allocate_region(fabric, options_.ring_bytes, RemoteAccess::kWrite, "ring");
     if (!ring) return ring.status();
     memory_.rings += (*ring)->size();
     free_rings_.push_back(ring->get());
     rings_.push_back(std::move(*ring));
   }
+  return Status::ok();
+}
 
+void Worker::create_partition() {
   PartitionOptions partition;
   partition.worker = options_.worker;
   partition.workers = options_.workers;
   partition.index = index_->bytes();
   partition.pool = pool_->bytes();
+  if (atomics_ != nullptr) {
+    partition.cas = cas_.get();
+    partition.grants = grants_.get();
+    partition.atomics = atomics_.get();
+  }
   partition.most_pins = options_.max_connections * (Pins::kMost + Replies::kMostWrites) + 1;
+  partition.epoch = options_.epoch;
   partition.clock = options_.clock;
   partition_ = std::make_unique<Partition>(partition);
   partition_->set_more_stats(
       [](void* self, std::string& text) { static_cast<Worker*>(self)->append_stats(text); }, this);
-  memory_.index = index_->size();
-  memory_.pool = pool_->size();
   memory_.tables = partition_->private_bytes();
 
-  context_.reset(new ConnectionContext{
-      *partition_, *index_, *pool_, options_.secret, limits_.max_message, {}});
+  context_ = std::make_unique<ConnectionContext>(ConnectionContext{*partition_,
+                                                                   *index_,
+                                                                   *pool_,
+                                                                   cas_.get(),
+                                                                   grants_.get(),
+                                                                   options_.secret,
+                                                                   limits_.max_message,
+                                                                   options_.timeouts,
+                                                                   {}});
   wire::Welcome& welcome = context_->welcome;
   welcome.epoch = options_.epoch;
   welcome.workers = static_cast<uint16_t>(options_.workers);
   welcome.worker = static_cast<uint16_t>(options_.worker);
-  welcome.index = {index_->remote_base(), index_->size(), index_->remote_key(), 0};
-  welcome.pool = {pool_->remote_base(), pool_->size(), pool_->remote_key(), 0};
+  const auto grant = [](const std::unique_ptr<MemoryRegion>& region) -> wire::RegionGrant {
+    if (region == nullptr) return {};
+    return {region->remote_base(), region->size(), region->remote_key(), 0};
+  };
+  welcome.index = grant(index_);
+  welcome.pool = grant(pool_);
+  welcome.cas = grant(cas_);
+  welcome.grants = grant(grants_);
   welcome.bucket_count = partition_->index().bucket_count();
   welcome.max_value_bytes = partition_->max_value_bytes();
-
-  event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event_fd_ < 0) return Status::from_errno("eventfd", errno);
-  return Status::ok();
 }
 
 Worker::~Worker() {
@@ -230,7 +309,7 @@ void Worker::welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns) {
     send_refusal(*endpoint, wire::RefusalCode::kTooManyConnections, "too many connections",
                  partition_->now_ms());
     endpoint->close();
-    turned_away_.push_back({std::move(endpoint), now_ns + Connection::kClosingNs});
+    turned_away_.push_back({std::move(endpoint), now_ns + options_.timeouts.refusal_ns});
     return;
   }
   ++accepted_;
@@ -278,6 +357,17 @@ void Worker::turn(std::span<const Completion> completions, uint64_t now_ns) {
     gone = true;
   }
   if (gone) remove_gone(now_ns);
+  tell_of_lost_keys(now_ns);
+}
+
+void Worker::tell_of_lost_keys(uint64_t now_ns) {
+  const uint64_t lost = partition_->counters().broken_chains;
+  if (lost == lost_keys_told_) return;
+  log_.write(LogLevel::kWarning,
+             std::to_string(lost - lost_keys_told_) +
+                 " keys lost: a client wrote over entries of the regions for one-sided CAS",
+             now_ns);
+  lost_keys_told_ = lost;
 }
 
 // While there is work this comes round every kTimerNs; a sleeping worker sleeps until it is needed.
@@ -285,6 +375,7 @@ void Worker::housekeeping(uint64_t now_ns) {
   timer_ns_ = now_ns + kTimerNs;
   for (const auto& connection : clients_) connection->on_time(now_ns);
   if (partition_->sweep_due_ms() <= partition_->now_ms()) partition_->sweep(kSweepSteps);
+  if (partition_->wants_tending()) partition_->tend(kTendSteps);
 }
 
 void Worker::remove_gone(uint64_t now_ns) {
@@ -316,6 +407,7 @@ uint64_t Worker::wake_time(uint64_t now_ns) const {
     wake_ns = std::min(wake_ns, connection->on_time(now_ns));
   }
   for (const TurnedAway& away : turned_away_) wake_ns = std::min(wake_ns, away.until_ns);
+  if (partition_->wants_tending()) wake_ns = std::min(wake_ns, now_ns + kTimerNs);
   const int64_t sweep_ms = partition_->sweep_due_ms();
   if (sweep_ms != ExpirySweep::kNever) {
     const int64_t away_ms = std::clamp<int64_t>(sweep_ms - options_.clock->wall_ms(), 0, 3'600'000);

@@ -25,7 +25,8 @@ namespace rdmakv::server {
 struct WorkerOptions {
   uint32_t worker = 0;
   uint32_t workers = 1;
-  uint64_t memory_bytes = 0;  // index and pool together
+  uint64_t memory_bytes = 0;  // index, pool, cas and grants together
+  uint64_t cas_bytes = 0;     // of it, cas and grants; 0: no one-sided CAS
   bool huge_pages = false;
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;
@@ -34,6 +35,7 @@ struct WorkerOptions {
   bool yield = true;       // gives the core away between such polls
   uint64_t epoch = 0;
   std::string secret;
+  PeerTimeouts timeouts;
   Clock* clock = &Clock::system();
   LogSink log;
 };
@@ -41,8 +43,9 @@ struct WorkerOptions {
 // Bytes of memory by owner.
 struct WorkerMemory {
   uint64_t index = 0, pool = 0;  // registered; the partition's
+  uint64_t cas = 0, grants = 0;  // likewise
   uint64_t rings = 0;            // registered; one per connection that there may be
-  uint64_t tables = 0;           // private; slab, index stash and pins
+  uint64_t tables = 0;           // private; slab, index stash, pins, cas extents
 };
 
 class Worker {
@@ -67,11 +70,20 @@ class Worker {
 
   const WorkerMemory& memory() const { return memory_; }
   bool huge_pages() const { return pool_->huge_pages(); }
+  // How one-sided CAS is done here, or why not.
+  const std::string& one_sided_cas() const { return one_sided_cas_; }
   uint64_t max_value_bytes() const { return partition_->max_value_bytes(); }
 
  private:
   Worker(const WorkerOptions& options, const FabricLimits& limits);
   Status allocate(Fabric& fabric);
+  Status allocate_memory(Fabric& fabric);
+  Status allocate_rings(Fabric& fabric);
+  Status create_queue(Fabric& fabric);
+  void open_atomics(Fabric& fabric);
+  void create_partition();
+  Result<std::unique_ptr<MemoryRegion>> allocate_region(Fabric& fabric, uint64_t bytes,
+                                                        RemoteAccess access, const char* what);
 
   void run();
   void take_mail(uint64_t now_ns);
@@ -85,6 +97,7 @@ class Worker {
   void shut_down();
   void wake();
   void append_stats(std::string& text) const;
+  void tell_of_lost_keys(uint64_t now_ns);
 
   WorkerOptions options_;
   FabricLimits limits_;
@@ -93,6 +106,10 @@ class Worker {
   // Declared so that what uses memory is destroyed before it: connections, partition, regions.
   std::unique_ptr<MemoryRegion> index_;
   std::unique_ptr<MemoryRegion> pool_;
+  std::unique_ptr<LocalAtomics> atomics_;  // null, as the next two: no one-sided CAS
+  std::unique_ptr<MemoryRegion> cas_;
+  std::unique_ptr<MemoryRegion> grants_;
+  std::string one_sided_cas_;
   std::vector<std::unique_ptr<MemoryRegion>> rings_;
   std::vector<MemoryRegion*> free_rings_;
   std::unique_ptr<CompletionQueue> queue_;
@@ -117,6 +134,7 @@ class Worker {
   uint64_t timer_ns_ = 0;  // when housekeeping() is due at the latest
   bool blocked_ = false;   // some connection's input waits for a send buffer
   uint64_t turns_ = 0, sleeps_ = 0, refused_ = 0, accepted_ = 0;
+  uint64_t lost_keys_told_ = 0;
   ReplyCounters past_replies_;  // of connections that are gone
 };
 

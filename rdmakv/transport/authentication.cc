@@ -27,8 +27,7 @@ Status make_proof(std::string_view secret, Role role, const uint8_t* client_nonc
   text.append(reinterpret_cast<const char*>(server_nonce), wire::kNonceBytes);
   unsigned int length = 0;
   if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const uint8_t*>(text.data()), text.size(), proof,
-           &length) == nullptr ||
+           reinterpret_cast<const uint8_t*>(text.data()), text.size(), proof, &length) == nullptr ||
       length != wire::kProofBytes) {
     return {Code::kSystemError, "HMAC-SHA256 failed"};
   }
@@ -59,7 +58,8 @@ Result<std::string> read_secret_file(const std::string& path) {
   close(fd);
   if (!known || length < 0) return Status::from_errno("secret file " + path, read_error);
   if ((about.st_mode & S_IROTH) != 0) {
-    return {Code::kInvalidArgument, "secret file " + path + " is readable by everybody: chmod o-r it"};
+    return {Code::kInvalidArgument,
+            "secret file " + path + " is readable by everybody: chmod o-r it"};
   }
   secret.resize(static_cast<size_t>(length));
   if (!secret.empty() && secret.back() == '\n') secret.pop_back();

@@ -21,8 +21,8 @@ Status make_proof(std::string_view secret, Role role, const uint8_t* client_nonc
 bool proof_matches(const uint8_t* a, const uint8_t* b);
 uint64_t random_u64();
 
-// The secret in a file, a trailing newline dropped; an error when it is empty, longer than 4096 bytes,
-// or readable by everybody.
+// The secret in a file, a trailing newline dropped; an error when it is empty, longer than 4096
+// bytes, or readable by everybody.
 Result<std::string> read_secret_file(const std::string& path);
 
 }  // namespace rdmakv

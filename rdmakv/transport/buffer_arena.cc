@@ -23,7 +23,9 @@ BufferArena::BufferArena(std::unique_ptr<MemoryRegion> region) : region_(std::mo
   free_bytes_ = region_->size();
 }
 
-BufferArena::~BufferArena() { assert(free_bytes_ == region_->size()); }
+BufferArena::~BufferArena() {
+  assert(free_bytes_ == region_->size());
+}
 
 void BufferArena::push(uint32_t order, uint32_t page) {
   Page& block = pages_[page];

@@ -1,6 +1,6 @@
 // A pool of registered buffers of 4 KiB to 1 MiB, cut from one region: the binary buddy system
-// (Knowlton 1965; Knuth, TAOCP 2.5). Allocation and release are O(log sizes), without a system call and
-// without allocating. One thread.
+// (Knowlton 1965; Knuth, TAOCP 2.5). Allocation and release are O(log sizes), without a system call
+// and without allocating. One thread.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ class BufferArena {
 
   static constexpr uint32_t kOrders = 9;  // 4 KiB << 0 .. 4 KiB << 8
   static constexpr uint32_t kNone = ~uint32_t{0};
-  // Free blocks of one order form a list. The links lie here and not in the blocks: a peer can write
-  // to those.
+  // Free blocks of one order form a list. The links lie here and not in the blocks: a peer can
+  // write to those.
   struct Page {
     uint32_t previous = kNone;
     uint32_t next = kNone;

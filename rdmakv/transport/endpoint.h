@@ -1,13 +1,14 @@
 // THE SEAM: a verbs-shaped connection. Everything above it is the same over RDMA and shared memory.
 //
-// An Endpoint is one reliable, ordered connection, as an RC queue pair is. Work is posted one request
-// at a time, kept as a chain, and handed over by one flush() (one doorbell, one ibv_post_send). A
-// CompletionQueue tells what has come: messages, completions of signalled work, the connection coming
-// up and going down. Nothing here allocates, registers memory or blocks once a connection is up.
+// An Endpoint is one reliable, ordered connection, as an RC queue pair is. Work is posted one
+// request at a time, kept as a chain, and handed over by one flush() (one doorbell, one
+// ibv_post_send). A CompletionQueue tells what has come: messages, completions of signalled work,
+// the connection coming up and going down. Nothing here allocates, registers memory or blocks once
+// a connection is up.
 //
-// Threads: a CompletionQueue and all its Endpoints belong to one thread, the one that polls. The only
-// exception is the hand-over of an accepted Endpoint from the listener's thread to its owner's, before
-// which the owner never touches it.
+// Threads: a CompletionQueue and all its Endpoints belong to one thread, the one that polls. The
+// only exception is the hand-over of an accepted Endpoint from the listener's thread to its
+// owner's, before which the owner never touches it.
 #pragma once
 
 #include <cstddef>
@@ -43,21 +44,25 @@ struct MessageBuffer {
 };
 
 enum class CompletionKind : uint8_t {
-  kConnected,       // an Endpoint from connect() is usable
-  kDisconnected,    // the last completion of its Endpoint, whatever broke it; it may now be destroyed
-  kMessage,         // a SEND arrived: `message`; give it back by release_message(slot)
-  kImmediate,       // a WRITE_WITH_IMM arrived: `immediate`, `length`; release_message(slot) as well
-  kSend, kWrite, kRead, kCompareAndSwap,  // signalled work of ours is done
+  kConnected,     // an Endpoint from connect() is usable
+  kDisconnected,  // the last completion of its Endpoint, whatever broke it; it may now be destroyed
+  kMessage,       // a SEND arrived: `message`; give it back by release_message(slot)
+  kImmediate,     // a WRITE_WITH_IMM arrived: `immediate`, `length`; release_message(slot) as well
+  kSend,
+  kWrite,
+  kRead,
+  kCompareAndSwap,  // signalled work of ours is done
 };
 
 struct Completion {
   Endpoint* endpoint = nullptr;
   CompletionKind kind = CompletionKind::kDisconnected;
-  Code code = Code::kOk;     // not kOk: the work did not (verifiably) take place, and the connection is broken
-  uint32_t slot = 0;         // kMessage, kImmediate
-  uint32_t immediate = 0;    // kImmediate
-  uint32_t length = 0;       // kMessage, kImmediate: bytes
-  uint64_t context = 0;      // as posted
+  Code code =
+      Code::kOk;  // not kOk: the work did not (verifiably) take place, and the connection is broken
+  uint32_t slot = 0;                   // kMessage, kImmediate
+  uint32_t immediate = 0;              // kImmediate
+  uint32_t length = 0;                 // kMessage, kImmediate: bytes
+  uint64_t context = 0;                // as posted
   const std::byte* message = nullptr;  // kMessage: valid until release_message(slot)
 };
 
@@ -65,9 +70,9 @@ struct Completion {
 struct EndpointCounters {
   uint64_t sends = 0, writes = 0, reads = 0, atomics = 0;  // work requests
   uint64_t doorbells = 0;                                  // flushes that handed over something
-  uint64_t completions = 0;                                // of own work, as the device reported them
-  uint64_t messages = 0;                                   // received, both kinds
-  uint64_t wakeups = 0;                                    // times a sleeping peer had to be woken (shm)
+  uint64_t completions = 0;  // of own work, as the device reported them
+  uint64_t messages = 0;     // received, both kinds
+  uint64_t wakeups = 0;      // times a sleeping peer had to be woken (shm)
 };
 
 // Rules of posting:
@@ -75,9 +80,11 @@ struct EndpointCounters {
 //   `send_slots`) is used up or the connection is not up; the caller polls and tries again.
 // - Posted work starts at flush() at the latest. One connection's requests are executed in order; a
 //   READ's or ATOMIC's result may be waited for by `fence` on a later request.
-// - `signalled` work completes exactly once on the CompletionQueue, with an error when the connection
-//   broke. Work that is not signalled is silent; completion of a signalled one implies completion of
-//   all posted before it. (The Endpoint itself signals as often as it needs to keep its queue moving.)
+// - `signalled` work completes exactly once on the CompletionQueue, with an error when the
+// connection
+//   broke. Work that is not signalled is silent; completion of a signalled one implies completion
+//   of all posted before it. (The Endpoint itself signals as often as it needs to keep its queue
+//   moving.)
 // - Local memory named in a request must stay as it is until the request has completed.
 class Endpoint {
  public:
@@ -93,7 +100,8 @@ class Endpoint {
   virtual MessageBuffer acquire_message() = 0;
   virtual void abandon_message(MessageBuffer message) = 0;
 
-  // SEND of the first `length` bytes. The buffer is the Endpoint's again, also when it returns false.
+  // SEND of the first `length` bytes. The buffer is the Endpoint's again, also when it returns
+  // false.
   virtual bool send(MessageBuffer message, uint32_t length, uint64_t context, bool signalled) = 0;
 
   // RDMA WRITE WITH IMMEDIATE of the first `header_length` bytes of `header` and then `body`, to
@@ -126,7 +134,8 @@ class Endpoint {
   // one ends in kDisconnected. Costs nothing where the fabric notices by itself.
   virtual void probe() = 0;
 
-  // Starts an orderly close: what was flushed is still delivered where possible, and kDisconnected follows.
+  // Starts an orderly close: what was flushed is still delivered where possible, and kDisconnected
+  // follows.
   virtual void close() = 0;
 
   const EndpointOptions& options() const { return options_; }
@@ -158,7 +167,8 @@ class CompletionQueue {
   virtual size_t poll(std::span<Completion> completions) = 0;
 
   // Sleeping: arm(), poll() until it returns 0, then wait for fd() to become readable, then poll()
-  // again (which drains the fd). While armed, anything that poll() would return makes fd() readable.
+  // again (which drains the fd). While armed, anything that poll() would return makes fd()
+  // readable.
   virtual int fd() const = 0;
   virtual Status arm() = 0;
 

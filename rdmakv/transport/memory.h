@@ -19,11 +19,11 @@ constexpr bool allows(RemoteAccess granted, RemoteAccess wanted) {
 }
 
 struct RegionOptions {
-  size_t bytes = 0;                               // rounded up to whole pages
+  size_t bytes = 0;  // rounded up to whole pages
   RemoteAccess remote_access = RemoteAccess::kNone;
-  bool huge_pages = false;                        // kNoSpace/kSystemError when there are none: the caller decides
-                                                  // whether to go on with normal pages
-  std::string name;                               // for messages and /proc/PID/maps
+  bool huge_pages = false;  // kNoSpace/kSystemError when there are none: the caller decides
+                            // whether to go on with normal pages
+  std::string name;         // for messages and /proc/PID/maps
 };
 
 // Memory that a Fabric allocated and registered once; zero-filled and already touched. Owned by

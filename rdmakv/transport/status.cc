@@ -7,21 +7,36 @@ namespace rdmakv {
 
 std::string_view code_name(Code code) {
   switch (code) {
-    case Code::kOk: return "ok";
-    case Code::kNotFound: return "no such key";
-    case Code::kVersionMismatch: return "version mismatch";
-    case Code::kConditionNotMet: return "condition not met";
-    case Code::kNoSpace: return "no space left";
-    case Code::kTooLarge: return "too large";
-    case Code::kInvalidArgument: return "invalid argument";
-    case Code::kUnavailable: return "server unavailable";
-    case Code::kTimeout: return "timed out";
-    case Code::kUnknownOutcome: return "outcome unknown";
-    case Code::kRefused: return "connection refused by the server";
-    case Code::kProtocolError: return "protocol error";
-    case Code::kSystemError: return "system error";
-    case Code::kBusy: return "busy";
-    case Code::kCancelled: return "cancelled";
+    case Code::kOk:
+      return "ok";
+    case Code::kNotFound:
+      return "no such key";
+    case Code::kVersionMismatch:
+      return "version mismatch";
+    case Code::kConditionNotMet:
+      return "condition not met";
+    case Code::kNoSpace:
+      return "no space left";
+    case Code::kTooLarge:
+      return "too large";
+    case Code::kInvalidArgument:
+      return "invalid argument";
+    case Code::kUnavailable:
+      return "server unavailable";
+    case Code::kTimeout:
+      return "timed out";
+    case Code::kUnknownOutcome:
+      return "outcome unknown";
+    case Code::kRefused:
+      return "connection refused by the server";
+    case Code::kProtocolError:
+      return "protocol error";
+    case Code::kSystemError:
+      return "system error";
+    case Code::kBusy:
+      return "busy";
+    case Code::kCancelled:
+      return "cancelled";
   }
   return "unknown code";
 }

@@ -1,5 +1,5 @@
-// A stretch of the client's registered memory, for values that are not to be copied: the target of a
-// server's WRITE or of a READ, the source of a large PUT. Returns to its arena when destroyed.
+// A stretch of the client's registered memory, for values that are not to be copied: the target of
+// a server's WRITE or of a READ, the source of a large PUT. Returns to its arena when destroyed.
 // Belongs to the client's thread, as everything of a Client does.
 #pragma once
 

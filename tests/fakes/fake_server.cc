@@ -245,7 +245,7 @@ void FakeServer::pin_reply(const FakeRequest& request, std::string_view value, u
   wire::ReplyHeader header;
   header.flags = wire::kPinned;
   header.version = 9;
-  header.location = wire::Location{pool_used_ / wire::kExtentUnit, 0}.encode();
+  header.location = pool_used_ / wire::kExtentUnit;
   header.generation = 3;
   header.ticket = ticket;
   header.value_length = static_cast<uint32_t>(value.size());

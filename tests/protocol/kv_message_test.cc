@@ -181,7 +181,7 @@ TEST(KvMessage, WrongFieldsOfARequestAreErrors) {
   };
   EXPECT_FALSE(with([](RequestHeader&) {}));
   EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(0); }));
-  EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(15); }));
+  EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(16); }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.condition = static_cast<Condition>(8); }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.flags = 4; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.reserved = 1; }));

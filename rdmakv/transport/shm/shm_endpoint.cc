@@ -54,12 +54,13 @@ Status check_sizes(uint32_t receive_slots, uint32_t message_bytes, uint32_t max_
 
 // ---- set-up ------------------------------------------------------------------------------------
 
-ShmEndpoint::ShmEndpoint(ShmCompletionQueue& queue, std::shared_ptr<MappingCache> cache,
+ShmEndpoint::ShmEndpoint(ShmCompletionQueue& queue, std::shared_ptr<const FabricContext> context,
                          bool accepting)
     : queue_(queue),
+      context_(std::move(context)),
       accepting_(accepting),
       handover_(std::make_shared<Handover>(Handover{this})),
-      peer_regions_(std::move(cache), accepting ? PeerMemory::kSmallPages : PeerMemory::kAny) {}
+      peer_regions_(context_->mappings, accepting ? PeerMemory::kSmallPages : PeerMemory::kAny) {}
 
 Status ShmEndpoint::make_outbox() {
   Status status = check_sizes(options_.receive_slots, options_.message_bytes, options_.max_reads);
@@ -80,12 +81,10 @@ Status ShmEndpoint::make_outbox() {
   return Status::ok();
 }
 
-Result<std::unique_ptr<ShmEndpoint>> ShmEndpoint::connect(uint16_t port,
-                                                          const wire::ConnectRequest& request,
-                                                          const EndpointOptions& options,
-                                                          ShmCompletionQueue& queue,
-                                                          std::shared_ptr<MappingCache> cache) {
-  std::unique_ptr<ShmEndpoint> endpoint(new ShmEndpoint(queue, std::move(cache), false));
+Result<std::unique_ptr<ShmEndpoint>> ShmEndpoint::connect(
+    uint16_t port, const wire::ConnectRequest& request, const EndpointOptions& options,
+    ShmCompletionQueue& queue, std::shared_ptr<const FabricContext> context) {
+  std::unique_ptr<ShmEndpoint> endpoint(new ShmEndpoint(queue, std::move(context), false));
   endpoint->options_ = options;
   endpoint->peer_name_ = "shm:" + std::to_string(port);
   Status status = endpoint->make_outbox();
@@ -122,14 +121,16 @@ Status ShmEndpoint::send_connect_frame(const wire::ConnectRequest& request) {
   frame.request.message_bytes = options_.message_bytes;
   frame.request.max_reads = options_.max_reads;
   frame.buffers = own_buffers_;
-  return send_frame(socket_.get(), frame,
-                    {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get()});
+  return send_frame(
+      socket_.get(), frame,
+      {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get(), context_->life->fd()});
 }
 
 Result<std::unique_ptr<ShmEndpoint>> ShmEndpoint::accept(
     UniqueFd& socket, const ConnectFrame& request, Frame& frame, const EndpointOptions& options,
-    ShmCompletionQueue& queue, std::shared_ptr<MappingCache> cache, std::string peer_name) {
-  std::unique_ptr<ShmEndpoint> endpoint(new ShmEndpoint(queue, std::move(cache), true));
+    ShmCompletionQueue& queue, std::shared_ptr<const FabricContext> context,
+    std::string peer_name) {
+  std::unique_ptr<ShmEndpoint> endpoint(new ShmEndpoint(queue, std::move(context), true));
   EndpointOptions& agreed = endpoint->options_;
   agreed = options;
   agreed.receive_slots = std::min(options.receive_slots, request.request.receive_slots);
@@ -172,9 +173,27 @@ Status ShmEndpoint::take_peer_setup(uint32_t peer_buffers, Frame& frame) {
   mapped = map_peer_memory(page, kQueuePageBytes, false);
   if (!mapped) return mapped.status();
   peer_page_ = std::move(mapped).value();
+  status = take_peer_life(frame.descriptors[3].get());
+  if (!status) return status;
   rings_.start(outbox_.data(), peer_outbox_.data(),
                {options_.receive_slots, options_.message_bytes, options_.send_slots, own_buffers_,
                 peer_buffers});
+  return Status::ok();
+}
+
+Status ShmEndpoint::take_peer_life(int fd) {
+  Result<size_t> bytes = check_peer_memory(fd, PeerMemory::kSmallPages);
+  if (!bytes) return bytes.status();
+  if (*bytes < kLifePageBytes) {
+    return {Code::kProtocolError, "the peer passed too little memory for its life page"};
+  }
+  Result<std::shared_ptr<const Mapping>> mapped =
+      context_->mappings->map(fd, kLifePageBytes, false);
+  if (!mapped) return mapped.status();
+  peer_life_mapping_ = std::move(mapped).value();
+  peer_life_ = reinterpret_cast<const LifePage*>(peer_life_mapping_->data());
+  if (peer_life_->marked_dead()) return {Code::kUnavailable, "the peer's process has gone"};
+  if (!peer_life_->kept()) return {Code::kProtocolError, "the peer shows no sign of life"};
   return Status::ok();
 }
 
@@ -189,7 +208,8 @@ void ShmEndpoint::on_adopted() {
     frame.reply.max_reads = options_.max_reads;
     frame.buffers = own_buffers_;
     status =
-        send_frame(socket_.get(), frame, {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get()});
+        send_frame(socket_.get(), frame,
+                   {outbox_fd_.get(), queue_.page_fd(), own_doorbell_.get(), context_->life->fd()});
     outbox_fd_.reset();
   }
   if (!status) shut(status.code(), status.message());
@@ -266,7 +286,10 @@ Status ShmEndpoint::on_reply(Frame& frame) {
   options_.message_bytes = reply.message_bytes;
   options_.max_reads = reply.max_reads;
   status = take_peer_setup(answer.buffers, frame);
-  if (!status) return {Code::kProtocolError, status.message()};
+  if (!status) {
+    return {status.code() == Code::kUnavailable ? Code::kUnavailable : Code::kProtocolError,
+            status.message()};
+  }
   outbox_fd_.reset();
   state_ = State::kUp;
   connected_due_ = true;

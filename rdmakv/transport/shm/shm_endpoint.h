@@ -20,6 +20,10 @@
 // again). A READ needs no gate: it looks at `closed` after it copied, and fails if it is set. The
 // wait ends at once when the peer's process has gone, and after kGateNs at the latest: a peer that
 // is stopped in the middle of a copy must not stop us.
+//
+// A peer that is killed closes nothing; the kernel marks its life page instead (life_sign.h), which
+// READ, WRITE and CAS look at where they look at `closed`, so that none of them succeeds on the
+// memory of a server that has a successor.
 #pragma once
 
 #include <chrono>
@@ -29,6 +33,7 @@
 
 #include "rdmakv/transport/endpoint.h"
 #include "rdmakv/transport/fabric.h"
+#include "rdmakv/transport/shm/fabric_context.h"
 #include "rdmakv/transport/shm/message_rings.h"
 #include "rdmakv/transport/shm/peer_regions.h"
 #include "rdmakv/transport/shm/queue_page.h"
@@ -56,14 +61,14 @@ class ShmEndpoint final : public Endpoint {
                                                       const wire::ConnectRequest& request,
                                                       const EndpointOptions& options,
                                                       ShmCompletionQueue& queue,
-                                                      std::shared_ptr<MappingCache> cache);
+                                                      std::shared_ptr<const FabricContext> context);
   // The answer to `request`, which was checked and came by `socket` (taken when it succeeds) with
   // the frame's descriptors. Called in the listener's thread; the caller hands it over to the
   // queue.
   static Result<std::unique_ptr<ShmEndpoint>> accept(UniqueFd& socket, const ConnectFrame& request,
                                                      Frame& frame, const EndpointOptions& options,
                                                      ShmCompletionQueue& queue,
-                                                     std::shared_ptr<MappingCache> cache,
+                                                     std::shared_ptr<const FabricContext> context,
                                                      std::string peer_name);
   ~ShmEndpoint() override;
 
@@ -112,11 +117,13 @@ class ShmEndpoint final : public Endpoint {
  private:
   enum class State : uint8_t { kConnecting, kUp, kDraining, kClosing, kDone };
 
-  ShmEndpoint(ShmCompletionQueue& queue, std::shared_ptr<MappingCache> cache, bool accepting);
+  ShmEndpoint(ShmCompletionQueue& queue, std::shared_ptr<const FabricContext> context,
+              bool accepting);
 
   Status make_outbox();
   Status send_connect_frame(const wire::ConnectRequest& request);
   Status take_peer_setup(uint32_t peer_buffers, Frame& frame);
+  Status take_peer_life(int fd);
   void on_frame(Frame& frame);
   Status on_reply(Frame& frame);
   void on_refusal(const Frame& frame);
@@ -134,10 +141,14 @@ class ShmEndpoint final : public Endpoint {
   // Null after a remote access error, which has then broken the connection, or when the peer has
   // gone.
   std::byte* reach(RemoteAddress at, uint64_t length, RemoteAccess access);
+  // False when the peer has gone, which then has ended the connection; after enter_gate() nothing
+  // may be changed then, after leave_gate() what was changed may be void.
   bool enter_gate();
-  void leave_gate();
+  bool leave_gate();
   bool gate_is_quiet() const;
   bool peer_closed() const;
+  // Closed, or dead: what was just read from its memory, or done there, may be void.
+  bool peer_gone() const { return peer_closed() || peer_life_->marked_dead(); }
   // Copies into the peer's memory, through the gate.
   Code copy_out(const std::byte* header, uint32_t header_length, std::span<const LocalBuffer> body,
                 uint64_t total, RemoteAddress to);
@@ -151,6 +162,7 @@ class ShmEndpoint final : public Endpoint {
   void finish(Completion& out);
 
   ShmCompletionQueue& queue_;
+  const std::shared_ptr<const FabricContext> context_;
   State state_ = State::kConnecting;
   const bool accepting_;
   bool registered_ = false;  // with the queue, by its thread
@@ -175,6 +187,8 @@ class ShmEndpoint final : public Endpoint {
   UniqueFd own_doorbell_;
   UniqueFd peer_doorbell_;
   Mapping peer_page_;
+  std::shared_ptr<const Mapping> peer_life_mapping_;
+  const LifePage* peer_life_ = nullptr;  // set when the rings are started
   uint64_t rung_epoch_ = 0;
 
   PeerRegions peer_regions_;

@@ -20,6 +20,9 @@ Result<std::unique_ptr<To>> upcast(Result<std::unique_ptr<From>> from) {
 
 class ShmFabric final : public Fabric {
  public:
+  explicit ShmFabric(FabricContext context)
+      : context_(std::make_shared<const FabricContext>(std::move(context))) {}
+
   Result<std::unique_ptr<MemoryRegion>> allocate(const RegionOptions& options) override {
     return upcast<MemoryRegion>(ShmRegion::allocate(options));
   }
@@ -42,12 +45,16 @@ class ShmFabric final : public Fabric {
     }
     if (server.port == 0) return {Code::kInvalidArgument, "port 0 cannot be connected to"};
     return upcast<Endpoint>(
-        ShmEndpoint::connect(server.port, request, options, *shm_queue, cache_));
+        ShmEndpoint::connect(server.port, request, options, *shm_queue, context_));
   }
 
   Result<std::unique_ptr<Listener>> listen(const FabricAddress& address,
                                            ConnectionHandler& handler) override {
-    return upcast<Listener>(ShmListener::listen(address.port, handler, cache_));
+    return upcast<Listener>(ShmListener::listen(address.port, handler, context_));
+  }
+
+  Result<std::unique_ptr<LocalAtomics>> create_local_atomics() override {
+    return make_cpu_atomics();
   }
 
   FabricLimits limits() const override {
@@ -57,6 +64,7 @@ class ShmFabric final : public Fabric {
     limits.max_reads = kMaxReads;
     limits.max_work = kMaxWork;
     limits.atomics_with_cpu = true;
+    limits.reads_are_loads = true;
     limits.sleeps_cheaply = true;
     return limits;
   }
@@ -66,13 +74,17 @@ class ShmFabric final : public Fabric {
   }
 
  private:
-  std::shared_ptr<MappingCache> cache_ = std::make_shared<MappingCache>();
+  std::shared_ptr<const FabricContext> context_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Fabric>> open_shm_fabric() {
-  return std::unique_ptr<Fabric>(std::make_unique<ShmFabric>());
+  FabricContext context;
+  Result<std::shared_ptr<LifeSign>> life = LifeSign::of_this_process();
+  if (!life) return life.status();
+  context.life = std::move(life).value();
+  return std::unique_ptr<Fabric>(std::make_unique<ShmFabric>(std::move(context)));
 }
 
 }  // namespace rdmakv::shm

@@ -63,9 +63,9 @@ bool read_prefix(const Frame& frame, RequestPrefix& prefix) {
 
 }  // namespace
 
-Result<std::unique_ptr<ShmListener>> ShmListener::listen(uint16_t port, ConnectionHandler& handler,
-                                                         std::shared_ptr<MappingCache> cache) {
-  std::unique_ptr<ShmListener> listener(new ShmListener(handler, std::move(cache)));
+Result<std::unique_ptr<ShmListener>> ShmListener::listen(
+    uint16_t port, ConnectionHandler& handler, std::shared_ptr<const FabricContext> context) {
+  std::unique_ptr<ShmListener> listener(new ShmListener(handler, std::move(context)));
   listener->epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   if (!listener->epoll_) return Status::from_errno("epoll_create1", errno);
   listener->timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
@@ -190,7 +190,7 @@ Status ShmListener::answer(HalfMade& peer, Frame& frame, wire::RefusalCode* refu
   auto* queue = dynamic_cast<ShmCompletionQueue*>(acceptance->queue);
   if (queue == nullptr) return {Code::kInvalidArgument, "the worker has no queue of this fabric"};
   Result<std::unique_ptr<ShmEndpoint>> endpoint = ShmEndpoint::accept(
-      peer.socket, request, frame, acceptance->options, *queue, cache_, peer.peer_name);
+      peer.socket, request, frame, acceptance->options, *queue, context_, peer.peer_name);
   if (!endpoint) return endpoint.status();
   // The handler has the Endpoint before its queue's thread does, and the peer hears of it only from
   // there: so no message can come before accepted() returned.

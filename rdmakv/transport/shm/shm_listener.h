@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "rdmakv/transport/fabric.h"
-#include "rdmakv/transport/shm/shared_memory.h"
+#include "rdmakv/transport/shm/fabric_context.h"
 #include "rdmakv/transport/shm/shm_wire.h"
 #include "rdmakv/transport/shm/unix_socket.h"
 
@@ -20,7 +20,7 @@ class ShmListener final : public Listener {
   static constexpr std::chrono::milliseconds kPatience{5000};
 
   static Result<std::unique_ptr<ShmListener>> listen(uint16_t port, ConnectionHandler& handler,
-                                                     std::shared_ptr<MappingCache> cache);
+                                                     std::shared_ptr<const FabricContext> context);
 
   int fd() const override { return epoll_.get(); }
   void dispatch() override;
@@ -35,8 +35,8 @@ class ShmListener final : public Listener {
   };
   using HalfMadeList = std::list<HalfMade>;  // oldest first
 
-  ShmListener(ConnectionHandler& handler, std::shared_ptr<MappingCache> cache)
-      : handler_(handler), cache_(std::move(cache)) {}
+  ShmListener(ConnectionHandler& handler, std::shared_ptr<const FabricContext> context)
+      : handler_(handler), context_(std::move(context)) {}
 
   Status watch(int fd, void* tag);
   void accept_all();
@@ -47,7 +47,7 @@ class ShmListener final : public Listener {
   void set_timer();
 
   ConnectionHandler& handler_;
-  std::shared_ptr<MappingCache> cache_;
+  std::shared_ptr<const FabricContext> context_;
   uint16_t port_ = 0;
   UniqueFd epoll_;
   UniqueFd socket_;

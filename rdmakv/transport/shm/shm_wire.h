@@ -3,9 +3,9 @@
 // (message_rings.h).
 //
 //   connecting side                                          listening side
-//     | ConnectFrame  + outbox, queue page, doorbell            |
+//     | ConnectFrame  + outbox, queue page, doorbell, life page |
 //     |-------------------------------------------------------->|  route(), accepted()
-//     |               ReplyFrame + outbox, queue page, doorbell |  (or RefusalFrame)
+//     |               ReplyFrame + the same four                |  (or RefusalFrame)
 //     |<--------------------------------------------------------|
 //     | RegionFrame   + the region's memory, at any time, both ways
 //     |<------------------------------------------------------->|
@@ -17,6 +17,7 @@
 //   outbox      memfd: the messages that the sender has for the receiver (message_rings.h)
 //   queue page  memfd: whether the sender's completion queue sleeps (queue_page.h)
 //   doorbell    eventfd of this connection: written to when the sender sleeps
+//   life page   memfd: whether the sender's process lives (life_sign.h)
 #pragma once
 
 #include <cstdint>
@@ -58,7 +59,7 @@ struct RegionFrame {
 
 #pragma pack(pop)
 
-inline constexpr uint32_t kSetupDescriptors = 3;  // beside ConnectFrame and ReplyFrame
+inline constexpr uint32_t kSetupDescriptors = 4;  // beside ConnectFrame and ReplyFrame
 
 // What an honest peer may ask for.
 inline constexpr uint32_t kMaxReceiveSlots = 4096;

@@ -131,7 +131,7 @@ bool ShmEndpoint::read(LocalBuffer into, RemoteAddress from, uint64_t context, b
       load_fence();
     }
   }
-  if (code == Code::kOk && peer_closed()) {
+  if (code == Code::kOk && peer_gone()) {
     code = Code::kUnavailable;
     drain();
   }
@@ -155,9 +155,10 @@ bool ShmEndpoint::compare_and_swap(LocalBuffer previous, RemoteAddress at, uint6
   } else if (enter_gate()) {
     __atomic_compare_exchange_n(reinterpret_cast<uint64_t*>(target), &expected, desired, false,
                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    leave_gate();
-    std::memcpy(previous.address, &expected, sizeof(expected));
-    code = Code::kOk;
+    if (leave_gate()) {
+      std::memcpy(previous.address, &expected, sizeof(expected));
+      code = Code::kOk;
+    }
   }
   complete(CompletionKind::kCompareAndSwap, code, context, signalled);
   return true;
@@ -178,19 +179,22 @@ std::byte* ShmEndpoint::reach(RemoteAddress at, uint64_t length, RemoteAccess ac
 bool ShmEndpoint::enter_gate() {
   rings_.own_control().accessing.store(1, std::memory_order_relaxed);
   full_fence();
-  if (!peer_closed()) return true;
-  leave_gate();
+  if (!peer_gone()) return true;
+  rings_.own_control().accessing.store(0, std::memory_order_release);
   drain();
   return false;
 }
 
-void ShmEndpoint::leave_gate() {
+bool ShmEndpoint::leave_gate() {
   rings_.own_control().accessing.store(0, std::memory_order_release);
+  if (!peer_life_->marked_dead()) return true;
+  drain();
+  return false;
 }
 
 Code ShmEndpoint::copy_out(const std::byte* header, uint32_t header_length,
                            std::span<const LocalBuffer> body, uint64_t total, RemoteAddress to) {
-  if (total == 0 && !peer_closed()) return Code::kOk;
+  if (total == 0 && !peer_gone()) return Code::kOk;
   if (total == 0) {
     drain();
     return Code::kUnavailable;
@@ -206,8 +210,7 @@ Code ShmEndpoint::copy_out(const std::byte* header, uint32_t header_length,
     if (piece.length > 0) std::memcpy(target, piece.address, piece.length);
     target += piece.length;
   }
-  leave_gate();
-  return Code::kOk;
+  return leave_gate() ? Code::kOk : Code::kUnavailable;
 }
 
 void ShmEndpoint::flush() {

@@ -46,8 +46,8 @@ class SocketConnection final : public Connection {
 
   // INIT, by the GID that fits the local address of the TCP connection (and the peer's, if known).
   Status initialize(QueuePair& pair, const SocketAddress& local);
-  // An accepted one, receives posted: RTR and RTS. In the listener's thread, because the way to the
-  // peer's GID is looked up here, which takes a second when the GID is a false one.
+  // An accepted one, receives posted: RTR and RTS. Takes a second when nobody has the peer's GID,
+  // so it has a thread of its own (bring_up.h).
   Status bring_up_accepted(VerbsEndpoint& endpoint);
   void adopted(VerbsEndpoint& endpoint) override;
   void on_socket_event(VerbsEndpoint& endpoint, uint32_t epoll_events) override;

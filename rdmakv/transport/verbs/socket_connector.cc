@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "rdmakv/transport/verbs/admission.h"
+#include "rdmakv/transport/verbs/bring_up.h"
 #include "rdmakv/transport/verbs/connect_messages.h"
 #include "rdmakv/transport/verbs/socket_connection.h"
 
@@ -28,7 +29,7 @@ constexpr int kEventsPerDispatch = 64;
 constexpr long kTickNanoseconds = 250'000'000;
 
 // What an epoll event is of; larger values number the half-made connections.
-enum Source : uint64_t { kListenSource = 1, kTimerSource, kFirstPending };
+enum Source : uint64_t { kListenSource = 1, kTimerSource, kBringUpSource, kFirstPending };
 
 class SocketListener final : public Listener {
  public:
@@ -41,23 +42,31 @@ class SocketListener final : public Listener {
   uint16_t port() const override { return port_; }
 
  private:
-  // A client whose request is not complete, or that was refused and is given the time to read why.
+  enum class Step : uint8_t {
+    kRequesting,  // its request is not complete
+    kWaiting,     // its queue pair waits for its turn to be brought up
+    kBringingUp,  // ... and is being brought up
+    kRefused,     // is given the time to read why
+  };
   struct Pending {
     FileDescriptor socket;
     RecordTransfer transfer;
     Clock::time_point deadline;
-    bool refused = false;
+    Step step = Step::kRequesting;
+    std::string host;  // of kWaiting and kBringingUp
   };
   using PendingMap = std::map<uint64_t, Pending>;  // by number: the oldest first
 
   Status bind(const FabricAddress& address);
   void accept_clients();
   int accept_one();
-  // Each returns whether the connection stays pending.
-  bool advance(Pending& pending);
-  bool requested(Pending& pending);
-  void refuse(Pending& pending, const wire::ConnectRefusal& why);
-  std::optional<wire::ConnectRefusal> take(Pending& pending);
+  // Returns whether the connection stays pending.
+  bool advance(uint64_t number, Pending& pending);
+  void requested(Pending& pending);
+  void refuse(uint64_t number, Pending& pending, const wire::ConnectRefusal& why);
+  void start_waiting();
+  std::optional<wire::ConnectRefusal> start(uint64_t number, Pending& pending);
+  void finish_bring_ups();
   void expire();
   void set_timer();
 
@@ -71,6 +80,7 @@ class SocketListener final : public Listener {
   uint64_t next_number_ = kFirstPending;
   bool timer_runs_ = false;
   PendingMap pending_;
+  BringUps bring_ups_;
 };
 
 Status watch(int epoll, int fd, uint64_t source) {
@@ -91,6 +101,8 @@ Status SocketListener::open(const FabricAddress& address) {
   if (!epoll_ || !timer_) return Status::from_errno("cannot make an event loop", errno);
   Status status = watch(epoll_.get(), listening_.get(), kListenSource);
   if (status) status = watch(epoll_.get(), timer_.get(), kTimerSource);
+  if (status) status = bring_ups_.open();
+  if (status) status = watch(epoll_.get(), bring_ups_.fd(), kBringUpSource);
   return status;
 }
 
@@ -132,11 +144,14 @@ void SocketListener::dispatch() {
       uint64_t ticks = 0;
       [[maybe_unused]] const ssize_t got = ::read(timer_.get(), &ticks, sizeof(ticks));
       ticked = true;
+    } else if (source == kBringUpSource) {
+      finish_bring_ups();
     } else if (const auto found = pending_.find(source); found != pending_.end()) {
-      if (!advance(found->second)) pending_.erase(found);
+      if (!advance(source, found->second)) pending_.erase(found);
     }
   }
   if (ticked) expire();
+  start_waiting();
   set_timer();
 }
 
@@ -167,8 +182,8 @@ void SocketListener::accept_clients() {
   }
 }
 
-bool SocketListener::advance(Pending& pending) {
-  if (pending.refused) {
+bool SocketListener::advance(uint64_t number, Pending& pending) {
+  if (pending.step == Step::kRefused) {
     // Read on until the client has seen why and hung up: unread bytes would make the close a reset,
     // which may overtake the refusal.
     char ignored[1024];
@@ -178,6 +193,7 @@ bool SocketListener::advance(Pending& pending) {
     } while (got > 0);
     return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
   }
+  if (pending.step != Step::kRequesting) return true;
   switch (pending.transfer.receive(pending.socket.get())) {
     case RecordTransfer::Progress::kEnded:
     case RecordTransfer::Progress::kFailed:
@@ -187,51 +203,78 @@ bool SocketListener::advance(Pending& pending) {
       break;
   }
   if (!may_be_record(pending.transfer.record(), pending.transfer.done())) {
-    refuse(pending, refusal(wire::RefusalCode::kBadRequest,
-                            "this port speaks the rdmakv protocol in Socket mode only"));
-    return true;
+    refuse(number, pending,
+           refusal(wire::RefusalCode::kBadRequest,
+                   "this port speaks the rdmakv protocol in Socket mode only"));
+  } else if (pending.transfer.done() == sizeof(ExchangeRecord)) {
+    requested(pending);
   }
-  return pending.transfer.done() < sizeof(ExchangeRecord) || requested(pending);
-}
-
-bool SocketListener::requested(Pending& pending) {
-  const std::optional<wire::ConnectRefusal> refused = take(pending);
-  if (!refused) return false;
-  refuse(pending, *refused);
   return true;
 }
 
-std::optional<wire::ConnectRefusal> SocketListener::take(Pending& pending) {
+// Until it is answered, nothing of its socket is of interest.
+void SocketListener::requested(Pending& pending) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pending.socket.get(), nullptr);
+  pending.step = Step::kWaiting;
+  pending.host = peer_address(pending.socket.get()).host_text();
+}
+
+void SocketListener::start_waiting() {
+  for (auto& [number, pending] : pending_) {
+    if (pending.step != Step::kWaiting || !bring_ups_.has_room_for(pending.host)) continue;
+    if (const std::optional<wire::ConnectRefusal> refused = start(number, pending)) {
+      refuse(number, pending, *refused);
+    }
+  }
+}
+
+std::optional<wire::ConnectRefusal> SocketListener::start(uint64_t number, Pending& pending) {
   const ExchangeRecord& record = pending.transfer.record();
   if (Status status = check_record(record, ExchangeKind::kRequest); !status) {
     return refusal_for(status);
   }
-  wire::ConnectRequest request;
-  std::memcpy(&request, record.body, sizeof(request));
+  Accepting accepting;
+  accepting.client = number;
+  accepting.host = pending.host;
+  std::memcpy(&accepting.request, record.body, sizeof(accepting.request));
   Admission admission;
-  if (auto refused = admit(*device_, handler_, request, &admission)) return refused;
+  if (auto refused = admit(*device_, handler_, accepting.request, &admission)) return refused;
   std::string peer =
       peer_address(pending.socket.get()).to_string() + " (socket, " + device_->name() + ")";
   auto connection = std::make_unique<SocketConnection>(device_, record.address);
-  SocketConnection& made = *connection;
+  accepting.connection = connection.get();
   Result<std::unique_ptr<VerbsEndpoint>> endpoint =
       VerbsEndpoint::create(*admission.queue, VerbsEndpoint::Origin::kAccept, admission.options,
                             std::move(peer), std::move(connection));
   if (!endpoint) return refusal_for(endpoint.status());
+  accepting.endpoint = std::move(*endpoint);
   Status status = check_queue_pair_address(record.address, device_->link_layer());
   if (status) {
-    status = made.initialize((*endpoint)->queue_pair(), local_address(pending.socket.get()));
+    status = accepting.connection->initialize(accepting.endpoint->queue_pair(),
+                                              local_address(pending.socket.get()));
   }
-  if (status) status = (*endpoint)->prepare(admission.options);
-  if (status) status = made.bring_up_accepted(**endpoint);
+  if (status) status = accepting.endpoint->prepare(admission.options);
   if (!status) return refusal_for(status);
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pending.socket.get(), nullptr);
-  made.take_socket(std::move(pending.socket));
-  hand_over(handler_, request, std::move(*endpoint));
+  pending.step = Step::kBringingUp;
+  bring_ups_.start(std::move(accepting));
   return std::nullopt;
 }
 
-void SocketListener::refuse(Pending& pending, const wire::ConnectRefusal& why) {
+void SocketListener::finish_bring_ups() {
+  for (Accepting& accepting : bring_ups_.take_finished()) {
+    const auto found = pending_.find(accepting.client);
+    if (found == pending_.end()) continue;  // younger ones took its place
+    if (!accepting.status) {
+      refuse(found->first, found->second, refusal_for(accepting.status));
+      continue;
+    }
+    accepting.connection->take_socket(std::move(found->second.socket));
+    pending_.erase(found);
+    hand_over(handler_, accepting.request, std::move(accepting.endpoint));
+  }
+}
+
+void SocketListener::refuse(uint64_t number, Pending& pending, const wire::ConnectRefusal& why) {
   ExchangeRecord record;
   record.kind = ExchangeKind::kRefusal;
   std::memcpy(record.body, &why, sizeof(why));
@@ -241,18 +284,28 @@ void SocketListener::refuse(Pending& pending, const wire::ConnectRefusal& why) {
   // none.
   answer.send(pending.socket.get());
   ::shutdown(pending.socket.get(), SHUT_WR);
-  pending.refused = true;
+  if (pending.step != Step::kRequesting) {
+    // It was taken out of the loop. If it cannot come back, the deadline ends it.
+    static_cast<void>(watch(epoll_.get(), pending.socket.get(), number));
+  }
+  pending.step = Step::kRefused;
   pending.deadline = Clock::now() + kRefusedTime;
 }
 
 void SocketListener::expire() {
   const Clock::time_point now = Clock::now();
   for (auto it = pending_.begin(); it != pending_.end();) {
-    // What arrived in time is not dropped because this thread came late.
     Pending& pending = it->second;
-    const bool over = pending.deadline <= now;
-    it =
-        over && (!advance(pending) || pending.deadline <= now) ? pending_.erase(it) : std::next(it);
+    bool stays = pending.deadline > now || pending.step == Step::kBringingUp;
+    if (!stays && pending.step == Step::kWaiting) {
+      refuse(it->first, pending,
+             refusal(wire::RefusalCode::kTooManyConnections,
+                     "too many connections from " + pending.host + " are being set up"));
+      stays = true;
+    }
+    // What arrived in time is not dropped because this thread came late.
+    stays = stays || (advance(it->first, pending) && pending.deadline > now);
+    it = stays ? std::next(it) : pending_.erase(it);
   }
 }
 

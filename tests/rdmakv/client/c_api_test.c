@@ -17,7 +17,7 @@
     }                                                                                      \
   } while (0)
 
-static kv_client_t *client;
+static kv_client_t* client;
 
 static void the_example(void) {
   char buf[100];
@@ -42,7 +42,8 @@ static void answers(void) {
   CHECK(kv_client_del(client, "nobody", 6) == KV_ERR_NOT_FOUND);
   CHECK(kv_client_cas(client, "nobody", 6, 5, "x", 1, &ver) == KV_ERR_VERSION_MISMATCH && ver == 0);
   CHECK(kv_client_cas(client, "fresh", 5, 0, "x", 1, &ver) == KV_OK && ver > 0);
-  CHECK(kv_client_cas(client, "fresh", 5, 0, "y", 1, &now) == KV_ERR_VERSION_MISMATCH && now == ver);
+  CHECK(kv_client_cas(client, "fresh", 5, 0, "y", 1, &now) == KV_ERR_VERSION_MISMATCH &&
+        now == ver);
   CHECK(kv_client_put(client, "fresh", 5, "0123456789", 10) == KV_OK);
   len = sizeof buf;
   CHECK(kv_client_get(client, "fresh", 5, buf, &len) == KV_ERR_TOO_LARGE && len == 10);
@@ -80,7 +81,7 @@ static void large_values(void) {
   free(back);
 }
 
-static void *many_puts(void *name) {
+static void* many_puts(void* name) {
   int i;
   for (i = 0; i < 300; ++i) {
     char buf[16];
@@ -100,12 +101,12 @@ static void several_threads(void) {
   pthread_join(other, NULL);
 }
 
-static int connect_to(const char *address, uint16_t port, kv_conn_mode_t mode) {
+static int connect_to(const char* address, uint16_t port, kv_conn_mode_t mode) {
   return mode == CONN_MODE_CM ? kv_client_connect(client, address, port)
                               : kv_client_connect_socket(client, address, port, NULL);
 }
 
-static void connecting(const char *address, uint16_t port, kv_conn_mode_t mode) {
+static void connecting(const char* address, uint16_t port, kv_conn_mode_t mode) {
   const kv_conn_mode_t other = mode == CONN_MODE_CM ? CONN_MODE_SOCKET : CONN_MODE_CM;
   CHECK(kv_client_set_timeout_ms(client, 0) == KV_ERR_INVALID);
   CHECK(kv_client_set_timeout_ms(client, 60000) == KV_OK);
@@ -117,7 +118,7 @@ static void connecting(const char *address, uint16_t port, kv_conn_mode_t mode) 
   CHECK(connect_to(address, port, mode) == KV_ERR_INVALID);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const int port = argc == 4 ? atoi(argv[2]) : 0;
   kv_conn_mode_t mode = CONN_MODE_CM;
   if (port <= 0 || port > 65535) {

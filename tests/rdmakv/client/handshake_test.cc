@@ -53,14 +53,14 @@ TEST_F(HandshakeTest, NoKeyIsToldToAServerThatDoesNotProveTheSecret) {
 }
 
 TEST_F(HandshakeTest, VersionsDiffer) {
-  server().version = 2;
-  EXPECT_EQ(error(), "versions differ: ours 1, the server's 2");
+  server().version = 3;
+  EXPECT_EQ(error(), "versions differ: ours 2, the server's 3");
 }
 
 TEST_F(HandshakeTest, RefusalsAreTold) {
   server().version = 9;
   server().refuse = wire::RefusalCode::kVersion;
-  EXPECT_EQ(error(), "versions differ: ours 1, the server's 9");
+  EXPECT_EQ(error(), "versions differ: ours 2, the server's 9");
 }
 
 TEST_F(HandshakeTest, RefusedForWantOfASecret) {

@@ -126,7 +126,7 @@ TEST_P(PinTest, BreaksTheConnection) {
     wire::ReplyHeader header = answer_to(request);
     header.flags = wire::kPinned;
     header.ticket = 3;
-    header.location = wire::Location{4, 0}.encode();
+    header.location = 4;
     header.value_length = 5000;
     header.number = wire::entry_value_offset(1, false);
     GetParam().change(header);

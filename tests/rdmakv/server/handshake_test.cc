@@ -56,7 +56,7 @@ TEST_F(HandshakeTest, OtherVersionIsRefused) {
   wire::Hello hello;
   hello.version = 99;
   one->send_body(MessageKind::kHello, hello);
-  EXPECT_EQ(one->refusal(), "protocol version 99, this server speaks 1");
+  EXPECT_EQ(one->refusal(), "protocol version 99, this server speaks 2");
 }
 
 TEST_F(HandshakeTest, UnknownFlagIsRefused) {

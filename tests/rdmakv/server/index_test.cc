@@ -20,7 +20,8 @@ class IndexTest : public testing::Test {
   IndexTest()
       : buckets_(kBuckets),
         pool_((kSlots * 2) * 64),
-        index_(std::as_writable_bytes(std::span(buckets_)), pool_.data(), kSlots / 32) {}
+        entries_(pool_.data()),
+        index_(std::as_writable_bytes(std::span(buckets_)), entries_, kSlots / 32) {}
 
   // Offset of a new entry for the key.
   uint64_t entry(const std::string& key) {
@@ -42,6 +43,7 @@ class IndexTest : public testing::Test {
 
   std::vector<wire::Bucket> buckets_;
   std::vector<std::byte> pool_;
+  EntryMemory entries_;
   Index index_;
   uint64_t next_ = 4;
 };

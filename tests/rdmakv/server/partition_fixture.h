@@ -68,7 +68,7 @@ class PartitionBox {
     options.most_pins = 64;
     options.clock = &clock;
     partition = std::make_unique<Partition>(options);
-    session = std::make_unique<Session>(partition->slab());
+    session = std::make_unique<Session>(*partition);
   }
 
   // Executes; a pinned value is read and unpinned.
@@ -119,7 +119,7 @@ class PartitionBox {
   bool consistent() const { return partition->consistent(session->uploads.open()); }
   // Everything removed and past its quarantine.
   bool empty_after_clear() {
-    session = std::make_unique<Session>(partition->slab());
+    session = std::make_unique<Session>(*partition);
     ask({.opcode = Opcode::kClear});
     for (int i = 0; i < 2; ++i) {
       clock.pass_ms(2);

@@ -196,10 +196,10 @@ class Model {
     ASSERT_EQ(told.value, stored->value);
     ASSERT_EQ(told.version, stored->version);
     ASSERT_EQ(told.expiry_ms, stored->expiry_ms);
-    const auto location = wire::Location::decode(told.reply.location);
+    const uint64_t location = told.reply.location;
     wire::EntryView view;
-    const std::byte* extent = box_.partition->slab().at(location.offset);
-    ASSERT_TRUE(wire::verify_entry({extent, box_.partition->slab().extent_bytes(location.offset)},
+    const std::byte* extent = box_.partition->slab().at(location);
+    ASSERT_TRUE(wire::verify_entry({extent, box_.partition->slab().extent_bytes(location)},
                                    told.reply.generation, key, view));
   }
 

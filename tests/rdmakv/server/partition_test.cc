@@ -149,9 +149,8 @@ TEST_F(PartitionTest, LargePreviousValueSurvivesUntilItIsSent) {
 TEST_F(PartitionTest, LargePreviousValueIsRefusedBeforeTheChangeWhenTicketsAreOut) {
   box_.put("k", std::string(10'000, 'x'));
   for (uint32_t i = 0; i < Pins::kMost; ++i) {
-    ASSERT_TRUE(
-        box_.partition->slab().pin(wire::Location::decode(box_.get("k").reply.location).offset));
-    box_.session->pins.add(wire::Location::decode(box_.get("k").reply.location).offset);
+    ASSERT_TRUE(box_.partition->slab().pin(box_.get("k").reply.location));
+    box_.session->pins.add(box_.get("k").reply.location);
   }
   const Told told =
       box_.ask({.opcode = Opcode::kPut, .key = "k", .value = "new", .flags = wire::kWantPrevious});
@@ -161,9 +160,9 @@ TEST_F(PartitionTest, LargePreviousValueIsRefusedBeforeTheChangeWhenTicketsAreOu
 
 TEST_F(PartitionTest, ReplyTellsWhereTheEntryIs) {
   const Told told = box_.put("key", "value");
-  const auto location = wire::Location::decode(told.reply.location);
-  ASSERT_NE(location.offset, 0u);
-  const std::byte* extent = box_.partition->slab().at(location.offset);
+  const uint64_t location = told.reply.location;
+  ASSERT_NE(location, 0u);
+  const std::byte* extent = box_.partition->slab().at(location);
   wire::EntryView view;
   EXPECT_TRUE(wire::verify_entry({extent, wire::entry_bytes(3, 5, false)}, told.reply.generation,
                                  "key", view));
@@ -425,7 +424,7 @@ struct Watcher {
 
 TEST_F(PartitionTest, UpdateIsLiveThenDeadThenFlip) {
   const Told before = box_.put("k", "a");
-  Watcher watcher{&box_, wire::Location::decode(before.reply.location).offset, {}};
+  Watcher watcher{&box_, before.reply.location, {}};
   box_.partition->set_step_hook(
       [](void* self, Partition::Step step) { static_cast<Watcher*>(self)->on(step); }, &watcher);
   box_.clock.pass_ms(5);
@@ -438,7 +437,7 @@ TEST_F(PartitionTest, UpdateIsLiveThenDeadThenFlip) {
 
 TEST_F(PartitionTest, RemovalIsDeadThenEmpty) {
   const Told before = box_.put("k", "a");
-  Watcher watcher{&box_, wire::Location::decode(before.reply.location).offset, {}};
+  Watcher watcher{&box_, before.reply.location, {}};
   box_.partition->set_step_hook(
       [](void* self, Partition::Step step) { static_cast<Watcher*>(self)->on(step); }, &watcher);
   box_.del("k");
@@ -454,10 +453,10 @@ TEST_F(PartitionTest, OldEntryLeadsToTheNewOneUntilItsPlaceIsReused) {
   box_.clock.pass_ms(100);
   box_.partition->begin_batch();
   uint64_t bits = 0;
-  std::memcpy(&bits, box_.partition->slab().at(wire::Location::decode(a.reply.location).offset), 8);
+  std::memcpy(&bits, box_.partition->slab().at(a.reply.location), 8);
   const auto word = wire::FirstWord::decode(bits);
   EXPECT_FALSE(word.live);
-  EXPECT_EQ(word.next, wire::Location::decode(b.reply.location).offset);
+  EXPECT_EQ(word.next, b.reply.location);
   EXPECT_EQ(word.generation, b.reply.generation);
 }
 

@@ -33,7 +33,9 @@ class RawClient {
   static constexpr size_t kLanding = 1 << 20;
   using Bytes = std::vector<std::byte>;
 
-  explicit RawClient(Fabric& fabric) : fabric_(fabric) {
+  // `server` is where to connect to, but for the port.
+  explicit RawClient(Fabric& fabric, FabricAddress server = {})
+      : fabric_(fabric), server_(std::move(server)) {
     queue_ = std::move(*fabric.create_completion_queue(1024));
     RegionOptions options;
     options.bytes = kLanding;
@@ -68,7 +70,7 @@ class RawClient {
     options.max_reads = request.max_reads;
     connected_ = gone_ = false;
     Result<std::unique_ptr<Endpoint>> endpoint =
-        fabric_.connect({"", port, false}, request, options, *queue_);
+        fabric_.connect({server_.host, port, server_.by_socket}, request, options, *queue_);
     if (!endpoint) {
       error_ = endpoint.status().to_string();
       return false;
@@ -78,14 +80,18 @@ class RawClient {
     return connected_;
   }
 
-  // The whole handshake; the Welcome is in welcome().
-  bool admit(const std::string& secret = {}) {
-    wire::Hello hello;
+  // The first half of the handshake: Hello, and the server's Challenge.
+  bool say_hello(wire::Hello& hello, wire::Challenge& challenge) {
     hello.client_id = 7;
     make_nonce(hello.nonce).is_ok();
     send_body(wire::MessageKind::kHello, hello);
+    return receive_body(wire::MessageKind::kChallenge, challenge);
+  }
+  // The whole handshake; the Welcome is in welcome().
+  bool admit(const std::string& secret = {}) {
+    wire::Hello hello;
     wire::Challenge challenge;
-    if (!receive_body(wire::MessageKind::kChallenge, challenge)) return false;
+    if (!say_hello(hello, challenge)) return false;
     wire::Proof proof;
     if (!secret.empty()) {
       make_proof(secret, Role::kClient, hello.nonce, challenge.nonce, proof.proof).is_ok();
@@ -271,6 +277,7 @@ class RawClient {
   }
 
   Fabric& fabric_;
+  FabricAddress server_;
   std::unique_ptr<MemoryRegion> landing_;
   std::unique_ptr<MemoryRegion> source_;
   std::unique_ptr<CompletionQueue> queue_;

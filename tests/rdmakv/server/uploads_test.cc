@@ -68,8 +68,8 @@ TEST_F(UploadsTest, ValueArrivesInChunks) {
     const Told got = box_.get("key");
     ASSERT_EQ(got.value, value);
     wire::EntryView view;
-    const auto location = wire::Location::decode(got.reply.location);
-    const std::byte* extent = box_.partition->slab().at(location.offset);
+    const uint64_t location = got.reply.location;
+    const std::byte* extent = box_.partition->slab().at(location);
     EXPECT_TRUE(wire::verify_entry({extent, wire::entry_bytes(3, total, true)},
                                    got.reply.generation, "key", view));
     box_.clock.pass_ms(5);
@@ -150,7 +150,7 @@ TEST_F(UploadsTest, ConnectionThatGoesLeavesNothing) {
   begin("a", 100'000);
   begin("b", 100);
   EXPECT_EQ(box_.partition->slab().accounting().live_extents, 2u);
-  box_.session = std::make_unique<Session>(box_.partition->slab());
+  box_.session = std::make_unique<Session>(*box_.partition);
   EXPECT_EQ(box_.partition->slab().accounting().live_extents, 0u);
 }
 

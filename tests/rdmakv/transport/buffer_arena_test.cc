@@ -26,7 +26,9 @@ class HeapRegion : public MemoryRegion {
 
 constexpr uint64_t kMiB = 1 << 20;
 
-std::unique_ptr<MemoryRegion> region(uint64_t bytes) { return std::make_unique<HeapRegion>(bytes); }
+std::unique_ptr<MemoryRegion> region(uint64_t bytes) {
+  return std::make_unique<HeapRegion>(bytes);
+}
 
 TEST(BufferArena, RoundsUpToPowersOfTwoOfPages) {
   BufferArena arena(region(kMiB));

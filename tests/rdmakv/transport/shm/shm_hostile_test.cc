@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rdmakv/transport/shm/life_sign.h"
 #include "rdmakv/transport/shm/message_rings.h"
 #include "rdmakv/transport/shm/queue_page.h"
 #include "rdmakv/transport/shm/shared_memory.h"
@@ -101,10 +102,12 @@ class ShmHostileTest : public testing::Test, public ConnectionHandler {
         {"rdmakv:test", OutboxLayout::of(16, 4608, 40).bytes, false, false, false}));
     page_ = std::move(*make_shared_memory({"rdmakv:test", kQueuePageBytes, false, true, false}));
     doorbell_ = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    life_ = std::move(*make_shared_memory({"rdmakv:test", kLifePageBytes, false, true, false}));
+    reinterpret_cast<LifePage*>(life_.mapping.data())->keeper = 1;
   }
   void send_setup() {
-    ASSERT_TRUE(
-        send_frame(socket_.get(), frame_, {outbox_.fd.get(), page_.fd.get(), doorbell_.get()}));
+    ASSERT_TRUE(send_frame(socket_.get(), frame_,
+                           {outbox_.fd.get(), page_.fd.get(), doorbell_.get(), life_.fd.get()}));
   }
   void expect_refusal(std::string_view text) {
     Frame frame;
@@ -141,7 +144,7 @@ class ShmHostileTest : public testing::Test, public ConnectionHandler {
   std::vector<Completion> log_;
   UniqueFd socket_;
   ConnectFrame frame_;
-  SharedMemory outbox_, page_;
+  SharedMemory outbox_, page_, life_;
   UniqueFd doorbell_;
 };
 
@@ -222,6 +225,26 @@ TEST_F(ShmHostileTest, ADoorbellThatIsNoEventfdIsRefused) {
   doorbell_ = UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC));
   send_setup();
   expect_refusal("doorbell");
+}
+
+TEST_F(ShmHostileTest, APeerWithoutASignOfLifeIsRefused) {
+  for (const auto& [word, text] :
+       {std::pair(0u, "no sign of life"), std::pair(uint32_t{FUTEX_OWNER_DIED}, "has gone")}) {
+    socket_ = connect_raw();
+    make_setup();
+    reinterpret_cast<LifePage*>(life_.mapping.data())->keeper = word;
+    send_setup();
+    expect_refusal(text);
+  }
+}
+
+TEST_F(ShmHostileTest, ALifePageThatIsTooSmallIsRefused) {
+  make_setup();
+  life_.fd = UniqueFd(memfd_create("rdmakv:test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(ftruncate(life_.fd.get(), 64), 0);
+  ASSERT_EQ(fcntl(life_.fd.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+  send_setup();
+  expect_refusal("life page");
 }
 
 TEST_F(ShmHostileTest, SilentPeersNeitherBlockNorPileUp) {

@@ -130,4 +130,22 @@ void Rig::accepted(const wire::ConnectRequest&, std::unique_ptr<Endpoint> endpoi
   if (!drop_accepted) server = std::move(endpoint);
 }
 
+std::unique_ptr<MemoryRegion> region_of(Fabric& fabric, RemoteAccess access) {
+  RegionOptions options;
+  options.bytes = 1 << 16;
+  options.remote_access = access;
+  options.name = "test";
+  Result<std::unique_ptr<MemoryRegion>> region = fabric.allocate(options);
+  EXPECT_TRUE(region) << region.status().to_string();
+  return std::move(*region);
+}
+
+LocalBuffer local(const MemoryRegion& region, size_t offset, uint32_t length) {
+  return {region.data() + offset, length, region.local_key()};
+}
+
+RemoteAddress remote(const MemoryRegion& region, uint64_t offset) {
+  return {region.remote_base() + offset, region.remote_key()};
+}
+
 }  // namespace rdmakv::verbs

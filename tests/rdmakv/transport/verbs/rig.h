@@ -78,8 +78,16 @@ class BothModes : public testing::TestWithParam<bool> {
     return options;
   }
 };
+
 inline bool disconnected(const std::vector<Event>& events) {
   return Rig::find(events, CompletionKind::kDisconnected) != nullptr;
 }
+
+// Registered memory of 64 KB.
+std::unique_ptr<MemoryRegion> region_of(Fabric& fabric, RemoteAccess access);
+inline constexpr RemoteAccess kAllAccess =
+    RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic;
+LocalBuffer local(const MemoryRegion& region, size_t offset, uint32_t length);
+RemoteAddress remote(const MemoryRegion& region, uint64_t offset = 0);
 
 }  // namespace rdmakv::verbs

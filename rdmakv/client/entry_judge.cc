@@ -1,0 +1,105 @@
+#include "rdmakv/client/entry_judge.h"
+
+#include <cstring>
+
+#include "protocol/rules.h"
+
+namespace rdmakv {
+namespace {
+
+template <typename T>
+T load(std::span<const std::byte> bytes, size_t at) {
+  T value;
+  std::memcpy(&value, bytes.data() + at, sizeof(T));
+  return value;
+}
+
+// What the first word alone says. kAccepted: go on.
+Judgement judge_first_word(std::span<const std::byte> bytes, const Pointer& pointer) {
+  Judgement told;
+  const wire::FirstWord word = wire::FirstWord::decode(load<uint64_t>(bytes, 0));
+  if (!word.live) {
+    told.verdict = word.next == 0 ? Verdict::kNoEntry : Verdict::kForward;
+    told.next = {word.next, word.generation, wire::kGenerationMask};
+  } else if (holds(Rule::kGeneration) &&
+             ((word.generation ^ pointer.generation) & pointer.generation_mask) != 0) {
+    told.verdict = Verdict::kReused;
+  } else {
+    told.verdict = Verdict::kAccepted;
+    told.generation = word.generation;
+    told.cas_class = word.cas_class;
+  }
+  return told;
+}
+
+void judge_expiry(Judgement& told, int64_t latest_ms) {
+  const int64_t expiry = told.entry.expiry_ms;
+  if (expiry != 0 && latest_ms >= expiry && holds(Rule::kExpiry))
+    told.verdict = Verdict::kMayBeExpired;
+}
+
+struct Lengths {
+  uint32_t key = 0, value = 0;
+  bool expiry_field = false;
+  uint64_t whole() const { return wire::entry_bytes(key, value, expiry_field); }
+};
+
+Lengths lengths_of(std::span<const std::byte> bytes) {
+  const auto meta = load<uint64_t>(bytes, offsetof(wire::EntryHeader, meta));
+  return {wire::meta_key_length(meta), wire::meta_value_length(meta),
+          (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0};
+}
+
+// Whether these are an entry's bytes at all, of whatever key.
+bool is_sound(std::span<const std::byte> bytes, const Lengths& lengths, uint64_t seed) {
+  const uint64_t whole = lengths.whole();
+  return whole <= bytes.size() &&
+         load<uint64_t>(bytes, offsetof(wire::EntryHeader, checksum)) ==
+             wire::entry_checksum(bytes.data(), whole,
+                                  wire::entry_value_offset(lengths.key, lengths.expiry_field),
+                                  seed);
+}
+
+}  // namespace
+
+Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
+                      std::string_view key, uint64_t epoch, int64_t latest_ms) {
+  if (bytes.size() < wire::kEntryHeaderBytes) return {};
+  Judgement told = judge_first_word(bytes, pointer);
+  if (told.verdict != Verdict::kAccepted) return told;
+  const Lengths lengths = lengths_of(bytes);
+  const uint64_t seed = wire::entry_seed(epoch, told.generation);
+  told.length = lengths.whole();
+  if (lengths.key != key.size()) {
+    told.verdict = is_sound(bytes, lengths, seed) ? Verdict::kOtherKey : Verdict::kTorn;
+  } else if (told.length > bytes.size()) {
+    told.verdict = Verdict::kLonger;
+  } else if (!holds(Rule::kChecksum)) {
+    told.entry = wire::view_entry(bytes.data());
+  } else if (!wire::verify_entry(bytes, seed, key, told.entry)) {
+    told.verdict = is_sound(bytes, lengths, seed) ? Verdict::kOtherKey : Verdict::kTorn;
+  } else {
+    judge_expiry(told, latest_ms);
+  }
+  return told;
+}
+
+Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const std::byte> value,
+                                const Pointer& pointer, std::string_view key, uint64_t epoch,
+                                int64_t latest_ms) {
+  Judgement told = judge_first_word(head, pointer);
+  if (told.verdict != Verdict::kAccepted) return told;
+  told.verdict = Verdict::kTorn;
+  const Lengths lengths = lengths_of(head);
+  told.length = lengths.whole();
+  if (lengths.key != key.size() || lengths.value != value.size()) return told;
+  if (!wire::verify_entry_parts(head, value, wire::entry_seed(epoch, told.generation), key,
+                                told.entry)) {
+    return told;
+  }
+  told.verdict = Verdict::kAccepted;
+  judge_expiry(told, latest_ms);
+  return told;
+}
+
+}  // namespace rdmakv

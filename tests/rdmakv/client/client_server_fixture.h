@@ -1,0 +1,59 @@
+// The client and the real server, over shared memory, in one process.
+#pragma once
+
+#include <cstring>
+#include <random>
+
+#include "rdmakv/client/future.h"
+#include "rdmakv/server/server.h"
+#include "rdmakv/transport/shm/shm_fabric.h"
+#include "tests/rdmakv/client/client_fixture.h"
+
+namespace rdmakv {
+
+inline std::string pattern(size_t size, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::string bytes((size + 7) / 8 * 8, '\0');
+  for (size_t at = 0; at < bytes.size(); at += 8) {
+    const uint64_t word = random();
+    std::memcpy(bytes.data() + at, &word, sizeof(word));
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+class ClientServerTest : public testing::Test {
+ protected:
+  void SetUp() override { fabric = std::move(*shm::open_shm_fabric()); }
+
+  void start(uint64_t memory, uint32_t workers = 2) {
+    server::ServerOptions options;
+    options.memory_bytes = memory;
+    options.workers = workers;
+    options.max_connections = 8;
+    options.secret = "a secret";
+    options.address.port = port;
+    Result<std::unique_ptr<server::Server>> started = server::Server::start(*fabric, options);
+    ASSERT_TRUE(started) << started.status().to_string();
+    running = std::move(*started);
+    port = running->port();
+  }
+  std::unique_ptr<Client> open(Fabric& on, ClientOptions options = {}) {
+    options.servers = {{"", port, false}};
+    options.secret = "a secret";
+    options.arena_bytes = 8 << 20;
+    // Only ends a hang.
+    options.timeout_ns = 120'000'000'000;
+    options.connect_timeout_ns = 60'000'000'000;
+    Result<std::unique_ptr<Client>> client = Client::create(on, options);
+    EXPECT_TRUE(client) << client.status().to_string();
+    return std::move(*client);
+  }
+  std::unique_ptr<Client> open(const ClientOptions& options = {}) { return open(*fabric, options); }
+
+  std::unique_ptr<Fabric> fabric;
+  uint16_t port = 0;
+  std::unique_ptr<server::Server> running;
+};
+
+}  // namespace rdmakv

@@ -1,0 +1,78 @@
+#include "rdmakv/client/key_order.h"
+
+#include <gtest/gtest.h>
+
+namespace rdmakv {
+namespace {
+
+TEST(KeyOrder, NoReadBesideARequest) {
+  KeyOrder order;
+  order.request_begins(7);
+  EXPECT_FALSE(order.may_read(7));
+  EXPECT_TRUE(order.may_read(8));
+  order.request_ends(7);
+  EXPECT_TRUE(order.may_read(7));
+}
+
+TEST(KeyOrder, NoChangeBesideARead) {
+  KeyOrder order;
+  order.read_begins(7);
+  EXPECT_FALSE(order.may_change(7));
+  EXPECT_FALSE(order.may_swap(7));
+  EXPECT_TRUE(order.may_ask(7));
+  EXPECT_TRUE(order.may_change(8));
+  order.read_ends(7);
+  EXPECT_TRUE(order.may_change(7));
+}
+
+TEST(KeyOrder, NothingBesideAnAtomic) {
+  KeyOrder order;
+  order.atomic_begins(7);
+  EXPECT_FALSE(order.may_read(7));
+  EXPECT_FALSE(order.may_change(7));
+  EXPECT_FALSE(order.may_ask(7));
+  EXPECT_FALSE(order.may_swap(7));
+  order.atomic_ends(7);
+  EXPECT_TRUE(order.may_swap(7));
+}
+
+TEST(KeyOrder, AClearStandsAlone) {
+  KeyOrder order;
+  order.read_begins(7);
+  EXPECT_FALSE(order.may_clear());
+  order.read_ends(7);
+  EXPECT_TRUE(order.may_clear());
+  order.clear_begins();
+  EXPECT_FALSE(order.may_read(8));
+  order.clear_ends();
+  EXPECT_TRUE(order.may_read(8));
+}
+
+TEST(KeyOrder, AReadBehindADetourFollowsIt) {
+  KeyOrder order;
+  const uint32_t first = order.read_begins(7);
+  const uint32_t second = order.read_begins(7);
+  static_cast<void>(first);
+  order.read_detours(7);
+  order.read_ends(7);
+  EXPECT_TRUE(order.read_fell_behind(7, second, 9));
+  order.read_ends(7);
+  const uint32_t third = order.read_begins(7);
+  EXPECT_FALSE(order.read_fell_behind(7, third, 9));
+}
+
+TEST(KeyOrder, ReadsTogetherDoNotGoBackwards) {
+  KeyOrder order;
+  const uint32_t first = order.read_begins(7);
+  const uint32_t second = order.read_begins(7);
+  EXPECT_FALSE(order.read_fell_behind(7, first, 9));
+  order.read_ends(7);
+  EXPECT_TRUE(order.read_fell_behind(7, second, 8));
+  order.read_ends(7);
+  // One that begins when all have ended may find what it finds.
+  const uint32_t third = order.read_begins(7);
+  EXPECT_FALSE(order.read_fell_behind(7, third, 8));
+}
+
+}  // namespace
+}  // namespace rdmakv
