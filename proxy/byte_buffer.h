@@ -53,7 +53,7 @@ class ByteBuffer {
 
  private:
   static constexpr size_t kSmallest = 512;
-  static constexpr size_t kKept = 16 * 1024;
+  static constexpr size_t kKept = size_t{16} * 1024;
 
   std::unique_ptr<char[]> data_;
   size_t size_ = 0;

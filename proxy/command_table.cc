@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 
 namespace rdmakv::proxy {
 namespace {
 
-constexpr size_t kBuckets = 512;  // at most a quarter full, so that probes are short
+constexpr size_t kBuckets = 1024;  // at most a quarter full, so that probes are short
 
 inline char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
@@ -19,11 +20,6 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return lower(x) == lower(y); });
 }
 
-const CommandTable& CommandTable::instance() {
-  static const CommandTable table(command_rows());
-  return table;
-}
-
 // FNV-1a of the name in lower case.
 uint64_t CommandTable::hash(std::string_view name) {
   uint64_t value = 0xcbf29ce484222325ull;
@@ -31,31 +27,133 @@ uint64_t CommandTable::hash(std::string_view name) {
   return value ^ (value >> 32);
 }
 
-CommandTable::CommandTable(std::vector<Command> rows)
-    : rows_(std::move(rows)), buckets_(kBuckets, 0) {
+namespace {
+
+std::vector<Command> all_rows() {
+  std::vector<Command> rows = command_rows(), more = server_command_rows();
+  rows.insert(rows.end(), std::make_move_iterator(more.begin()),
+              std::make_move_iterator(more.end()));
+  return rows;
+}
+
+}  // namespace
+
+namespace acl {
+namespace {
+
+constexpr NamedCategory kCategories[] = {
+    {kKeyspace, "keyspace"},
+    {kRead, "read"},
+    {kWrite, "write"},
+    {kSet, "set"},
+    {kSortedSet, "sortedset"},
+    {kList, "list"},
+    {kHash, "hash"},
+    {kString, "string"},
+    {kBitmap, "bitmap"},
+    {kHyperloglog, "hyperloglog"},
+    {kGeo, "geo"},
+    {kStream, "stream"},
+    {kPubsub, "pubsub"},
+    {kAdmin, "admin"},
+    {kFast, "fast"},
+    {kSlow, "slow"},
+    {kBlocking, "blocking"},
+    {kDangerous, "dangerous"},
+    {kConnection, "connection"},
+    {kTransaction, "transaction"},
+    {kScripting, "scripting"},
+};
+
+}  // namespace
+
+std::span<const NamedCategory> categories() {
+  return kCategories;
+}
+
+uint32_t category(std::string_view name) {
+  for (const NamedCategory& one : kCategories) {
+    if (equals_ignoring_case(one.name, name)) return one.bit;
+  }
+  return 0;
+}
+
+}  // namespace acl
+
+const CommandTable& CommandTable::instance() {
+  static const CommandTable table(Renames{});
+  return table;
+}
+
+CommandTable::CommandTable(const Renames& renames)
+    : renames_(renames), rows_(all_rows()), buckets_(kBuckets, 0) {
   assert(rows_.size() * 4 <= kBuckets);
+  for (Command& row : rows_) {
+    row.called = row.name;
+    row.flags |= kEveryCommand;
+  }
+  for (const auto& [name, called] : renames_) rename(name, called);
   for (size_t i = 0; i < rows_.size(); ++i) {
     rows_[i].index = static_cast<uint32_t>(i);
-    size_t at = hash(rows_[i].name) % kBuckets;
+    if (rows_[i].called.empty()) continue;
+    size_t at = hash(rows_[i].called) % kBuckets;
     while (buckets_[at] != 0) at = (at + 1) % kBuckets;
     buckets_[at] = static_cast<uint16_t>(i + 1);
   }
   for (Command& row : rows_) {
     const size_t bar = row.name.find('|');
     if (bar == std::string_view::npos) {
-      ++top_level_count_;
+      if (!row.called.empty()) ++top_level_count_;
       continue;
     }
-    const Command* parent = find(row.name.substr(0, bar));
+    const Command* parent = find_original(row.name.substr(0, bar));
     assert(parent != nullptr);
     row.parent = parent;
     rows_[parent->index].subcommands.push_back(&row);
   }
 }
 
+// The subcommands of a disabled command go with it.
+void CommandTable::rename(std::string_view name, std::string_view called) {
+  const std::string prefix = std::string(name) + "|";
+  for (Command& row : rows_) {
+    if (equals_ignoring_case(row.called, name)) row.called = called;
+    if (called.empty() && equals_ignoring_case(row.called.substr(0, prefix.size()), prefix)) {
+      row.called = {};
+    }
+  }
+}
+
+std::string CommandTable::check_renames(const Renames& renames) {
+  std::vector<std::string> names;
+  for (const Command& row : instance().rows()) names.emplace_back(row.name);
+  const auto same_as = [](std::string_view name) {
+    return [name](const std::string& other) { return equals_ignoring_case(name, other); };
+  };
+  for (const auto& [from, to] : renames) {
+    const auto found = std::find_if(names.begin(), names.end(), same_as(from));
+    if (found == names.end() || from.find('|') != std::string::npos) {
+      return "rename-command: there is no command '" + from + "'";
+    }
+    if (!to.empty() && std::any_of(names.begin(), names.end(), same_as(to))) {
+      return "rename-command: there is a command '" + to + "' already";
+    }
+    if (to.find('|') != std::string::npos) return "rename-command: '" + to + "' has a '|'";
+    *found = to;
+  }
+  return {};
+}
+
 const Command* CommandTable::find(std::string_view name) const {
   for (size_t at = hash(name) % kBuckets; buckets_[at] != 0; at = (at + 1) % kBuckets) {
     const Command& row = rows_[buckets_[at] - 1];
+    if (equals_ignoring_case(row.called, name)) return &row;
+  }
+  return nullptr;
+}
+
+const Command* CommandTable::find_original(std::string_view name) const {
+  for (const Command& row : rows_) {
     if (equals_ignoring_case(row.name, name)) return &row;
   }
   return nullptr;
@@ -72,6 +170,31 @@ const Command* CommandTable::resolve(Arguments arguments, const Command** contai
   }
   if (container != nullptr) *container = command;
   return nullptr;
+}
+
+std::string_view key_flags(const Command& command, Arguments arguments) {
+  const auto has = [arguments](std::initializer_list<std::string_view> options, size_t from) {
+    return std::any_of(arguments.begin() + static_cast<ptrdiff_t>(std::min(from, arguments.size())),
+                       arguments.end(), [options](std::string_view argument) {
+                         return std::any_of(options.begin(), options.end(), [&](auto option) {
+                           return equals_ignoring_case(argument, option);
+                         });
+                       });
+  };
+  if (command.key_flags.find("variable_flags") == std::string_view::npos) return command.key_flags;
+  if (command.name == "set") return has({"get"}, 3) ? "RW access update" : "OW update";
+  if (command.name == "bitfield")
+    return has({"set", "incrby"}, 2) ? "RW access update" : "RO access";
+  return command.key_flags;
+}
+
+uint32_t key_access(const Command& command, Arguments arguments) {
+  const std::string_view flags = key_flags(command, arguments);
+  const auto has = [flags](std::string_view flag) {
+    return flags.find(flag) != std::string_view::npos;
+  };
+  return (has("access") ? kReadsKey : 0u) |
+         (has("insert") || has("delete") || has("update") ? kWritesKey : 0u);
 }
 
 std::vector<size_t> key_positions(const Command& command, size_t arguments) {

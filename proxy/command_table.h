@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace rdmakv::proxy {
@@ -20,35 +21,66 @@ using Handler = void (*)(Request& request, Arguments arguments);
 
 // Command::flags, in the order in which Redis lists them.
 enum CommandFlag : uint32_t {
-  kWrite = 1,
-  kReadonly = 2,
-  kDenyoom = 4,
-  kAdmin = 8,
-  kNoscript = 16,
-  kLoading = 32,
-  kStale = 64,
-  kFast = 128,
-  kNoAuth = 256,
-  kAllowBusy = 512,
+  kWrite = 1u << 0,
+  kReadonly = 1u << 1,
+  kDenyoom = 1u << 2,
+  kAdmin = 1u << 3,
+  kPubsub = 1u << 4,
+  kNoscript = 1u << 5,
+  kBlocking = 1u << 6,
+  kLoading = 1u << 7,
+  kStale = 1u << 8,
+  kSkipMonitor = 1u << 9,
+  kSkipSlowlog = 1u << 10,
+  kAsking = 1u << 11,
+  kFast = 1u << 12,
+  kNoAuth = 1u << 13,
+  kNoMandatoryKeys = 1u << 14,
+  kNoAsyncLoading = 1u << 15,
+  kNoMulti = 1u << 16,
+  kMovableKeys = 1u << 17,
+  kAllowBusy = 1u << 18,
   // Not Redis's: runs when all earlier commands of its connection are done, and before any later
   // one.
   kRunsAlone = 1u << 31,
+  // Not Redis's, and every command has it: so CLIENT PAUSE can be one test of the flags.
+  kEveryCommand = 1u << 30,
 };
 
 // ACL categories, in the order in which Redis lists them.
 namespace acl {
 enum Category : uint32_t {
-  kKeyspace = 1,
-  kRead = 2,
-  kWrite = 4,
-  kString = 8,
-  kAdmin = 16,
-  kFast = 32,
-  kSlow = 64,
-  kDangerous = 128,
-  kConnection = 256,
-  kScripting = 512,
+  kKeyspace = 1u << 0,
+  kRead = 1u << 1,
+  kWrite = 1u << 2,
+  kSet = 1u << 3,
+  kSortedSet = 1u << 4,
+  kList = 1u << 5,
+  kHash = 1u << 6,
+  kString = 1u << 7,
+  kBitmap = 1u << 8,
+  kHyperloglog = 1u << 9,
+  kGeo = 1u << 10,
+  kStream = 1u << 11,
+  kPubsub = 1u << 12,
+  kAdmin = 1u << 13,
+  kFast = 1u << 14,
+  kSlow = 1u << 15,
+  kBlocking = 1u << 16,
+  kDangerous = 1u << 17,
+  kConnection = 1u << 18,
+  kTransaction = 1u << 19,
+  kScripting = 1u << 20,
 };
+
+struct NamedCategory {
+  uint32_t bit;
+  std::string_view name;  // without the @
+};
+// All of them.
+std::span<const NamedCategory> categories();
+// 0: there is none of that name, in any case.
+uint32_t category(std::string_view name);
 }  // namespace acl
 
 struct Command {
@@ -68,6 +100,7 @@ struct Command {
 
   // Filled in by the table:
   uint32_t index = 0;                            // its row
+  std::string_view called = {};                  // what clients call it; empty: nothing (renamed)
   const Command* parent = nullptr;               // of a subcommand
   std::vector<const Command*> subcommands = {};  // not empty: a container
 
@@ -81,14 +114,25 @@ struct Command {
   }
 };
 
+// rename-command: a command and what clients call it from now on; empty: nothing, it is disabled.
+using Renames = std::vector<std::pair<std::string, std::string>>;
+
 class CommandTable {
  public:
-  // The commands of this proxy.
+  // The commands of this proxy, under their own names.
   static const CommandTable& instance();
-  explicit CommandTable(std::vector<Command> rows);
+  // `renames` as check_renames() accepts them.
+  explicit CommandTable(const Renames& renames);
+  CommandTable(const CommandTable&) = delete;
+  CommandTable& operator=(const CommandTable&) = delete;
 
-  // By full name ("client|id"), in any case; null if there is none.
+  // What is wrong with `renames`; empty: nothing.
+  static std::string check_renames(const Renames& renames);
+
+  // By what clients call it ("client|id" for a subcommand), in any case; null if there is none.
   const Command* find(std::string_view name) const;
+  // By its own name, however clients call it: for ACL rules. Slow.
+  const Command* find_original(std::string_view name) const;
   // The command that `arguments` call: the subcommand where there are such. Null: unknown, and then
   // `container` (if asked for) is the command whose subcommand it was to be, or null.
   const Command* resolve(Arguments arguments, const Command** container = nullptr) const;
@@ -98,14 +142,25 @@ class CommandTable {
 
  private:
   static uint64_t hash(std::string_view name);
+  void rename(std::string_view name, std::string_view called);
 
+  const Renames renames_;
   std::vector<Command> rows_;
   std::vector<uint16_t> buckets_;  // open addressing; row + 1
   size_t top_level_count_ = 0;
 };
 
-// The rows, command_rows.cc.
+// The rows: command_rows.cc has those of keys and strings, command_rows_server.cc those of the
+// connection and the server.
 std::vector<Command> command_rows();
+std::vector<Command> server_command_rows();
+
+// What a command does to its keys, as ACL key patterns tell reading from writing; a mix of both is
+// possible, and neither (EXISTS).
+enum KeyAccess : uint32_t { kReadsKey = 1, kWritesKey = 2 };
+// The flags of the key specification, which for some commands depend on the options.
+std::string_view key_flags(const Command& command, Arguments arguments);
+uint32_t key_access(const Command& command, Arguments arguments);
 
 // Indices into `arguments` of the keys of `command`.
 std::vector<size_t> key_positions(const Command& command, size_t arguments);

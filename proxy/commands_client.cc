@@ -11,6 +11,7 @@
 #include "proxy/connection.h"
 #include "proxy/gather.h"
 #include "proxy/help.h"
+#include "proxy/proxy.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy::commands {
@@ -42,12 +43,13 @@ void reply_verbatim(Request& request, std::string_view text) {
 // What CLIENT KILL is to kill.
 struct KillFilter {
   std::optional<uint64_t> id;
-  std::optional<std::string> address, local_address;
+  std::optional<std::string> address, local_address, user;
   std::optional<ClientType> type;
   uint64_t skip = 0;  // the client that asks, or 0
   bool matches(const Connection& connection) const {
     return (!id || *id == connection.id()) && (!address || *address == connection.address()) &&
            (!local_address || *local_address == connection.local_address()) &&
+           (!user || *user == connection.user()->name()) &&
            (!type || *type == ClientType::kNormal) && skip != connection.id();
   }
 };
@@ -73,7 +75,8 @@ bool parse_kill_option(Request& request, std::string_view option, std::string_vi
   } else if (equals_ignoring_case(option, "laddr")) {
     filter.local_address = value;
   } else if (equals_ignoring_case(option, "user")) {
-    if (value != "default") {
+    filter.user = value;
+    if (request.worker().proxy().access().find(value) == nullptr) {
       request.text = "ERR No such user '";
       request.text.append(value).append("'");
       request.finish_error(request.text);
@@ -245,9 +248,99 @@ void client_maint_notifications(Request& request, Arguments arguments) {
   request.finish_error("ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.");
 }
 
+// ---- CLIENT PAUSE ------------------------------------------------------------------------------
+
+namespace {
+
+void pause_all(Request& request, uint32_t flags, uint64_t duration_us) {
+  const uint64_t now = request.worker().now_us();
+  request.worker().proxy().pause(flags, now, now + duration_us);
+  gather(
+      request,
+      [](Worker& worker) {
+        worker.refresh_pause();
+        return GatherPart{};
+      },
+      [](Request& done, const GatherPart&) { done.reply().ok(); });
+}
+
+}  // namespace
+
+void client_pause(Request& request, Arguments arguments) {
+  uint32_t flags = kEveryCommand;
+  if (arguments.size() == 4) {
+    if (equals_ignoring_case(arguments[3], "write")) {
+      flags = kWrite;
+    } else if (!equals_ignoring_case(arguments[3], "all")) {
+      return request.finish_error("ERR CLIENT PAUSE mode must be WRITE or ALL");
+    }
+  } else if (arguments.size() > 4) {
+    return finish_wrong_usage(request, "CLIENT", arguments[1]);
+  }
+  const std::optional<int64_t> milliseconds = resp::parse_integer(arguments[2]);
+  if (!milliseconds) return request.finish_error("ERR timeout is not an integer or out of range");
+  if (*milliseconds < 0) return request.finish_error("ERR timeout is negative");
+  constexpr int64_t kLongest = INT64_MAX / 4000;
+  const auto us = static_cast<uint64_t>(std::min(*milliseconds, kLongest)) * 1000;
+  pause_all(request, flags, us);
+}
+
+void client_unpause(Request& request, Arguments) {
+  pause_all(request, 0, 0);
+}
+
+// No command of ours blocks, so there is never anybody to unblock.
+void client_unblock(Request& request, Arguments arguments) {
+  if (arguments.size() > 4) return finish_wrong_usage(request, "CLIENT", arguments[1]);
+  if (arguments.size() == 4 && !equals_ignoring_case(arguments[3], "timeout") &&
+      !equals_ignoring_case(arguments[3], "error")) {
+    return request.finish_error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  }
+  if (!resp::parse_integer(arguments[2])) {
+    return request.finish_error("ERR value is not an integer or out of range");
+  }
+  request.finish_integer(0);
+}
+
+// ---- client side caching, which there is none of -----------------------------------------------
+
+void client_tracking(Request& request, Arguments arguments) {
+  if (equals_ignoring_case(arguments[2], "off")) return request.finish_ok();
+  if (!equals_ignoring_case(arguments[2], "on")) return request.finish_error(kSyntaxError);
+  request.finish_error(
+      "ERR CLIENT TRACKING is not supported: kv_proxy does not learn of changes that others make");
+}
+
+void client_caching(Request& request, Arguments) {
+  request.finish_error(
+      "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
+      "OPTOUT mode enabled");
+}
+
+void client_getredir(Request& request, Arguments) {
+  request.finish_integer(-1);
+}
+
+void client_trackinginfo(Request& request, Arguments) {
+  resp::ReplyWriter reply = request.reply();
+  reply.map(3);
+  reply.bulk("flags");
+  reply.set(1);
+  reply.bulk("off");
+  reply.bulk("redirect");
+  reply.integer(-1);
+  reply.bulk("prefixes");
+  reply.array(0);
+  request.finish();
+}
+
 void client_help(Request& request, Arguments) {
   finish_help(request, "CLIENT",
-              {"GETNAME",
+              {"CACHING (YES|NO)",
+               "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+               "GETREDIR",
+               "    Return the client ID we are redirecting to when tracking is enabled.",
+               "GETNAME",
                "    Return the name of the current connection.",
                "ID",
                "    Return the ID of the current connection.",
@@ -256,21 +349,38 @@ void client_help(Request& request, Arguments) {
                "KILL <ip:port>",
                "    Kill connection made from <ip:port>.",
                "KILL <option> <value> [<option> <value> [...]]",
-               "    Kill connections. Options are: ADDR, LADDR, TYPE, USER, ID, SKIPME.",
-               "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
-               "    Return information about client connections.",
-               "MAINT_NOTIFICATIONS OFF",
-               "    There are no notifications of maintenance.",
-               "NO-EVICT (ON|OFF)",
-               "    Accepted; nothing is evicted for a client's sake.",
-               "NO-TOUCH (ON|OFF)",
-               "    Accepted; no use of keys is recorded.",
+               "    Kill connections. Options are:",
+               "    * ADDR (<ip:port>|<unixsocket>:0)",
+               "      Kill connections made from the specified address",
+               "    * LADDR (<ip:port>|<unixsocket>:0)",
+               "      Kill connections made to specified local address",
+               "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+               "      Kill connections by type.",
+               "    * USER <username>",
+               "      Kill connections authenticated by <username>.",
+               "    * SKIPME (YES|NO)",
+               "      Skip killing current connection (default: yes).",
+               "LIST [options ...]",
+               "    Return information about client connections. Options:",
+               "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+               "      Return clients of specified type.",
+               "UNPAUSE",
+               "    Stop the current client pause, resuming traffic.",
+               "PAUSE <timeout> [WRITE|ALL]",
+               "    Suspend all, or just write, clients for <timeout> milliseconds.",
                "REPLY (ON|OFF|SKIP)",
                "    Control the replies sent to the current connection.",
-               "SETINFO (LIB-NAME|LIB-VER) <text>",
-               "    Name the client library.",
                "SETNAME <name>",
-               "    Assign the name <name> to the current connection."});
+               "    Assign the name <name> to the current connection.",
+               "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+               "    Unblock the specified blocked client.",
+               "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+               "         [OPTIN] [OPTOUT] [NOLOOP]",
+               "    Control server assisted client side caching.",
+               "TRACKINGINFO",
+               "    Report tracking status for the current connection.",
+               "NO-EVICT (ON|OFF)",
+               "    Protect current client connection from eviction."});
 }
 
 }  // namespace rdmakv::proxy::commands

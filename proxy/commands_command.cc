@@ -1,9 +1,11 @@
 // COMMAND and its subcommands: the command table, as Redis shows it.
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <string>
 #include <vector>
 
+#include "proxy/command_docs.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
 #include "proxy/glob.h"
@@ -13,39 +15,51 @@
 namespace rdmakv::proxy::commands {
 namespace {
 
-struct NamedBit {
+struct NamedFlag {
   uint32_t bit;
   std::string_view name;
 };
 // In Redis's order.
-constexpr NamedBit kFlagNames[] = {
-    {kWrite, "write"},       {kReadonly, "readonly"},    {kDenyoom, "denyoom"}, {kAdmin, "admin"},
-    {kNoscript, "noscript"}, {kLoading, "loading"},      {kStale, "stale"},     {kFast, "fast"},
-    {kNoAuth, "no_auth"},    {kAllowBusy, "allow_busy"},
-};
-constexpr NamedBit kCategoryNames[] = {
-    {acl::kKeyspace, "@keyspace"},
-    {acl::kRead, "@read"},
-    {acl::kWrite, "@write"},
-    {acl::kString, "@string"},
-    {acl::kAdmin, "@admin"},
-    {acl::kFast, "@fast"},
-    {acl::kSlow, "@slow"},
-    {acl::kDangerous, "@dangerous"},
-    {acl::kConnection, "@connection"},
-    {acl::kScripting, "@scripting"},
+constexpr NamedFlag kFlagNames[] = {
+    {kWrite, "write"},
+    {kReadonly, "readonly"},
+    {kDenyoom, "denyoom"},
+    {kAdmin, "admin"},
+    {kPubsub, "pubsub"},
+    {kNoscript, "noscript"},
+    {kBlocking, "blocking"},
+    {kLoading, "loading"},
+    {kStale, "stale"},
+    {kSkipMonitor, "skip_monitor"},
+    {kSkipSlowlog, "skip_slowlog"},
+    {kAsking, "asking"},
+    {kFast, "fast"},
+    {kNoAuth, "no_auth"},
+    {kNoMandatoryKeys, "no_mandatory_keys"},
+    {kNoAsyncLoading, "no_async_loading"},
+    {kNoMulti, "no_multi"},
+    {kMovableKeys, "movablekeys"},
+    {kAllowBusy, "allow_busy"},
 };
 
-const CommandTable& table() {
-  return CommandTable::instance();
+const CommandTable& table_of(const Request& request) {
+  return request.worker().commands();
 }
 
-template <size_t n>
-void write_bits(resp::ReplyWriter& reply, const NamedBit (&names)[n], uint32_t bits) {
-  reply.set(static_cast<uint64_t>(std::count_if(
-      std::begin(names), std::end(names), [&](const NamedBit& b) { return (bits & b.bit) != 0; })));
-  for (const NamedBit& name : names) {
-    if ((bits & name.bit) != 0) reply.simple_string(name.name);
+void write_flags(resp::ReplyWriter& reply, uint32_t flags) {
+  const auto has = [flags](const NamedFlag& flag) { return (flags & flag.bit) != 0; };
+  reply.set(
+      static_cast<uint64_t>(std::count_if(std::begin(kFlagNames), std::end(kFlagNames), has)));
+  for (const NamedFlag& flag : kFlagNames) {
+    if (has(flag)) reply.simple_string(flag.name);
+  }
+}
+
+void write_categories(resp::ReplyWriter& reply, uint32_t categories) {
+  reply.set(static_cast<uint64_t>(std::popcount(categories)));
+  for (const acl::NamedCategory& category : acl::categories()) {
+    if ((categories & category.bit) == 0) continue;
+    reply.simple_string("@" + std::string(category.name));
   }
 }
 
@@ -103,11 +117,11 @@ void write_info(resp::ReplyWriter& reply, const Command* command) {
   reply.array(10);
   reply.bulk(command->name);
   reply.integer(command->arity);
-  write_bits(reply, kFlagNames, command->flags);
+  write_flags(reply, command->flags);
   reply.integer(command->first_key);
   reply.integer(command->last_key);
   reply.integer(command->key_step);
-  write_bits(reply, kCategoryNames, command->categories);
+  write_categories(reply, command->categories);
   const std::vector<std::string_view> tips = split(command->tips, ',');
   reply.set(tips.size());
   for (const std::string_view tip : tips) reply.bulk(tip);
@@ -116,42 +130,25 @@ void write_info(resp::ReplyWriter& reply, const Command* command) {
   for (const Command* subcommand : command->subcommands) write_info(reply, subcommand);
 }
 
-void write_docs(resp::ReplyWriter& reply, const Command& command) {
-  const bool has_complexity = !command.complexity.empty();
-  const bool contains = !command.subcommands.empty();
-  reply.bulk(command.name);
-  reply.map(3 + (has_complexity ? 1 : 0) + (contains ? 1 : 0));
-  for (const auto& [name, text] :
-       {std::pair("summary", command.summary), std::pair("since", command.since),
-        std::pair("group", command.group), std::pair("complexity", command.complexity)}) {
-    if (text.empty()) continue;
-    reply.bulk(name);
-    reply.bulk(text);
-  }
-  if (!contains) return;
-  reply.bulk("subcommands");
-  reply.map(command.subcommands.size());
-  for (const Command* subcommand : command.subcommands) write_docs(reply, *subcommand);
-}
-
-std::vector<const Command*> top_level() {
+std::vector<const Command*> top_level(const CommandTable& table) {
   std::vector<const Command*> commands;
-  for (const Command& row : table().rows()) {
-    if (row.parent == nullptr) commands.push_back(&row);
+  for (const Command& row : table.rows()) {
+    if (row.parent == nullptr && !row.called.empty()) commands.push_back(&row);
   }
   return commands;
 }
 
 void reply_all_infos(Request& request) {
   resp::ReplyWriter reply = request.reply();
-  reply.array(table().top_level_count());
-  for (const Command* command : top_level()) write_info(reply, command);
+  const std::vector<const Command*> commands = top_level(table_of(request));
+  reply.array(commands.size());
+  for (const Command* command : commands) write_info(reply, command);
   request.finish();
 }
 
 // The command that a GETKEYS asks about, checked; null: replied with an error.
 const Command* keyed_command(Request& request, Arguments called) {
-  const Command* command = table().resolve(called);
+  const Command* command = table_of(request).resolve(called);
   std::string_view problem;
   if (command == nullptr) {
     problem = "ERR Invalid command specified";
@@ -166,17 +163,6 @@ const Command* keyed_command(Request& request, Arguments called) {
   return nullptr;
 }
 
-// SET's GET makes its access another one.
-std::vector<std::string_view> key_flags(const Command& command, Arguments called) {
-  if (command.name == "set") {
-    const bool gets = std::any_of(called.begin() + 3, called.end(), [](std::string_view option) {
-      return equals_ignoring_case(option, "get");
-    });
-    return split(gets ? "RW access update" : "OW update", ' ');
-  }
-  return split(command.key_flags, ' ');
-}
-
 }  // namespace
 
 void command(Request& request, Arguments) {
@@ -184,24 +170,25 @@ void command(Request& request, Arguments) {
 }
 
 void command_count(Request& request, Arguments) {
-  request.finish_integer(static_cast<int64_t>(table().top_level_count()));
+  request.finish_integer(static_cast<int64_t>(table_of(request).top_level_count()));
 }
 
 void command_info(Request& request, Arguments arguments) {
   if (arguments.size() == 2) return reply_all_infos(request);
   resp::ReplyWriter reply = request.reply();
   reply.array(arguments.size() - 2);
-  for (const std::string_view name : arguments.subspan(2)) write_info(reply, table().find(name));
+  for (const std::string_view name : arguments.subspan(2))
+    write_info(reply, table_of(request).find(name));
   request.finish();
 }
 
 void command_docs(Request& request, Arguments arguments) {
   std::vector<const Command*> commands;
   if (arguments.size() == 2) {
-    commands = top_level();
+    commands = top_level(table_of(request));
   } else {
     for (const std::string_view name : arguments.subspan(2)) {
-      if (const Command* found = table().find(name)) commands.push_back(found);
+      if (const Command* found = table_of(request).find(name)) commands.push_back(found);
     }
   }
   resp::ReplyWriter reply = request.reply();
@@ -213,28 +200,25 @@ void command_docs(Request& request, Arguments arguments) {
 void command_list(Request& request, Arguments arguments) {
   std::vector<const Command*> commands;
   const auto keep = [&](auto&& wanted) {
-    for (const Command& row : table().rows()) {
-      if (wanted(row)) commands.push_back(&row);
+    for (const Command& row : table_of(request).rows()) {
+      if (!row.called.empty() && wanted(row)) commands.push_back(&row);
     }
   };
+  const bool filtered = arguments.size() == 5 && equals_ignoring_case(arguments[2], "filterby");
+  const std::string_view filter = filtered ? arguments[3] : std::string_view{};
   if (arguments.size() == 2) {
     keep([](const Command&) { return true; });
-  } else if (arguments.size() != 5 || !equals_ignoring_case(arguments[2], "filterby")) {
-    return request.finish_error("ERR syntax error");
-  } else if (equals_ignoring_case(arguments[3], "pattern")) {
-    keep([&](const Command& row) { return glob_matches(arguments[4], row.name, true); });
-  } else if (equals_ignoring_case(arguments[3], "aclcat")) {
-    uint32_t bit = 0;
-    for (const NamedBit& category : kCategoryNames) {
-      if (equals_ignoring_case(category.name.substr(1), arguments[4])) bit = category.bit;
-    }
+  } else if (equals_ignoring_case(filter, "pattern")) {
+    keep([&](const Command& row) { return glob_matches(arguments[4], row.called, true); });
+  } else if (equals_ignoring_case(filter, "aclcat")) {
+    const uint32_t bit = acl::category(arguments[4]);
     keep([&](const Command& row) { return (row.categories & bit) != 0; });
-  } else if (!equals_ignoring_case(arguments[3], "module")) {
+  } else if (!equals_ignoring_case(filter, "module")) {
     return request.finish_error("ERR syntax error");
   }
   resp::ReplyWriter reply = request.reply();
   reply.array(commands.size());
-  for (const Command* row : commands) reply.bulk(row->name);
+  for (const Command* row : commands) reply.bulk(row->called);
   request.finish();
 }
 
@@ -259,7 +243,7 @@ void command_getkeysandflags(Request& request, Arguments arguments) {
   for (const size_t key : keys) {
     reply.array(2);
     reply.bulk(called[key]);
-    write_flag_set(reply, key_flags(*command, called));
+    write_flag_set(reply, split(key_flags(*command, called), ' '));
   }
   request.finish();
 }

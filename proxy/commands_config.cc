@@ -30,7 +30,15 @@ void config_set(Request& request, Arguments arguments) {
     pairs.emplace_back(arguments[i], arguments[i + 1]);
   }
   const std::string problem = set_config(request.worker().proxy(), pairs);
-  problem.empty() ? request.finish_ok() : request.finish_error(problem);
+  if (!problem.empty()) return request.finish_error(problem);
+  gather(
+      request,
+      [](Worker& worker) {
+        worker.refresh_users();
+        worker.apply_settings();
+        return GatherPart{};
+      },
+      [](Request& done, const GatherPart&) { done.reply().ok(); });
 }
 
 // Each worker clears its own counters.
@@ -45,7 +53,8 @@ void config_resetstat(Request& request, Arguments) {
 }
 
 void config_rewrite(Request& request, Arguments) {
-  request.finish_error("ERR The server is running without a config file");
+  const std::string problem = rewrite_config(request.worker().proxy());
+  problem.empty() ? request.finish_ok() : request.finish_error(problem);
 }
 
 void config_help(Request& request, Arguments) {

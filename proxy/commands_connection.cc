@@ -1,9 +1,14 @@
 // The connection itself: PING, HELLO, AUTH, SELECT and so on.
+#include <optional>
+
+#include "protocol/kv_hash.h"
 #include "protocol/resp_parser.h"
 #include "proxy/client_names.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
 #include "proxy/info.h"
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
 
 namespace rdmakv::proxy::commands {
 namespace {
@@ -11,9 +16,19 @@ namespace {
 constexpr std::string_view kWrongPass =
     "WRONGPASS invalid username-password pair or user is disabled.";
 
-// There is one user, `default`, without a password: it may say what it likes.
-bool authenticates(std::string_view user) {
-  return user == "default";
+// False: replied with an error.
+bool authenticate(Request& request, std::string_view command, std::string_view user,
+                  std::string_view password) {
+  Connection& connection = request.connection();
+  AclUserPointer known = request.worker().proxy().access().authenticate(user, password);
+  if (known != nullptr) {
+    connection.become(std::move(known), true);
+    return true;
+  }
+  request.worker().stats().auth_denied.add();
+  connection.log_denial("auth", command, user);
+  request.finish_error(kWrongPass);
+  return false;
 }
 
 void write_greeting(Request& request) {
@@ -35,31 +50,33 @@ void write_greeting(Request& request) {
   reply.array(0);
 }
 
-// The clauses of HELLO; false: replied with an error.
-bool apply_hello_options(Request& request, Arguments options) {
-  for (size_t i = 0; i < options.size(); ++i) {
-    const size_t more = options.size() - 1 - i;
-    if (equals_ignoring_case(options[i], "auth") && more >= 2) {
-      if (!authenticates(options[i + 1])) {
-        request.finish_error(kWrongPass);
-        return false;
-      }
+// The clauses of HELLO, each at once, as Redis does it; false: replied with an error.
+bool apply_hello_options(Request& request, Arguments arguments) {
+  for (size_t i = 2; i < arguments.size(); ++i) {
+    const size_t more = arguments.size() - 1 - i;
+    if (equals_ignoring_case(arguments[i], "auth") && more >= 2) {
+      if (!authenticate(request, arguments[0], arguments[i + 1], arguments[i + 2])) return false;
       i += 2;
-    } else if (equals_ignoring_case(options[i], "setname") && more >= 1) {
+    } else if (equals_ignoring_case(arguments[i], "setname") && more >= 1) {
       const std::string_view problem =
-          set_client_name(request.connection().session(), options[++i]);
+          set_client_name(request.connection().session(), arguments[++i]);
       if (!problem.empty()) {
         request.finish_error(problem);
         return false;
       }
     } else {
       request.text = "ERR Syntax error in HELLO option '";
-      request.text.append(options[i]).append("'");
+      request.text.append(arguments[i]).append("'");
       request.finish_error(request.text);
       return false;
     }
   }
-  return true;
+  if (!request.connection().authentication_required()) return true;
+  request.finish_error(
+      "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+      "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
+      "protocol version at the same time");
+  return false;
 }
 
 }  // namespace
@@ -93,8 +110,8 @@ void hello(Request& request, Arguments arguments) {
     if (version < 2 || version > 3) {
       return request.finish_error("NOPROTO unsupported protocol version");
     }
-    if (!apply_hello_options(request, arguments.subspan(2))) return;
   }
+  if (!apply_hello_options(request, arguments)) return;
   Connection::Session& session = request.connection().session();
   if (version != 0) {
     session.protocol = version == 3 ? resp::Protocol::kResp3 : resp::Protocol::kResp2;
@@ -105,12 +122,14 @@ void hello(Request& request, Arguments arguments) {
 
 void auth(Request& request, Arguments arguments) {
   if (arguments.size() > 3) return request.finish_error("ERR syntax error");
-  if (arguments.size() == 2) {
+  const bool old_form = arguments.size() == 2;
+  if (old_form && request.worker().proxy().access().default_user()->no_password()) {
     return request.finish_error(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
   }
-  authenticates(arguments[1]) ? request.finish_ok() : request.finish_error(kWrongPass);
+  const std::string_view user = old_form ? std::string_view("default") : arguments[1];
+  if (authenticate(request, arguments[0], user, arguments.back())) request.finish_ok();
 }
 
 void select(Request& request, Arguments arguments) {
@@ -128,9 +147,17 @@ void select(Request& request, Arguments arguments) {
 void reset(Request& request, Arguments) {
   Connection::Session& session = request.connection().session();
   request.set_silent(session.skip_reply);
+  if (session.monitor) request.worker().remove_monitor(request.connection());
   session = Connection::Session{};
+  const AclUserPointer& everybody = request.worker().default_user();
+  request.connection().become(everybody, everybody->no_password() && everybody->enabled());
   request.reply().simple_string("RESET");
   request.finish();
+}
+
+// Redis answers with cluster mode on only; whoever asks here wants to know which keys go together.
+void cluster_keyslot(Request& request, Arguments arguments) {
+  request.finish_integer(wire::hash_slot(arguments[2]));
 }
 
 void cluster_disabled(Request& request, Arguments) {

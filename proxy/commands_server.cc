@@ -2,11 +2,13 @@
 #include <sys/time.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/info.h"
 #include "proxy/value_reply.h"
@@ -18,16 +20,34 @@ namespace {
 // A client that connects asks for INFO first: a server that is slow must not keep it waiting.
 constexpr uint64_t kCountForInfoNs = 500'000'000;
 
-void reply_info(Request& request, std::optional<uint64_t> keys) {
-  // The names were kept in `text`, one a line.
+// The names were kept in `text`, one a line.
+InfoSections info_sections(const Request& request) {
   std::vector<std::string_view> names;
   for (std::string_view rest = request.text; !rest.empty();) {
     const size_t end = rest.find('\n');
     names.push_back(rest.substr(0, end));
     rest.remove_prefix(end + 1);
   }
-  request.reply().verbatim("txt", make_info(request.worker(), InfoSections(names), keys));
-  request.finish();
+  return InfoSections(names);
+}
+
+void reply_info(Request& request, std::optional<uint64_t> keys) {
+  if (!info_sections(request).has("backends")) {
+    request.reply().verbatim("txt",
+                             make_info(request.worker(), info_sections(request), {keys, {}}));
+    return request.finish();
+  }
+  gather(
+      request,
+      [](Worker& worker) {
+        GatherPart part;
+        part.counters = worker.client().counters();
+        return part;
+      },
+      [keys](Request& done, const GatherPart& all) {
+        done.reply().verbatim("txt",
+                              make_info(done.worker(), info_sections(done), {keys, all.counters}));
+      });
 }
 
 // As Redis's getFlushCommandFlags: one option at most, and both ways are the same here.
@@ -111,6 +131,28 @@ void function_help(Request& request, Arguments) {
   finish_help(request, "FUNCTION",
               {"FLUSH [ASYNC|SYNC]", "    Delete all the libraries; there are none.", "LIST",
                "    Return general information on all the libraries; there are none."});
+}
+
+// The reply comes first; then the worker's list has the connection, and the others are told.
+void monitor(Request& request, Arguments) {
+  Connection& connection = request.connection();
+  if (!std::exchange(connection.session().monitor, true)) request.worker().add_monitor(connection);
+  gather(
+      request,
+      [](Worker& worker) {
+        worker.refresh_monitored();
+        return GatherPart{};
+      },
+      [](Request& done, const GatherPart&) { done.reply().ok(); });
+}
+
+void role(Request& request, Arguments) {
+  resp::ReplyWriter reply = request.reply();
+  reply.array(3);
+  reply.bulk("master");
+  reply.integer(0);
+  reply.array(0);
+  request.finish();
 }
 
 // Redis draws; we only tell the version, as its default form does.

@@ -14,6 +14,10 @@ namespace rdmakv::proxy {
 std::vector<std::pair<std::string, std::string>> get_config(
     const Proxy& proxy, const std::vector<std::string_view>& patterns);
 
+// Writes what was changed to the configuration file. What Redis replies when that fails; empty:
+// done.
+std::string rewrite_config(const Proxy& proxy);
+
 // Sets all of the pairs or none. What Redis replies when one is wrong; empty: done.
 std::string set_config(Proxy& proxy,
                        const std::vector<std::pair<std::string_view, std::string_view>>& pairs);

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "proxy/fanout.h"
+#include "proxy/refused_commands.h"
 #include "proxy/value_stream.h"
 #include "proxy/worker.h"
 
@@ -24,7 +25,7 @@ constexpr int kDrainReads = 16;
 }  // namespace
 
 Connection::Connection(Worker& worker, int fd, uint64_t id, std::string address,
-                       std::string local_address)
+                       std::string local_address, std::unique_ptr<TlsStream> tls)
     : worker_(worker),
       fd_(fd),
       id_(id),
@@ -32,8 +33,14 @@ Connection::Connection(Worker& worker, int fd, uint64_t id, std::string address,
       local_address_(std::move(local_address)),
       created_us_(worker.now_us()),
       last_activity_us_(worker.now_us()),
+      user_(worker.default_user()),
       parser_(worker.parser_limits()),
-      output_(worker.output_pools()) {}
+      tls_(std::move(tls)),
+      output_(worker.output_pools()),
+      pushed_(worker.output_pools()) {
+  authenticated_ = user_->no_password() && user_->enabled();
+  update_guards();
+}
 
 Connection::~Connection() {
   assert(queue_.empty());
@@ -49,11 +56,19 @@ void Connection::start() {
 }
 
 void Connection::on_readable(evutil_socket_t, short, void* self) {
-  static_cast<Connection*>(self)->read_some();
+  auto& connection = *static_cast<Connection*>(self);
+  if (connection.tls_ != nullptr && !connection.tls_->established()) {
+    return connection.shake_hands();
+  }
+  connection.read_some();
 }
 
 void Connection::on_writable(evutil_socket_t, short, void* self) {
-  static_cast<Connection*>(self)->write_pending();
+  auto& connection = *static_cast<Connection*>(self);
+  if (connection.tls_ != nullptr && !connection.tls_->established()) {
+    return connection.shake_hands();
+  }
+  connection.write_pending();
 }
 
 void Connection::want_reading(bool wanted) {
@@ -77,6 +92,10 @@ void Connection::unblock(Block reason) {
 // ---- issuing -----------------------------------------------------------------------------------
 
 void Connection::execute(Arguments arguments) {
+  const Command* container = nullptr;
+  const Command* command = worker_.commands().resolve(arguments, &container);
+  // Large arguments stay where they are.
+  if (must_wait(command)) return deferred_.assign(arguments.begin(), arguments.end());
   if (!large_.empty()) {
     patched_.assign(arguments.begin(), arguments.end());
     for (const LargeArgument& large : large_) {
@@ -87,14 +106,8 @@ void Connection::execute(Arguments arguments) {
     }
     arguments = patched_;
   }
-  const Command* container = nullptr;
-  const Command* command = worker_.commands().resolve(arguments, &container);
-  if (must_wait(command)) {
-    block(kBarrier);
-    deferred_.assign(arguments.begin(), arguments.end());
-    return large_.clear();
-  }
   Request& request = new_request(command);
+  request.argument_count_ = static_cast<uint32_t>(arguments.size());
   last_command_ = command;
   worker_.stats().processed.add();
   if (command == nullptr) {
@@ -115,6 +128,8 @@ void Connection::dispatch(Request& request, Arguments arguments) {
     request.text.append(command.name).append("' command");
     return request.finish_error(request.text);
   }
+  if (guards_ != 0 && !admit(request, arguments)) [[unlikely]]
+    return;
   if (command.first_key != 0) {
     const size_t last = command.last_key >= 0 ? static_cast<size_t>(command.last_key)
                                               : arguments.size() + command.last_key;
@@ -158,6 +173,12 @@ void Connection::reject_unknown(Request& request, Arguments arguments, const Com
     text.append(" HELP.");
     return request.finish_error(text);
   }
+  if (const RefusedCommand* refused = find_refused(arguments[0])) {
+    text = "ERR ";
+    for (const char c : refused->name) text.push_back(static_cast<char>(c - 32));
+    text.append(" is not supported: ").append(refused->why);
+    return request.finish_error(text);
+  }
   // Somebody sends HTTP here, perhaps from a browser that was tricked into it.
   if (equals_ignoring_case(arguments[0], "post") || equals_ignoring_case(arguments[0], "host:")) {
     request.set_silent(true);
@@ -174,9 +195,17 @@ void Connection::reject_unknown(Request& request, Arguments arguments, const Com
   request.finish_error(text);
 }
 
-// A barrier needs all earlier commands to be done; the bit itself keeps later ones away.
-bool Connection::must_wait(const Command* command) const {
-  return command != nullptr && (command->flags & kRunsAlone) != 0 && !queue_.empty();
+// A barrier needs all earlier commands to be done; the bit itself keeps later ones away. A paused
+// command waits for the end of the pause.
+bool Connection::must_wait(const Command* command) {
+  if (command == nullptr || (command->flags & worker_.held_flags()) == 0) return false;
+  if ((command->flags & worker_.paused_flags()) != 0) {
+    block(kPaused);
+    return true;
+  }
+  if (queue_.empty()) return false;
+  block(kBarrier);
+  return true;
 }
 
 void Connection::finish_command() {
@@ -218,16 +247,35 @@ void Connection::output_grew() {
   const uint64_t limit = worker_.settings().output_limit_bytes;
   if (limit != 0 && pending > limit) {
     worker_.stats().output_limit_closes.add();
-    close("its output is larger than client-output-buffer-limit");
+    return close("its output is larger than client-output-buffer-limit");
   }
+  const uint64_t soft = worker_.settings().output_soft_limit_bytes;
+  if (soft == 0 || pending <= soft) {
+    soft_limit_since_us_ = 0;
+  } else if (soft_limit_since_us_ == 0) {
+    soft_limit_since_us_ = worker_.now_us();
+  }
+}
+
+void Connection::push(std::string_view bytes) {
+  if (closed()) return;
+  (queue_.empty() ? output_ : pushed_).append(bytes);
+  if (queue_.empty()) output_grew();
+}
+
+void Connection::note_slow(const Request& request, uint64_t elapsed_us) {
+  worker_.note_slow(*this, request, elapsed_us);
 }
 
 void Connection::request_finished(Request& request) {
   if (request.command_ != nullptr) {
     CommandStats& stats = worker_.stats().commands[request.command_->index];
     stats.calls.add();
-    stats.microseconds.add(worker_.now_us() - request.started_us_);
+    const uint64_t elapsed_us = worker_.now_us() - request.started_us_;
+    stats.microseconds.add(elapsed_us);
     if (request.failed_) stats.failed.add();
+    if (elapsed_us >= worker_.notable_us()) [[unlikely]]
+      note_slow(request, elapsed_us);
   }
   if (queue_.head() == &request) advance_queue();
 }
@@ -247,6 +295,7 @@ void Connection::advance_queue() {
     worker_.release(queue_.pop());
   }
   advancing_ = false;
+  if (queue_.empty() && !pushed_.empty()) output_.splice(pushed_);
   output_grew();
   if (queue_.size() <= in_flight_limit() / 2) unblock(kInFlight);
   if (queue_.empty()) {
@@ -258,7 +307,7 @@ void Connection::advance_queue() {
 void Connection::write_pending() {
   if (closed()) return;
   for (int i = 0; i < kWritesPerTurn && !output_.empty(); ++i) {
-    const ssize_t written = output_.write_to(fd_);
+    const ssize_t written = write_output();
     worker_.stats().writes.add();
     if (written < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;
@@ -268,6 +317,7 @@ void Connection::write_pending() {
     last_activity_us_ = worker_.now_us();
   }
   want_writing(!output_.empty());
+  if (output_.pending() <= worker_.settings().output_soft_limit_bytes) soft_limit_since_us_ = 0;
   if (output_.pending() <= worker_.settings().output_pause_bytes / 2) {
     unblock(kOutput);
     poke_head();
@@ -301,6 +351,7 @@ void Connection::close(std::string_view reason) {
   want_writing(false);
   // What the client sent and we did not read would make the kernel reset the connection, and the
   // client might lose our last reply.
+  if (tls_ != nullptr) tls_->say_goodbye();
   ::shutdown(fd_, SHUT_WR);
   const std::span<std::byte> trash = worker_.trash();
   for (int i = 0; i<kDrainReads&& ::read(fd_, trash.data(), trash.size())> 0; ++i) {
@@ -308,6 +359,7 @@ void Connection::close(std::string_view reason) {
   ::close(fd_);
   fd_ = -1;
   output_.clear();
+  pushed_.clear();
   queue_.drop_replies();
   if (!consuming_) rest_.release();
   overflow_.release();
@@ -326,6 +378,13 @@ void Connection::close_broken_reply(Code code) {
 
 bool Connection::tidy(uint64_t now_us) {
   if (closed()) return false;
+  if (soft_limit_since_us_ != 0) {
+    const uint64_t allowed_us = worker_.settings().output_soft_limit_s * 1'000'000;
+    if (now_us - std::min(now_us, soft_limit_since_us_) <= allowed_us) return true;
+    worker_.stats().output_limit_closes.add();
+    close("its output was larger than the soft client-output-buffer-limit for too long");
+    return false;
+  }
   if (now_us - last_activity_us_ < kIdleUs) return true;
   parser_.release_memory();
   if (rest_.empty()) rest_.release();
@@ -348,17 +407,21 @@ std::string Connection::describe() const {
   const size_t pending = output_.pending();
   std::string events = reading_ ? "r" : "";
   if (writing_) events += "w";
-  std::string command = "NULL";
-  if (last_command_ != nullptr) command = last_command_->name;
+  std::string flags;
+  if (session_.monitor) flags += 'O';
+  if ((blocked_ & kPaused) != 0) flags += 'b';
+  if ((blocked_ & kClosing) != 0) flags += 'c';
+  if (address_.ends_with(":0")) flags += 'U';
+  if (session_.no_evict) flags += 'e';
+  if (flags.empty()) flags = "N";
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={}{} db=0 sub=0 psub=0 ssub=0 "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "
       "multi=-1 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} "
-      "tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
+      "tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
       id_, address_, local_address_, fd_, session_.name, seconds(created_us_),
-      seconds(last_activity_us_), (blocked_ & kClosing) != 0 ? "c" : "",
-      session_.no_evict ? "e" : ((blocked_ & kClosing) != 0 ? "" : "N"), rest_.size(),
-      rest_.capacity() - rest_.size(), queue_.size(), pending,
-      sizeof(Connection) + rest_.capacity() + pending, events, command,
+      seconds(last_activity_us_), flags, rest_.size(), rest_.capacity() - rest_.size(),
+      queue_.size(), pending, sizeof(Connection) + rest_.capacity() + pending, events,
+      last_command_ == nullptr ? "NULL" : last_command_->name, user_->name(),
       session_.protocol == resp::Protocol::kResp3 ? 3 : 2, session_.library_name,
       session_.library_version);
 }

@@ -18,16 +18,19 @@
 #include <event2/event_struct.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "protocol/resp_parser.h"
+#include "proxy/acl.h"
 #include "proxy/byte_buffer.h"
 #include "proxy/large_argument.h"
 #include "proxy/output_buffer.h"
 #include "proxy/reply_queue.h"
 #include "proxy/request.h"
+#include "proxy/tls_stream.h"
 
 namespace rdmakv::proxy {
 
@@ -45,9 +48,20 @@ class Connection {
     kIssuing = 32,  // a command of several operations is not issued completely
     kClosing =
         64,  // nothing more is read: QUIT, a protocol error, CLIENT KILL, the end of the input
+    kPaused = 128,  // CLIENT PAUSE
+  };
+  // Reasons for looking at each command before it runs; mostly there is none.
+  enum Guard : uint32_t {
+    kUnauthenticated = 1,
+    kRestricted = 2,  // its user may not do everything
+    kMonitored = 4,   // somebody said MONITOR
+    kTraced = 8,      // the slow log wants to know its arguments
   };
 
-  Connection(Worker& worker, int fd, uint64_t id, std::string address, std::string local_address);
+  // `address`, `local_address`: "host:port", or "path:0" of a Unix socket.
+  // `tls`: null for a plain socket.
+  Connection(Worker& worker, int fd, uint64_t id, std::string address, std::string local_address,
+             std::unique_ptr<TlsStream> tls);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -85,6 +99,10 @@ class Connection {
   bool has_large_arguments() const { return !large_.empty(); }
   void upload_progressed();
   void upload_committed() { unblock(kUpload); }
+  // Bytes that are not the reply to a command (MONITOR), between replies.
+  void push(std::string_view bytes);
+  // Those that have not been written yet.
+  void forget_pushed() { pushed_.clear(); }
   // Large replies make for fewer commands in flight; `bytes` of one that came.
   void note_reply_bytes(uint64_t bytes);
 
@@ -95,15 +113,29 @@ class Connection {
   // Part of a reply is out and the rest of it cannot be had.
   void close_broken_reply(Code code);
 
+  // ---- who the client is (connection_guard.cc) ----
+  const AclUserPointer& user() const { return user_; }
+  // AUTH succeeded as `user`, or RESET went back to the default user.
+  void become(AclUserPointer user, bool authenticated);
+  // Users have changed: takes the new state of its own, and closes if that is gone.
+  void refresh_user();
+  void update_guards();
+  bool authentication_required() const;
+  // For the ACL log: `object` was refused to `user` because of `reason`.
+  void log_denial(std::string_view reason, std::string_view object, std::string_view user);
+  bool is_local() const;  // Unix socket or loopback
+
   // ---- what the client has told or asked for; for the commands ----
   struct Session {
     resp::Protocol protocol = resp::Protocol::kResp2;
     std::string name, library_name, library_version;
     bool reply_off = false, skip_reply = false, skip_next_reply = false;
     bool no_evict = false, no_touch = false;
+    bool monitor = false;
   };
   Session& session() { return session_; }
   uint64_t id() const { return id_; }
+  const std::string& name() const { return session_.name; }
   const std::string& address() const { return address_; }
   const std::string& local_address() const { return local_address_; }
   // The line of CLIENT LIST and CLIENT INFO.
@@ -113,6 +145,11 @@ class Connection {
   friend class Worker;  // its lists, below
   static void on_readable(evutil_socket_t fd, short what, void* self);
   static void on_writable(evutil_socket_t fd, short what, void* self);
+
+  // connection_io.cc
+  ssize_t read_bytes(char* at, size_t most);
+  ssize_t write_output();
+  void shake_hands();
 
   // connection_input.cc
   void read_some();
@@ -130,13 +167,19 @@ class Connection {
   void protocol_error(std::string_view text);
   void run_deferred();
 
+  // connection_guard.cc
+  bool admit(Request& request, Arguments arguments);
+  bool check_permissions(Request& request, Arguments arguments);
+  bool may_store(const Command& command, Arguments arguments) const;
+  void show_to_monitors(const Command& command, Arguments arguments);
+
   // connection.cc
   void execute(Arguments arguments);
   void dispatch(Request& request, Arguments arguments);
+  void note_slow(const Request& request, uint64_t elapsed_us);
   Request& new_request(const Command* command);
   void reject_unknown(Request& request, Arguments arguments, const Command* container);
-  bool must_wait(const Command* command) const;
-  void defer(Arguments arguments);
+  bool must_wait(const Command* command);
   void finish_command();
   void advance_queue();
   size_t in_flight_limit() const;
@@ -155,6 +198,9 @@ class Connection {
   event read_event_, write_event_;
   bool reading_ = false, writing_ = false;
   uint32_t blocked_ = 0;
+  uint32_t guards_ = 0;
+  bool authenticated_ = false;
+  AclUserPointer user_;
   bool advancing_ = false, consuming_ = false;
   bool dirty_ = false, runnable_ = false,
        waits_for_arena_ = false;  // in the worker's list of that name
@@ -166,9 +212,12 @@ class Connection {
   std::vector<std::string> deferred_;      // a whole command that waits for a barrier
   std::vector<std::string_view> patched_;  // arguments with the large ones put in
 
+  std::unique_ptr<TlsStream> tls_;
   ReplyQueue queue_;
   OutputChain output_;
-  uint64_t reply_estimate_ = 0;  // bytes of recent large replies, decaying
+  OutputChain pushed_;                // waits for the end of a reply
+  uint64_t soft_limit_since_us_ = 0;  // output has been beyond the soft limit; 0: it is not
+  uint64_t reply_estimate_ = 0;       // bytes of recent large replies, decaying
   const Command* last_command_ = nullptr;
   Session session_;
 };

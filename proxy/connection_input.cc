@@ -15,7 +15,7 @@ namespace {
 
 // A rest up to this size is copied in front of the next read; a larger one is read into where it
 // is.
-constexpr size_t kWorthMoving = 16 * 1024;
+constexpr size_t kWorthMoving = size_t{16} * 1024;
 
 }  // namespace
 
@@ -56,7 +56,7 @@ void Connection::end_of_input() {
 
 void Connection::read_commands() {
   if (rest_.size() > kWorthMoving) {
-    const ssize_t bytes = ::read(fd_, rest_.room(Worker::kReadBytes), Worker::kReadBytes);
+    const ssize_t bytes = read_bytes(rest_.room(Worker::kReadBytes), Worker::kReadBytes);
     if (!check_read(bytes)) return;
     rest_.added(static_cast<size_t>(bytes));
     return consume(rest_.data(), rest_.size());
@@ -64,7 +64,7 @@ void Connection::read_commands() {
   char* const buffer = worker_.read_buffer();
   const size_t kept = rest_.size();
   if (kept > 0) std::memcpy(buffer, rest_.data(), kept);
-  const ssize_t bytes = ::read(fd_, buffer + kept, Worker::kReadBytes);
+  const ssize_t bytes = read_bytes(buffer + kept, Worker::kReadBytes);
   if (!check_read(bytes)) return;
   rest_.clear();
   consume(buffer, kept + static_cast<size_t>(bytes));
@@ -75,11 +75,14 @@ void Connection::read_large() {
   LargeArgument& argument = large_.back();
   const std::span<std::byte> space = argument.space(worker_.trash());
   if (space.empty()) return wait_for_space(argument);
-  const bool to_the_end = space.size() == argument.missing() && rest_.size() <= kWorthMoving;
+  const bool to_the_end =
+      tls_ == nullptr && space.size() == argument.missing() && rest_.size() <= kWorthMoving;
   char* const buffer = worker_.read_buffer();
   const size_t kept = rest_.size();
   const iovec vector[2] = {{space.data(), space.size()}, {buffer + kept, Worker::kReadBytes}};
-  const ssize_t bytes = ::readv(fd_, vector, to_the_end ? 2 : 1);
+  const ssize_t bytes = tls_ != nullptr
+                            ? read_bytes(reinterpret_cast<char*>(space.data()), space.size())
+                            : ::readv(fd_, vector, to_the_end ? 2 : 1);
   if (!check_read(bytes)) return;
   const size_t taken = std::min(static_cast<size_t>(bytes), space.size());
   argument.advance(taken);
@@ -158,6 +161,9 @@ bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) 
   const Command* command = index == 0 ? nullptr : worker_.commands().find(arguments[0]);
   const bool is_value = command != nullptr && command->value_argument == index &&
                         large_argument(1) == nullptr && arguments[1].size() <= wire::kMaxKeyBytes;
+  if (is_value && guards_ != 0 && !may_store(*command, arguments)) [[unlikely]] {
+    return add(LargeArgument::discarded(index, length));
+  }
   if (is_value && length <= worker_.client().max_single_put()) {
     ValueBuffer buffer = worker_.client().allocate(static_cast<uint32_t>(length));
     if (!buffer) {
@@ -245,7 +251,9 @@ void Connection::resume() {
   if (closed() || blocked()) return;
   if (filling_large() && !overflow_.empty()) drain_overflow();
   if (!rest_.empty() && !filling_large()) consume(rest_.data(), rest_.size());
-  if (!closed() && !blocked()) want_reading(true);
+  if (closed() || blocked()) return;
+  want_reading(true);
+  if (tls_ != nullptr && tls_->established() && tls_->pending()) read_some();
 }
 
 void Connection::run_deferred() {

@@ -23,7 +23,6 @@ std::string unreachable(const Client& client) {
 std::string error_text(Code code, bool writes, const Client& client) {
   switch (code) {
     case Code::kUnavailable:
-      return unreachable(client);
     case Code::kRefused:
       return unreachable(client);
     case Code::kTimeout:

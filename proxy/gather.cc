@@ -7,6 +7,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/worker.h"
+#include "rdmakv/client/client_counters.h"
 
 namespace rdmakv::proxy {
 namespace {
@@ -25,6 +26,7 @@ void complete(const Gathering& gathering) {
   for (const GatherPart& part : gathering.parts) {
     all.text += part.text;
     all.number += part.number;
+    all.counters += part.counters;
   }
   gathering.then(*gathering.request, all);
   gathering.origin->finish_gathering(*gathering.request);

@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include "rdmakv/client/client.h"
+
 namespace rdmakv::proxy {
 
 class Request;
@@ -14,11 +16,12 @@ class Worker;
 struct GatherPart {
   std::string text;
   uint64_t number = 0;
+  ClientCounters counters;
 };
 
 // `ask` runs once in each worker's thread; then `then`, in the request's worker, gets the texts,
-// one after the other in the order of the workers, and the sum of the numbers. It writes the reply;
-// the request is finished behind it.
+// one after the other in the order of the workers, and the sums of the numbers and counters. It
+// writes the reply; the request is finished behind it.
 void gather(Request& request, std::function<GatherPart(Worker&)> ask,
             std::function<void(Request&, const GatherPart&)> then);
 

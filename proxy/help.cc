@@ -16,4 +16,10 @@ void finish_help(Request& request, std::string_view command,
   request.finish();
 }
 
+void finish_wrong_usage(Request& request, std::string_view command, std::string_view subcommand) {
+  request.text = "ERR unknown subcommand or wrong number of arguments for '";
+  request.text.append(subcommand.substr(0, 128)).append("'. Try ").append(command).append(" HELP.");
+  request.finish_error(request.text);
+}
+
 }  // namespace rdmakv::proxy

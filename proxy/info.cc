@@ -11,9 +11,11 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "rdmakv/client/client_counters.h"
 
 namespace rdmakv::proxy {
 namespace {
@@ -41,11 +43,9 @@ std::string human(uint64_t bytes) {
   return fmt::format("{:.2f}{}", amount, kUnits[unit]);
 }
 
-uint64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  uint64_t pages = 0, resident = 0;
-  file >> pages >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+uint64_t system_memory() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 void server(Worker& worker, Text out) {
@@ -53,18 +53,19 @@ void server(Worker& worker, Text out) {
   utsname system{};
   uname(&system);
   const uint64_t uptime = proxy.uptime_seconds();
-  fmt::format_to(out,
-                 "redis_version:{}\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
-                 "redis_build_id:0\r\nredis_mode:standalone\r\nos:{} {} {}\r\narch_bits:{}\r\n"
-                 "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:{}\r\n"
-                 "process_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n"
-                 "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n"
-                 "io_threads_active:{}\r\nserver_name:kv_proxy\r\nproxy_version:{}\r\n"
-                 "proxy_threads:{}\r\n",
-                 kRedisVersion, system.sysname, system.release, system.machine, sizeof(void*) * 8,
-                 event_base_get_method(worker.base()), getpid(), proxy.run_id(), proxy.port(),
-                 wall_clock_us(), uptime, uptime / 86400, proxy.workers().size() > 1 ? 1 : 0,
-                 kProxyVersion, proxy.workers().size());
+  fmt::format_to(
+      out,
+      "redis_version:{}\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+      "redis_build_id:0\r\nredis_mode:standalone\r\nos:{} {} {}\r\narch_bits:{}\r\n"
+      "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:{}\r\n"
+      "process_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n"
+      "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n"
+      "config_file:{}\r\nio_threads_active:{}\r\nserver_name:kv_proxy\r\nproxy_version:{}\r\n"
+      "proxy_threads:{}\r\n",
+      kRedisVersion, system.sysname, system.release, system.machine, sizeof(void*) * 8,
+      event_base_get_method(worker.base()), getpid(), proxy.run_id(), proxy.port(), wall_clock_us(),
+      uptime, uptime / 86400, proxy.options().config_file, proxy.workers().size() > 1 ? 1 : 0,
+      kProxyVersion, proxy.workers().size());
 }
 
 void clients(Worker& worker, Text out) {
@@ -75,17 +76,25 @@ void clients(Worker& worker, Text out) {
                  proxy.clients(), proxy.settings().max_clients.load());
 }
 
-void memory(Worker&, Text out) {
-  const uint64_t resident = resident_bytes();
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const uint64_t peak = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+void memory(Worker& worker, Text out) {
+  const ProcessMemory now = process_memory();
+  const uint64_t startup = worker.proxy().startup_memory();
+  const uint64_t beyond = now.resident - std::min(startup, now.resident);
   fmt::format_to(out,
                  "used_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\n"
                  "used_memory_rss_human:{1}\r\nused_memory_peak:{2}\r\n"
-                 "used_memory_peak_human:{3}\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\n"
-                 "maxmemory_policy:noeviction\r\nmem_allocator:libc\r\n",
-                 resident, human(resident), peak, human(peak));
+                 "used_memory_peak_human:{3}\r\nused_memory_peak_perc:{4:.2f}%\r\n"
+                 "used_memory_overhead:{5}\r\nused_memory_startup:{5}\r\n"
+                 "used_memory_dataset:{6}\r\ntotal_system_memory:{7}\r\n"
+                 "total_system_memory_human:{8}\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\n"
+                 "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:1.00\r\n"
+                 "mem_clients_normal:{9}\r\nmem_allocator:libc\r\n",
+                 now.resident, human(now.resident), now.peak, human(now.peak),
+                 now.peak == 0
+                     ? 100.0
+                     : 100.0 * static_cast<double>(now.resident) / static_cast<double>(now.peak),
+                 startup, beyond, system_memory(), human(system_memory()),
+                 worker.proxy().clients() * sizeof(Connection));
 }
 
 void persistence(Worker&, Text out) {
@@ -112,6 +121,9 @@ void stats(Worker& worker, Text out) {
   fmt::format_to(out, "pubsub_channels:0\r\npubsub_patterns:0\r\n");
   line("unexpected_error_replies", &WorkerStats::unknown);
   line("total_error_replies", &WorkerStats::errors);
+  line("acl_access_denied_auth", &WorkerStats::auth_denied);
+  line("acl_access_denied_cmd", &WorkerStats::command_denied);
+  line("acl_access_denied_key", &WorkerStats::key_denied);
   line("total_reads_processed", &WorkerStats::reads);
   line("total_writes_processed", &WorkerStats::writes);
   line("proxy_batches_issued", &WorkerStats::flushes);
@@ -159,7 +171,36 @@ void command_stats(Worker& worker, Text out) {
   }
 }
 
-// The servers, as this worker's client library sees them, and what it has sent them.
+void error_stats(Worker& worker, Text out) {
+  std::map<std::string, uint64_t> sums;
+  for (const auto& other : worker.proxy().workers()) other->stats().error_codes.add_to(sums);
+  for (const auto& [code, count] : sums) {
+    fmt::format_to(out, "errorstat_{}:count={}\r\n", escaped(code), count);
+  }
+}
+
+void latency_stats(Worker& worker, Text out) {
+  LatencyHistogram::Counts counts;
+  for (const Command& command : worker.commands().rows()) {
+    counts.fill(0);
+    bool called = false;
+    for (const auto& other : worker.proxy().workers()) {
+      const LatencyHistogram* histogram = other->stats().commands[command.index].latency;
+      if (histogram == nullptr) continue;
+      histogram->add_to(counts);
+      called = true;
+    }
+    called = called && std::any_of(counts.begin(), counts.end(), [](uint64_t n) { return n > 0; });
+    if (!called) continue;
+    const auto at = [&counts](double percent) {
+      return static_cast<double>(LatencyHistogram::percentile(counts, percent));
+    };
+    fmt::format_to(out, "latency_percentiles_usec_{}:p50={:.3f},p99={:.3f},p99.9={:.3f}\r\n",
+                   command.name, at(50), at(99), at(99.9));
+  }
+}
+
+// The servers, as this worker's client library sees them.
 void backends(Worker& worker, Text out) {
   size_t i = 0;
   for (const ServerState& server : worker.client().servers()) {
@@ -167,14 +208,13 @@ void backends(Worker& worker, Text out) {
                    server.name, server.reachable ? "up" : "down", server.workers, server.epoch,
                    escaped(server.last_error, 256));
   }
-  const ClientCounters counters = worker.client().counters();
-  fmt::format_to(out,
-                 "backend_operations:{}\r\nbackend_errors:{}\r\nbackend_connects:{}\r\n"
-                 "backend_disconnects:{}\r\nbackend_requests:{}\r\nbackend_messages:{}\r\n"
-                 "backend_doorbells:{}\r\nbackend_reads:{}\r\nbackend_writes:{}\r\n",
-                 counters.operations, counters.errors, counters.connects, counters.disconnects,
-                 counters.requests, counters.messages, counters.verbs.doorbells,
-                 counters.verbs.reads, counters.verbs.writes);
+}
+
+// What all workers' client libraries have done for the servers.
+void backend_counters(const ClientCounters& counters, Text out) {
+  for (const NamedCounter& counter : named_counters(counters)) {
+    fmt::format_to(out, "backend_{}:{}\r\n", counter.name, counter.value);
+  }
 }
 
 void cluster(Worker&, Text out) {
@@ -196,12 +236,26 @@ constexpr Section kSections[] = {
     {"replication", "Replication", true, &replication},
     {"cpu", "CPU", true, &cpu},
     {"commandstats", "Commandstats", false, &command_stats},
+    {"errorstats", "Errorstats", true, &error_stats},
+    {"latencystats", "Latencystats", false, &latency_stats},
     {"cluster", "Cluster", true, &cluster},
     {"backends", "Backends", true, &backends},
     {"keyspace", "Keyspace", true, nullptr},
 };
 
 }  // namespace
+
+ProcessMemory process_memory() {
+  ProcessMemory memory;
+  std::ifstream file("/proc/self/statm");
+  uint64_t pages = 0, resident = 0;
+  file >> pages >> resident;
+  memory.resident = resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  memory.peak = std::max(memory.resident, static_cast<uint64_t>(usage.ru_maxrss) * 1024);
+  return memory;
+}
 
 InfoSections::InfoSections(const std::vector<std::string_view>& names) : default_(names.empty()) {
   for (const std::string_view name : names) {
@@ -221,7 +275,7 @@ bool InfoSections::has(std::string_view section) const {
          });
 }
 
-std::string make_info(Worker& worker, const InfoSections& sections, std::optional<uint64_t> keys) {
+std::string make_info(Worker& worker, const InfoSections& sections, const InfoFacts& facts) {
   std::string text;
   for (const Section& section : kSections) {
     if (!sections.has(section.name)) continue;
@@ -229,9 +283,10 @@ std::string make_info(Worker& worker, const InfoSections& sections, std::optiona
     fmt::format_to(std::back_inserter(text), "# {}\r\n", section.title);
     if (section.write != nullptr) {
       section.write(worker, std::back_inserter(text));
-    } else if (keys.value_or(0) > 0) {
-      fmt::format_to(std::back_inserter(text), "db0:keys={},expires=0,avg_ttl=0\r\n", *keys);
+    } else if (facts.keys.value_or(0) > 0) {
+      fmt::format_to(std::back_inserter(text), "db0:keys={},expires=0,avg_ttl=0\r\n", *facts.keys);
     }
+    if (section.name == "backends") backend_counters(facts.backend, std::back_inserter(text));
   }
   return text;
 }

@@ -7,12 +7,20 @@
 #include <string_view>
 #include <vector>
 
+#include "rdmakv/client/client.h"
+
 namespace rdmakv::proxy {
 
 class Worker;
 
 // The version whose behaviour this is, and that clients see.
 inline constexpr std::string_view kRedisVersion = "7.0.15";
+
+// Bytes of this process.
+struct ProcessMemory {
+  uint64_t resident = 0, peak = 0;
+};
+ProcessMemory process_memory();
 
 // Which sections a call of INFO asks for: by name, "default", "all", "everything"; none: default.
 class InfoSections {
@@ -25,8 +33,13 @@ class InfoSections {
   bool default_ = false, all_ = false;
 };
 
-// The text, sections in Redis's order, separated by empty lines. `keys`: of the whole store, for
-// # Keyspace; nothing: not known.
-std::string make_info(Worker& worker, const InfoSections& sections, std::optional<uint64_t> keys);
+// What the worker that answers does not know by itself.
+struct InfoFacts {
+  std::optional<uint64_t> keys;  // of the whole store, for # Keyspace; nothing: not known
+  ClientCounters backend;        // of all workers, for # Backends
+};
+
+// The text, sections in Redis's order, separated by empty lines.
+std::string make_info(Worker& worker, const InfoSections& sections, const InfoFacts& facts);
 
 }  // namespace rdmakv::proxy

@@ -5,11 +5,13 @@
 
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <string>
 
 #include "proxy/file_limit.h"
 #include "proxy/options.h"
 #include "proxy/proxy.h"
+#include "rdmakv/client/access_paths.h"
 #include "rdmakv/client/client.h"
 #include "rdmakv/fabric_factory.h"
 #include "rdmakv/transport/authentication.h"
@@ -51,19 +53,27 @@ void report_servers(Fabric& fabric, ClientOptions options) {
   }
 }
 
-// The signals that end the program are only ever taken by wait_for_signal(); threads inherit the
+// The signals that the program knows are only ever taken by wait_for_signal(); threads inherit the
 // mask.
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
-int run(Options options) {
+// Clients that are there keep what they have begun with.
+void reload_certificates(Proxy& proxy) {
+  const Status reloaded = proxy.apply_tls(true);
+  reloaded ? spdlog::info("SIGHUP: certificates read again")
+           : spdlog::warn("SIGHUP: the old certificates stay: {}", reloaded.message());
+}
+
+int serve(Options options) {
   const sigset_t signals = block_signals();
   const Result<ServerAddresses> servers = parse_servers(options.servers);
   if (!servers) return fail(servers.status().message());
@@ -71,6 +81,8 @@ int run(Options options) {
   client_options.servers = servers.value().addresses;
   client_options.timeout_ns = uint64_t{options.timeout_ms} * 1'000'000;
   client_options.arena_bytes = uint64_t{options.arena_mb} << 20;
+  client_options.get_path = *parse_get_path(options.get_path);
+  client_options.cas_path = *parse_cas_path(options.cas_path);
   if (!options.secret_file.empty()) {
     Result<std::string> secret = read_secret_file(options.secret_file);
     if (!secret) return fail(secret.status().message());
@@ -99,20 +111,22 @@ int run(Options options) {
       (why.empty() ? "" : " (" + why + ")"));
   report_servers(*fabric.value(), client_options);
   say("listening on " + options.address + ":" + std::to_string(proxy.port()));
+  if (options.tls_port >= 0) {
+    say("listening on " + options.address + ":" + std::to_string(proxy.tls_port()) + ", TLS");
+  }
   if (!options.unix_socket.empty()) say("listening on " + options.unix_socket);
   say("ready");
 
   int received = 0;
-  while (sigwait(&signals, &received) != 0) {
+  while (sigwait(&signals, &received) != 0 || received == SIGHUP) {
+    if (received == SIGHUP) reload_certificates(proxy);
   }
   spdlog::info("{}: stopping", received == SIGINT ? "SIGINT" : "SIGTERM");
   proxy.stop();
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const ParsedOptions parsed = parse_options(argc, argv);
   if (!parsed.run) {
     std::fputs(parsed.text.c_str(), parsed.exit_status == 0 ? stdout : stderr);
@@ -121,5 +135,16 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("kv_proxy"));
   spdlog::set_level(spdlog::level::from_str(
       parsed.options.log_level == "warn" ? "warning" : parsed.options.log_level));
-  return run(parsed.options);
+  return serve(parsed.options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {  // no memory, perhaps
+    std::fprintf(stderr, "kv_proxy: %s\n", error.what());
+    return 1;
+  }
 }

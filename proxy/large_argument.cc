@@ -10,7 +10,7 @@ namespace rdmakv::proxy {
 namespace {
 
 // The heap follows what arrives, not what was announced.
-constexpr uint64_t kFirstHeapBytes = 64 * 1024;
+constexpr uint64_t kFirstHeapBytes = uint64_t{64} * 1024;
 
 }  // namespace
 
@@ -28,6 +28,10 @@ LargeArgument LargeArgument::uploaded(size_t index, uint64_t length, Upload& upl
 
 LargeArgument LargeArgument::on_heap(size_t index, uint64_t length) {
   return {Kind::kHeap, index, length};
+}
+
+LargeArgument LargeArgument::discarded(size_t index, uint64_t length) {
+  return {Kind::kDiscarded, index, length};
 }
 
 void LargeArgument::grow_heap() {
@@ -52,6 +56,8 @@ std::span<std::byte> LargeArgument::space(std::span<std::byte> trash) {
       if (left == 0) return {};
       grow_heap();
       return {heap_.get() + filled_, heap_capacity_ - filled_};
+    case Kind::kDiscarded:
+      return trash.first(std::min<uint64_t>(trash.size(), left));
   }
   return {};
 }

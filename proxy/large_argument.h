@@ -3,6 +3,7 @@
 //   kRegistered  the value of a SET or the like that fits one registered buffer: socket -> buffer
 //   -> wire kUpload      such a value that does not: streamed to the server in chunks (upload.h)
 //   kHeap        any other argument
+//   kDiscarded   a value that its client may not store: nobody needs it
 #pragma once
 
 #include <cstddef>
@@ -19,11 +20,12 @@ class Upload;
 
 class LargeArgument {
  public:
-  enum class Kind : uint8_t { kRegistered, kUpload, kHeap };
+  enum class Kind : uint8_t { kRegistered, kUpload, kHeap, kDiscarded };
 
   static LargeArgument registered(size_t index, uint64_t length, ValueBuffer buffer);
   static LargeArgument uploaded(size_t index, uint64_t length, Upload& upload);
   static LargeArgument on_heap(size_t index, uint64_t length);
+  static LargeArgument discarded(size_t index, uint64_t length);
 
   LargeArgument(LargeArgument&&) = default;
   LargeArgument& operator=(LargeArgument&&) = default;
@@ -41,7 +43,7 @@ class LargeArgument {
   // space() was empty for lack of registered memory.
   bool waits_for_arena() const;
 
-  // The bytes, when complete; not of an upload.
+  // The bytes, when complete; not of an upload, and none of a discarded one.
   std::string_view view() const;
   ValueBuffer take_buffer() { return std::move(buffer_); }
   std::unique_ptr<std::byte[]> take_heap() { return std::move(heap_); }

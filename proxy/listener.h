@@ -25,6 +25,8 @@ Result<int> listen_unix(const std::string& path, unsigned mode);
 
 class ClientListener {
  public:
+  enum class Kind : uint8_t { kPlain, kTls };
+
   // Takes over `fd`. Each accepted socket goes to `accepted`, in the worker's thread.
   ClientListener(Worker& worker, int fd, std::function<void(int)> accepted);
   ~ClientListener();

@@ -2,8 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <memory>
 #include <sstream>
 #include <thread>
+
+#include "proxy/config_parameters.h"
 
 namespace rdmakv::proxy {
 namespace {
@@ -22,6 +25,82 @@ std::string check_mode(const std::string& text) {
   return octal ? "" : "'" + text + "' is not a file mode (octal, such as 770)";
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
+}
+
+// The configuration file: NAME = VALUE a line, the value in quotes if it likes. CLI11's own reader
+// takes a # anywhere for a comment, and the hashes of passwords begin with one.
+class ConfigFile : public CLI::ConfigBase {
+ public:
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::vector<CLI::ConfigItem> items;
+    for (std::string line; std::getline(input, line);) {
+      const std::string_view text = trimmed(line);
+      if (text.empty() || text.front() == '#' || text.front() == ';') continue;
+      const size_t equals = text.find('=');
+      if (equals == std::string_view::npos) {
+        throw CLI::FileError("'" + std::string(text) + "' is not NAME = VALUE");
+      }
+      std::string_view value = trimmed(text.substr(equals + 1));
+      const char quote = value.size() > 1 ? value.front() : '\0';
+      if ((quote == '"' || quote == '\'') && value.back() == quote) {
+        value = value.substr(1, value.size() - 2);
+      }
+      CLI::ConfigItem item;
+      item.name = trimmed(text.substr(0, equals));
+      item.inputs.emplace_back(value);
+      items.push_back(std::move(item));
+    }
+    return items;
+  }
+};
+
+// Who may do what, and all of Redis's parameters that CONFIG SET takes.
+void add_guards(CLI::App& app, Options& options, std::vector<std::string>& renames) {
+  app.add_option("--rename-command", renames,
+                 "'NAME NEW': clients call the command NAME by the name NEW; 'NAME' alone: nobody "
+                 "may call it; may be given more than once")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--user", options.users,
+                 "A user as in an ACL file: 'NAME RULES'; may be given more than once")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--aclfile", options.acl_file, "File with users, for ACL LOAD and ACL SAVE");
+  app.add_option("--enable-debug-command", options.debug_command, "Who may say DEBUG")
+      ->check(CLI::IsMember({"no", "local", "yes"}))
+      ->capture_default_str();
+  for (const Parameter& parameter : parameters()) {
+    const std::string name = "--" + std::string(parameter.option_name());
+    if (!parameter.can_change() || app.get_option_no_throw(name) != nullptr) continue;
+    app.add_option_function<std::string>(
+           name,
+           [&options, &parameter](const std::string& value) {
+             options.parameters.emplace_back(parameter.name, value);
+           },
+           "As CONFIG SET " + std::string(parameter.name))
+        ->group("Parameters of Redis");
+  }
+}
+
+// "NAME NEW" or "NAME".
+std::string parse_renames(const std::vector<std::string>& texts, Renames& renames) {
+  for (const std::string& text : texts) {
+    std::istringstream words(text);
+    std::string name, called, more;
+    words >> name >> called >> more;
+    if (called == "\"\"" || called == "''") called.clear();
+    if (name.empty() || !more.empty()) {
+      return "--rename-command '" + text + "' is not 'NAME NEW' or 'NAME'";
+    }
+    renames.emplace_back(name, called);
+  }
+  return CommandTable::check_renames(renames);
+}
+
 }  // namespace
 
 ParsedOptions parse_options(int argc, const char* const* argv) {
@@ -29,13 +108,20 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   Options& options = parsed.options;
   options.threads = default_threads();
   std::string mode = "700";
+  std::vector<std::string> renames;
 
   CLI::App app("kv_proxy: speaks the Redis protocol in front of kv_server", "kv_proxy");
   app.add_option("-a,--address", options.address, "Address to listen on; 0.0.0.0 or * for all")
       ->capture_default_str();
   app.add_option("-p,--port", options.port, "TCP port; 0 for any free one")->capture_default_str();
-  app.add_option("--unix-socket", options.unix_socket, "Also listen on this Unix socket");
-  app.add_option("--unix-socket-mode", mode, "Permissions of the Unix socket, octal")
+  app.add_option("--tls-port", options.tls_port,
+                 "Also listen for TLS on this port, 0 for any free one; needs --tls-cert-file and "
+                 "--tls-key-file")
+      ->check(CLI::Range(0, 65535));
+  app.add_option("--unix-socket,--unixsocket", options.unix_socket,
+                 "Also listen on this Unix socket");
+  app.add_option("--unix-socket-mode,--unixsocketperm", mode,
+                 "Permissions of the Unix socket, octal")
       ->check(check_mode)
       ->capture_default_str();
   app.add_option("--threads", options.threads,
@@ -59,6 +145,13 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
                  "MB of registered memory per thread, for large values")
       ->check(CLI::Range(2u, 65'536u))
       ->capture_default_str();
+  app.add_option("--get-path", options.get_path,
+                 "How GETs are done: onesided, rpc or auto, as kv_client explains")
+      ->check(CLI::IsMember({"auto", "onesided", "rpc"}))
+      ->capture_default_str();
+  app.add_option("--cas-path", options.cas_path, "How CAS is done: rpc or auto")
+      ->check(CLI::IsMember({"auto", "rpc"}))
+      ->capture_default_str();
   app.add_option("--poll-spin-us", options.spin_us,
                  "Microseconds of polling before sleeping while answers are due; 0 sleeps at once")
       ->check(CLI::Range(uint64_t{0}, uint64_t{100'000}))
@@ -66,6 +159,8 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
+  add_guards(app, options, renames);
+  app.config_formatter(std::make_shared<ConfigFile>());
   app.set_config("--config", "", "Configuration file: long option names and values, NAME = VALUE");
   app.set_version_flag("--version", std::string("kv_proxy ") + kProxyVersion);
   try {
@@ -75,6 +170,14 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     parsed.exit_status = app.exit(error, out, problem) == 0 ? 0 : 1;
     parsed.text = out.str() + problem.str();
     return parsed;
+  }
+  if (const std::string problem = parse_renames(renames, options.renames); !problem.empty()) {
+    parsed.exit_status = 1;
+    parsed.text = problem + "\n";
+    return parsed;
+  }
+  if (const CLI::Option* file = app.get_config_ptr(); file != nullptr && file->count() > 0) {
+    options.config_file = file->as<std::string>();
   }
   options.unix_socket_mode = static_cast<unsigned>(std::stoul(mode, nullptr, 8));
   if (options.servers.empty()) {

@@ -3,8 +3,11 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
+
+#include "proxy/tls_stream.h"
 
 namespace rdmakv::proxy {
 
@@ -105,6 +108,7 @@ void OutputChain::drop_front() {
 
 void OutputChain::consume(size_t bytes) {
   while (bytes > 0) {
+    assert(head_ != nullptr);
     const auto here = static_cast<size_t>(head_->end - head_->begin);
     if (bytes < here) {
       head_->begin += bytes;
@@ -133,6 +137,24 @@ ssize_t OutputChain::write_to(int fd) {
   const ssize_t written = ::sendmsg(fd, &message, MSG_NOSIGNAL);
   if (written > 0) consume(static_cast<size_t>(written));
   // A chunk without bytes is not kept: the connection may be idle from now on.
+  if (settled_ == 0) clear();
+  return written;
+}
+
+// After a write that found no room the same bytes have to come again; more of them may follow.
+ssize_t OutputChain::write_to(TlsStream& stream, std::span<char> scratch) {
+  settle();
+  size_t gathered = 0;
+  for (const OutputPiece* piece = head_; piece != nullptr && gathered < scratch.size();
+       piece = piece->next) {
+    const auto bytes =
+        std::min(static_cast<size_t>(piece->end - piece->begin), scratch.size() - gathered);
+    std::memcpy(scratch.data() + gathered, piece->begin, bytes);
+    gathered += bytes;
+  }
+  if (gathered == 0) return 0;
+  const ssize_t written = stream.write(scratch.first(gathered));
+  if (written > 0) consume(static_cast<size_t>(written));
   if (settled_ == 0) clear();
   return written;
 }

@@ -21,6 +21,8 @@
 
 namespace rdmakv::proxy {
 
+class TlsStream;
+
 struct OutputPiece {
   OutputPiece* next = nullptr;
   const char* begin = nullptr;  // what is still to be written
@@ -63,6 +65,8 @@ class OutputChain final : public resp::OutputBuffer {
   // Gathers what is pending into one system call on the socket `fd`, as writev would, without
   // SIGPIPE; bytes written, or -1 with errno set.
   ssize_t write_to(int fd);
+  // The same over TLS, which takes one run of bytes at a time: pieces are gathered in `scratch`.
+  ssize_t write_to(TlsStream& stream, std::span<char> scratch);
   // Copies values out of registered memory, so that a client that does not read holds none of it.
   void spill();
   void clear();

@@ -31,6 +31,9 @@ void submit_put(Request& request, Arguments arguments, size_t value_index,
       operation.input = std::as_bytes(std::span(value));
       return request.submit(then);
     }
+    case LargeArgument::Kind::kDiscarded:
+      // It was not to be stored when it began to come in, and is gone.
+      return request.finish_error("ERR permissions changed while the value came; send it again");
   }
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/resp_writer.h"
 #include "proxy/command_table.h"
@@ -102,6 +103,9 @@ class Request {
   bool is_head() const;
 
   resp::Protocol protocol() const { return protocol_; }
+  size_t argument_count() const { return argument_count_; }
+  // The arguments as the slow log shows them, while it wants them all; else null.
+  const std::vector<std::string>* kept_arguments() const { return kept_arguments_.get(); }
   bool silent() const { return silent_; }
   void set_silent(bool silent) { silent_ = silent; }
 
@@ -127,6 +131,8 @@ class Request {
   OutputChain waiting_reply_;  // written before its turn came
   Continuation at_head_ = nullptr;
   uint64_t started_us_ = 0;
+  uint32_t argument_count_ = 0;
+  std::unique_ptr<std::vector<std::string>> kept_arguments_;
   resp::Protocol protocol_ = resp::Protocol::kResp2;
   bool silent_ = false;  // CLIENT REPLY OFF or SKIP
   bool done_ = false;

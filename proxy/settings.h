@@ -22,7 +22,16 @@ struct Settings {
   std::atomic<uint64_t> pipeline_limit{1024};          // commands in flight per client
   std::atomic<uint64_t> idle_timeout_s{0};             // 0: never
   std::atomic<uint64_t> keepalive_s{300};
-  std::atomic<uint64_t> spin_us{30};  // polling before sleeping while work is under way
+  // A client whose unread replies exceed this for so long without a pause is closed; 0: never.
+  std::atomic<uint64_t> output_soft_limit_bytes{0};
+  std::atomic<uint64_t> output_soft_limit_s{0};
+  std::atomic<bool> protected_mode{true};
+  std::atomic<uint64_t> acl_log_entries{128};
+  std::atomic<uint64_t> slow_log_entries{128};
+  std::atomic<int64_t> slow_log_us{10'000};       // negative: nothing is logged
+  std::atomic<uint64_t> latency_threshold_ms{0};  // 0: no monitoring
+  std::atomic<bool> latency_tracking{false};      // histograms per command
+  std::atomic<uint64_t> spin_us{30};              // polling before sleeping while work is under way
 };
 
 }  // namespace rdmakv::proxy

@@ -4,7 +4,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "proxy/latency_histogram.h"
 
 namespace rdmakv::proxy {
 
@@ -28,6 +34,28 @@ struct CommandStats {
                          // turn
   Counter rejected;      // refused before execution: wrong arity
   Counter failed;        // answered by an error
+  // While latency-tracking is on; made by its worker when the first call ended, and then there.
+  std::atomic<LatencyHistogram*> latency{nullptr};
+
+  void record_latency(uint64_t elapsed_us);
+
+ private:
+  std::unique_ptr<LatencyHistogram> owned_latency_;
+};
+
+// Error replies by their first word. Errors are rare enough for a lock.
+class ErrorStats {
+ public:
+  void add(std::string_view error);
+  void add_to(std::map<std::string, uint64_t>& sums) const;
+  void reset();
+
+ private:
+  // As Redis: a client must not fill the memory with made-up codes.
+  static constexpr size_t kMostCodes = 128;
+
+  mutable std::mutex mutex_;
+  std::map<std::string, uint64_t, std::less<>> counts_;
 };
 
 struct WorkerStats {
@@ -39,6 +67,8 @@ struct WorkerStats {
   Counter processed;    // commands
   Counter unknown;      // commands that do not exist
   Counter errors;       // error replies
+  ErrorStats error_codes;
+  Counter auth_denied, command_denied, key_denied;  // by ACL
   Counter input_bytes, output_bytes;
   Counter reads, writes;  // system calls on client sockets
   Counter flushes;        // times that a batch was handed to the client library

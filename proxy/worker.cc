@@ -18,6 +18,21 @@ constexpr timeval kArenaTick = {0, 5'000};
 // Whoever has made no progress for so long gives its registered memory up when others wait for it.
 constexpr uint64_t kStalledUs = 100'000;
 
+// As Redis has it.
+constexpr std::string_view kProtected =
+    "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
+    "is set for the default user. In this mode connections are only accepted from the loopback "
+    "interface. If you want to connect from external computers to Redis you may adopt one of the "
+    "following solutions: 1) Just disable protected mode sending the command 'CONFIG SET "
+    "protected-mode no' from the loopback interface by connecting to Redis from the same host the "
+    "server is running, however MAKE SURE Redis is not publicly accessible from internet if you do "
+    "so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable "
+    "the protected mode by editing the Redis configuration file, and setting the protected mode "
+    "option to 'no', and then restarting the server. 3) If you started the server manually just "
+    "for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication "
+    "password for the default user. NOTE: You only need to do one of the above things in order for "
+    "the server to start accepting connections from the outside.\r\n";
+
 uint64_t steady_us() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                    std::chrono::steady_clock::now().time_since_epoch())
@@ -29,7 +44,7 @@ uint64_t steady_us() {
 Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
     : proxy_(proxy),
       index_(index),
-      commands_(CommandTable::instance()),
+      commands_(proxy.commands()),
       stats_(commands_.rows().size()),
       base_(event_base_new()),
       // A rest of at most 16 KiB stands in front of what is read.
@@ -44,6 +59,9 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
   wakeup_event_ = make(wakeup_fd_, EV_READ | EV_PERSIST, &Worker::on_wakeup);
   tick_event_ = make(-1, 0, &Worker::on_tick);
   arena_event_ = make(-1, 0, &Worker::on_arena_tick);
+  pause_event_ = make(-1, 0, &Worker::on_pause_end);
+  default_user_ = proxy_.access().default_user();
+  apply_settings();
   event_add(client_event_.get(), nullptr);
   event_add(wakeup_event_.get(), nullptr);
 }
@@ -65,6 +83,7 @@ Worker::~Worker() {
   wakeup_event_.reset();
   tick_event_.reset();
   arena_event_.reset();
+  pause_event_.reset();
   if (wakeup_fd_ >= 0) ::close(wakeup_fd_);
 }
 
@@ -194,21 +213,36 @@ void Worker::on_arena_tick(evutil_socket_t, short, void* self) {
 
 // ---- connections and what belongs to them ------------------------------------------------------
 
-void Worker::listen(int fd, std::function<void(int)> accept_for) {
-  if (accept_for == nullptr) accept_for = [this](int accepted) { adopt(accepted); };
+void Worker::listen(int fd, ClientListener::Kind kind, std::function<void(int)> accept_for) {
+  if (accept_for == nullptr) accept_for = [this, kind](int accepted) { adopt(accepted, kind); };
   listeners_.push_back(std::make_unique<ClientListener>(*this, fd, std::move(accept_for)));
 }
 
-void Worker::adopt(int fd) {
+void Worker::adopt(int fd, ClientListener::Kind kind) {
+  std::unique_ptr<TlsStream> tls;
+  if (kind == ClientListener::Kind::kTls) {
+    tls = proxy_.tls()->accept(fd);
+    if (tls == nullptr) {
+      ::close(fd);
+      return proxy_.client_left();
+    }
+  }
   stats_.connections.add();
-  Connection& connection = connections_.emplace_back(*this, fd, proxy_.next_client_id(),
-                                                     peer_address(fd), local_address(fd));
+  Connection& connection = connections_.emplace_back(
+      *this, fd, proxy_.next_client_id(), peer_address(fd), local_address(fd), std::move(tls));
+  if (settings().protected_mode && default_user_->no_password() && !connection.is_local()) {
+    if (kind == ClientListener::Kind::kPlain) {
+      (void)!::write(fd, kProtected.data(), kProtected.size());
+    }
+    stats_.rejected.add();
+    return connection.close("protected mode: no password, and not from this host");
+  }
   connection.start();
   arm_tick();
 }
 
 void Worker::connection_closed(Connection& connection) {
-  (void)connection;
+  if (connection.session().monitor) remove_monitor(connection);
   proxy_.client_left();
   reap_ = true;
 }
@@ -217,6 +251,7 @@ void Worker::release(Request& request) {
   request.memory_.reset(memory_blocks_);
   request.waiting_reply_.clear();
   request.kept_.reset();
+  request.kept_arguments_.reset();
   request.operation = Operation{};
   request.fanout = nullptr;
   request.stream = nullptr;
@@ -317,7 +352,7 @@ void Worker::tick() {
   for (Connection& connection : connections_) {
     if (connection.closed()) continue;
     again |= connection.tidy(now);
-    if (timeout_us == 0) continue;
+    if (timeout_us == 0 || connection.session().monitor) continue;
     again = true;
     if (connection.idle_since(now - std::min(now, timeout_us))) {
       connection.close("idle for longer than `timeout`");

@@ -23,6 +23,7 @@
 #include "proxy/command_table.h"
 #include "proxy/connection.h"
 #include "proxy/fanout.h"
+#include "proxy/listener.h"
 #include "proxy/output_buffer.h"
 #include "proxy/request.h"
 #include "proxy/settings.h"
@@ -33,7 +34,6 @@
 
 namespace rdmakv::proxy {
 
-class ClientListener;
 class Proxy;
 
 struct EventBaseDeleter {
@@ -46,7 +46,7 @@ using EventPointer = std::unique_ptr<event, EventDeleter>;
 
 class Worker {
  public:
-  static constexpr size_t kReadBytes = 64 * 1024;
+  static constexpr size_t kReadBytes = size_t{64} * 1024;
 
   // `proxy` outlives the worker.
   Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client);
@@ -66,9 +66,9 @@ class Worker {
   void post(std::function<void()> job);
 
   // Takes over a listening socket. `accept_for`: who gets the connections; null: this worker.
-  void listen(int fd, std::function<void(int)> accept_for = nullptr);
+  void listen(int fd, ClientListener::Kind kind, std::function<void(int)> accept_for = nullptr);
   // Takes over a connected, non-blocking socket.
-  void adopt(int fd);
+  void adopt(int fd, ClientListener::Kind kind = ClientListener::Kind::kPlain);
 
   // ---- for connections, requests and what belongs to them ----
   Proxy& proxy() const { return proxy_; }
@@ -81,7 +81,36 @@ class Worker {
   resp::Limits parser_limits() const;
   // Steady clock, read once a turn.
   uint64_t now_us() const;
+  // Time has passed within the turn.
+  void time_has_passed() { clock_stale_ = true; }
   bool shutting_down() const { return shutting_down_; }
+
+  // Commands with one of these flags do not always run at once: barriers, and what is paused.
+  uint32_t held_flags() const { return held_flags_; }
+  uint32_t paused_flags() const { return paused_flags_; }
+  // CLIENT PAUSE has begun, changed or ended (Proxy::paused).
+  void refresh_pause();
+
+  // Commands that took so long are noted by note_slow(): slow log, latency monitor, histograms.
+  uint64_t notable_us() const { return notable_us_; }
+  void note_slow(const Connection& connection, const Request& request, uint64_t elapsed_us);
+
+  // Whom new connections are, until they say AUTH.
+  const AclUserPointer& default_user() const { return default_user_; }
+  // Users have changed: all connections look again.
+  void refresh_users();
+  // Settings have changed that are kept elsewhere too.
+  void apply_settings();
+
+  // MONITOR: `connection` wants to see all commands; it stops when it closes or leaves.
+  void add_monitor(Connection& connection);
+  void remove_monitor(Connection& connection);
+  bool monitored() const { return monitored_; }
+  bool traced() const { return traced_; }
+  // The number of monitors has changed.
+  void refresh_monitored();
+  // A line for all monitors, of all workers.
+  void show_to_monitors(std::string line);
 
   void submit(Operation& operation) {
     client_->submit(operation);
@@ -135,6 +164,8 @@ class Worker {
   void reap();
   void tick();
   void arm_tick();
+  static void on_pause_end(evutil_socket_t fd, short what, void* self);
+  void show_to_own_monitors(std::string_view line);
 
   Proxy& proxy_;
   const unsigned index_;
@@ -158,6 +189,12 @@ class Worker {
   std::vector<Connection*> runnable_, runnable_now_;
   std::vector<Connection*> arena_waiters_, arena_waiters_now_;
   std::vector<Request*> gathering_;
+  std::vector<Connection*> monitors_;
+  std::atomic<bool> has_monitors_{false};  // read by the other workers
+  bool monitored_ = false, traced_ = false;
+  uint32_t held_flags_ = kRunsAlone, paused_flags_ = 0;
+  uint64_t notable_us_ = UINT64_MAX;
+  AclUserPointer default_user_;
   bool submitted_ = false;
   bool progressed_ = false;  // something was done: look again before sleeping
   bool reap_ = false;
@@ -167,7 +204,7 @@ class Worker {
   mutable bool clock_stale_ = true;
 
   std::unique_ptr<Client> client_;
-  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_;
+  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pause_event_;
   int wakeup_fd_ = -1;
   std::atomic<bool> stop_{false};
   std::mutex jobs_mutex_;

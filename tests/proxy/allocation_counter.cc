@@ -14,11 +14,17 @@ void* operator new(size_t bytes) {
   if (void* memory = std::malloc(bytes)) return memory;
   std::abort();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
 
 namespace rdmakv::proxy {
 
-size_t allocation_count() { return allocations.load(std::memory_order_relaxed); }
+size_t allocation_count() {
+  return allocations.load(std::memory_order_relaxed);
+}
 
 }  // namespace rdmakv::proxy

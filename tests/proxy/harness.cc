@@ -8,8 +8,7 @@
 namespace rdmakv::proxy {
 namespace {
 
-Options test_options() {
-  Options options;
+Options test_options(Options options = {}) {
   options.tcp = false;
   options.spin_us = 0;
   return options;
@@ -55,6 +54,12 @@ std::string TestClient::take() {
 
 ProxyTest::ProxyTest(const fakes::FakeClient::Options& options) : proxy_(test_options()) {
   auto fake = std::make_unique<fakes::FakeClient>(options);
+  fake_ = fake.get();
+  worker_ = &proxy_.add_worker(std::move(fake));
+}
+
+ProxyTest::ProxyTest(const Options& options) : proxy_(test_options(options)) {
+  auto fake = std::make_unique<fakes::FakeClient>();
   fake_ = fake.get();
   worker_ = &proxy_.add_worker(std::move(fake));
 }

@@ -44,6 +44,8 @@ class TestClient {
 class ProxyTest : public ::testing::Test {
  protected:
   explicit ProxyTest(const fakes::FakeClient::Options& options = {});
+  // As kv_proxy would be started with `options`.
+  explicit ProxyTest(const Options& options);
   ~ProxyTest() override;
 
   TestClient connect();

@@ -1,0 +1,47 @@
+// Connection: bytes in and out, plain or over TLS.
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/connection.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+
+ssize_t Connection::read_bytes(char* at, size_t most) {
+  if (tls_ == nullptr) [[likely]]
+    return ::read(fd_, at, most);
+  const ssize_t bytes = tls_->read({at, most});
+  // What stays in TLS's own buffer makes no event.
+  if (bytes > 0 && tls_->pending()) worker_.schedule(*this);
+  if (bytes < 0 && tls_->wants_to_write()) want_writing(true);
+  return bytes;
+}
+
+ssize_t Connection::write_output() {
+  if (tls_ == nullptr) [[likely]]
+    return output_.write_to(fd_);
+  if (!tls_->established()) {
+    errno = EAGAIN;
+    return -1;
+  }
+  const std::span<std::byte> scratch = worker_.trash();
+  return output_.write_to(*tls_, {reinterpret_cast<char*>(scratch.data()), scratch.size()});
+}
+
+void Connection::shake_hands() {
+  const int result = tls_->shake_hands();
+  if (result == 1) {
+    want_writing(!output_.empty());
+    want_reading(true);
+    if (tls_->pending()) worker_.schedule(*this);
+    return;
+  }
+  if (result < 0 && errno == EAGAIN) return want_writing(tls_->wants_to_write());
+  spdlog::debug("client {} {}: TLS: {}", id_, address_, tls_->problem());
+  close("the TLS handshake failed");
+}
+
+}  // namespace rdmakv::proxy
