@@ -1,5 +1,5 @@
-// hiredis, the C client: plain calls, pipelines, binary-safe arguments, against a running proxy whose
-// place PROXY_HOST and PROXY_PORT tell (tests/compat/run starts it).
+// hiredis, the C client: plain calls, pipelines, binary-safe arguments, against a running proxy
+// whose place PROXY_HOST and PROXY_PORT tell (tests/compat/run starts it).
 #include <gtest/gtest.h>
 #include <hiredis/hiredis.h>
 
@@ -33,7 +33,7 @@ class Hiredis : public ::testing::Test {
   Reply next() {
     void* reply = nullptr;
     return Reply(redisGetReply(context_.get(), &reply) == REDIS_OK ? static_cast<redisReply*>(reply)
-                                                                  : nullptr);
+                                                                   : nullptr);
   }
   static std::string text(const Reply& reply) {
     return reply == nullptr ? "(no reply)" : std::string(reply->str, reply->len);

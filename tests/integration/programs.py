@@ -12,7 +12,6 @@ import re
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

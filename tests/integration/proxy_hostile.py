@@ -149,7 +149,10 @@ class Hostile(unittest.TestCase):
         with self.client() as client:
             client.call("CONFIG", "SET", "maxclients", "3")
             try:
-                with self.client(), self.client():
+                with self.client() as second, self.client() as third:
+                    # A connection counts once its thread has accepted it, which a reply shows.
+                    for counted in (second, third):
+                        self.assertEqual(counted.call("PING"), b"+PONG\r\n")
                     with self.client() as fourth:
                         self.assertEqual(fourth.rest(), b"-ERR max number of clients reached\r\n")
             finally:

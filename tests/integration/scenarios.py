@@ -72,6 +72,25 @@ class OneStack(unittest.TestCase):
         self.assertIn(TRANSPORT, self.stack.server.output)
         self.assertIn(TRANSPORT, self.stack.proxy.output)
 
+    def test_info_counts_what_all_threads_sent_to_the_servers(self):
+        """Connections are spread over the proxy's threads; whichever answers tells of all of them."""
+        self.redis.set("counted", "x")
+        connections = [redis.Redis(port=self.stack.port, socket_timeout=PATIENCE) for _ in range(8)]
+        before = self.redis.info("backends")
+        for connection in connections:
+            for _ in range(20):
+                self.assertEqual(connection.get("counted"), b"x")
+        for connection in connections:
+            after = connection.info("backends")
+            counted = {name: after[name] - before[name] for name in after if name in before
+                       and isinstance(after[name], int)}
+            self.assertGreaterEqual(counted["backend_operations"], 160)
+            verbs = sum(counted["backend_" + kind] for kind in ("sends", "writes", "reads", "atomics"))
+            self.assertGreaterEqual(verbs, 1)
+            self.assertGreaterEqual(counted["backend_round_trips"], 160)
+            connection.close()
+        self.assertIn("backend_detour_torn", after)
+
     def test_values_of_all_sizes_through_the_proxy(self):
         for size in (0, 1, 63, 64, 4095, 4096, 4097, 65535, 65536, 200_000, 262_144, 262_145,
                      1 << 20, (1 << 20) + 1, 16 << 20, 64 << 20):

@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""The stream, the connection and what a client says of itself: kv_proxy against redis-server (see
+differential.py).
+"""
+
+import re
+
+from differential import FAR, Differential, main, show
+from resp import Connection, encode
+
+
+class ConnectionAndClient(Differential):
+    def test_connection(self):
+        self.run_lines("""
+            PING
+            PING hello
+            PING a b
+            ECHO hello
+            ECHO
+            ECHO a b
+            SELECT 0
+            SELECT 1
+            SELECT -1
+            SELECT abc
+            SELECT 99999999999
+            SELECT
+            AUTH
+            AUTH x
+            AUTH a b
+            AUTH default b
+            AUTH a b c
+            HELLO 4
+            HELLO 1
+            HELLO -1
+            HELLO abc
+            HELLO 2 AUTH
+            HELLO 2 AUTH a
+            HELLO 2 AUTH a b
+            HELLO 2 SETNAME
+            HELLO 2 FOO
+            HELLO 3 AUTH default x FOO
+            READONLY
+            READWRITE
+            ASKING
+            READONLY x
+            RESET
+            RESET x
+        """)
+
+    def test_hello(self):
+        for redis, proxy in self.pairs():
+            for words in (["HELLO"], ["HELLO", "3"], ["HELLO", "2"], ["HELLO", "3", "SETNAME", "me"],
+                          ["HELLO", "3", "AUTH", "default", "any", "SETNAME", "you"], ["HELLO"]):
+                expected, got = redis.call(*words), proxy.call(*words)
+                without_id = [re.sub(rb"(\$2\r\nid\r\n):\d+", rb"\1", r) for r in (expected, got)]
+                self.assertEqual(*without_id, words)
+                self.same(redis, proxy, "CLIENT", "GETNAME")
+                self.same(redis, proxy, "GET", "nosuch")
+
+    def test_quit_and_what_follows(self):
+        for redis, proxy in self.pairs():
+            for connection in (redis, proxy):
+                connection.send(encode("SET", "a", 1) + encode("GET", "a") + encode("QUIT")
+                                + encode("GET", "a"))
+            self.assertEqual(proxy.rest(), redis.rest())
+
+    def test_client(self):
+        self.run_lines("""
+            CLIENT
+            CLIENT FOO
+            client foo
+            CLIENT GETNAME
+            CLIENT GETNAME x
+            CLIENT SETNAME
+            CLIENT SETNAME foo
+            CLIENT GETNAME
+            CLIENT ID x
+            CLIENT INFO x
+            CLIENT LIST FOO
+            CLIENT LIST TYPE
+            CLIENT LIST TYPE foo
+            CLIENT LIST TYPE master
+            CLIENT LIST TYPE replica
+            CLIENT LIST TYPE pubsub
+            CLIENT LIST ID
+            CLIENT LIST ID abc
+            CLIENT LIST ID 999999
+            CLIENT KILL
+            CLIENT KILL 1.2.3.4:5
+            CLIENT KILL ID abc
+            CLIENT KILL ID 0
+            CLIENT KILL ID -1
+            CLIENT KILL ID 999999
+            CLIENT KILL TYPE foo
+            CLIENT KILL TYPE master
+            CLIENT KILL USER foo
+            CLIENT KILL ADDR 1.2.3.4:5
+            CLIENT KILL LADDR 1.2.3.4:5
+            CLIENT KILL ID 999999 SKIPME
+            CLIENT KILL ID 999999 SKIPME maybe
+            CLIENT KILL ID 999999 SKIPME no
+            CLIENT KILL FOO bar
+            CLIENT REPLY
+            CLIENT REPLY foo
+            CLIENT REPLY ON
+            CLIENT NO-EVICT on
+            CLIENT NO-EVICT off
+            CLIENT NO-EVICT maybe
+            CLIENT NO-EVICT
+        """)
+        for redis, proxy in self.pairs():
+            for name in (b"a b", b"a\nb", b"\xff", b"", b"ok"):
+                self.same(redis, proxy, "CLIENT", "SETNAME", name)
+                self.same(redis, proxy, "HELLO", "3" if name == b"a b" else "9", "SETNAME", name)
+                self.same(redis, proxy, "CLIENT", "GETNAME")
+
+    def test_reply_off_and_skip(self):
+        script = (encode("CLIENT", "REPLY", "SKIP") + encode("PING", "1") + encode("PING", "2")
+                  + encode("CLIENT", "REPLY", "OFF") + encode("PING", "3") + encode("FOO")
+                  + encode("CLIENT", "REPLY", "SKIP") + encode("CLIENT", "REPLY", "ON")
+                  + encode("PING", "4") + encode("CLIENT", "REPLY", "SKIP") + encode("RESET")
+                  + encode("PING", "5") + encode("QUIT"))
+        for redis, proxy in self.pairs():
+            for connection in (redis, proxy):
+                connection.send(script)
+            self.assertEqual(proxy.rest(), redis.rest())
+
+    def test_newer(self):
+        """What client libraries of today send on connect, in one batch; newer than Redis 7.0."""
+        with Connection(self.stack.port) as proxy:
+            proxy.send(encode("HELLO", 3) + encode("CLIENT", "SETINFO", "LIB-NAME", "test")
+                       + encode("CLIENT", "SETINFO", "LIB-VER", "1.0")
+                       + encode("CLIENT", "MAINT_NOTIFICATIONS", "ON") + encode("INFO")
+                       + encode("CLIENT", "SETNAME", "x") + encode("SELECT", 0) + encode("READONLY"))
+            replies = [proxy.reply() for _ in range(8)]
+        self.assertTrue(replies[0].startswith(b"%7\r\n"))
+        self.assertEqual(replies[1:3], [b"+OK\r\n"] * 2)
+        self.assertTrue(replies[3].startswith(b"-ERR unknown subcommand"))
+        self.assertIn(b"redis_version:7.0.15\r\n", replies[4])
+        self.assertEqual(replies[5:7], [b"+OK\r\n"] * 2)
+        with Connection(self.stack.port) as proxy:
+            self.assertEqual(proxy.call("CLIENT", "NO-TOUCH", "ON"), b"+OK\r\n")
+            self.assertEqual(proxy.call("CLIENT", "SETINFO", "FOO", "x"),
+                             b"-ERR Unrecognized option 'FOO'\r\n")
+            self.assertTrue(proxy.call("CLIENT", "SETINFO", "LIB-NAME", "a b").startswith(
+                b"-ERR lib-name cannot contain spaces"))
+
+    def test_inline_and_malformed(self):
+        inputs = [b"PING\r\n", b"PING\n", b"  PING  \r\n", b"\r\n\r\nPING\r\n", b"SET a 'b c'\r\nGET a\r\n",
+                  b'SET a "\\x41\\n"\r\nGET a\r\n', b"SET a 'b\r\n", b'GET "a"b\r\n', b"*1\r\n$4\r\nPING\r\n",
+                  b"*0\r\nPING\r\n", b"*-1\r\nPING\r\n", b"*x\r\n", b"*1\r\n$x\r\n", b"*1\r\n$-1\r\n",
+                  b"*1\r\nPING\r\n", b"*1\r\n$536870913\r\n", b"*1\r\n$99999999999999999999\r\n",
+                  b"*99999999999\r\n", b"*2147483648\r\n", b"*1\r\n$04\r\nPING\r\n", b"*+1\r\n",
+                  b"* 1\r\n", b"*1\r\n:4\r\nPING\r\n", b"\0\r\n", b"*3\r\n$3\r\nSET\r\n$-5\r\n",
+                  b"GET a\r\n*1\r\n$y\r\n", b"A" * 70000]
+        for data in inputs:
+            replies = []
+            for port in (self.redis.port, self.stack.port):
+                with Connection(port) as connection:
+                    connection.send(data)
+                    connection.socket.shutdown(1)
+                    replies.append(connection.rest())
+            self.assertEqual(replies[1], replies[0], show(data))
+
+    def test_one_byte_at_a_time(self):
+        script = (encode("SET", "a", "hello") + b"GET a\r\n" + encode("SET", "a", "x" * 5000, "EX", FAR)
+                  + encode("STRLEN", "a") + encode("QUIT"))
+        for redis, proxy in self.pairs():
+            redis.send(script)
+            for i in range(len(script)):
+                proxy.send(script[i:i + 1])
+            self.assertEqual(proxy.rest(), redis.rest())
+
+
+if __name__ == "__main__":
+    main()

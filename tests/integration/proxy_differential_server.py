@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+"""The server of itself, its commands and its configuration: kv_proxy against redis-server (see
+differential.py).
+"""
+
+import re
+
+from differential import Differential, main
+from programs import ROOT
+from resp import Connection, decode
+
+
+class Server(Differential):
+    def test_command(self):
+        self.run_lines("""
+            COMMAND FOO
+            COMMAND COUNT x
+            COMMAND INFO nosuch
+            COMMAND INFO get nosuch SET
+            COMMAND INFO client|id client|nosuch nosuch|x
+            COMMAND DOCS nosuch
+            COMMAND GETKEYS
+            COMMAND GETKEYS get a
+            COMMAND GETKEYS get
+            COMMAND GETKEYS get a b
+            COMMAND GETKEYS mset a 1 b 2
+            COMMAND GETKEYS del a b c
+            COMMAND GETKEYS ping x
+            COMMAND GETKEYS nosuch a
+            COMMAND GETKEYS client id
+            COMMAND GETKEYSANDFLAGS set a b
+            COMMAND GETKEYSANDFLAGS set a b GET
+            COMMAND GETKEYSANDFLAGS mset a 1 b 2
+            COMMAND LIST x
+            COMMAND LIST FILTERBY
+            COMMAND LIST FILTERBY FOO x
+            COMMAND LIST FILTERBY PATTERN xs-*
+            COMMAND LIST FILTERBY PATTERN expiretim?
+            COMMAND LIST FILTERBY PATTERN getd[ae]l
+            COMMAND LIST FILTERBY ACLCAT nosuch
+            COMMAND LIST FILTERBY MODULE x
+            COMMAND HELP
+            COMMAND HELP x
+        """)
+        ours = {"cas", "getv", "client|setinfo", "client|no-touch", "client|maint_notifications"}
+        for redis, proxy in self.pairs():
+            names = [name.decode() for name in decode(proxy.call("COMMAND", "LIST"))]
+            known = [name for name in names if name not in ours]
+            containers = {name.split("|")[0] for name in names if "|" in name}
+            self.assertGreater(len(known), 60)
+            for name in known:
+                if name not in containers:
+                    self.same(redis, proxy, "COMMAND", "INFO", name)
+                docs = []
+                for connection in (redis, proxy):
+                    flat = decode(connection.call("COMMAND", "DOCS", name))
+                    fields = dict(zip(flat[1][::2], flat[1][1::2]))
+                    docs.append([flat[0]] + [fields.get(f) for f in (b"summary", b"since", b"group",
+                                                                     b"complexity")])
+                self.assertEqual(docs[1], docs[0], name)
+            count = decode(proxy.call("COMMAND", "COUNT"))
+            self.assertEqual(count, len(decode(proxy.call("COMMAND"))))
+            self.assertEqual(count, len([name for name in names if "|" not in name]))
+
+    def test_config(self):
+        self.run_lines("""
+            CONFIG
+            CONFIG FOO
+            CONFIG GET
+            CONFIG GET save
+            CONFIG GET SAVE
+            CONFIG GET nosuch
+            CONFIG GET appendonly
+            CONFIG GET maxmemory
+            CONFIG GET databases
+            CONFIG GET save s*ve
+            CONFIG GET proto-max-bulk-len
+            CONFIG GET maxmemory-polic?
+            CONFIG SET
+            CONFIG SET save
+            CONFIG SET foo bar
+            CONFIG SET foo bar baz
+            CONFIG SET maxclients abc
+            CONFIG SET maxclients 0
+            CONFIG SET timeout -1
+            CONFIG SET timeout abc
+            CONFIG SET timeout 1 timeout 2
+            CONFIG SET databases 4
+            CONFIG SET loglevel foo
+            CONFIG SET appendonly no
+            CONFIG SET client-query-buffer-limit abc
+            CONFIG RESETSTAT
+            CONFIG RESETSTAT x
+            CONFIG REWRITE
+            CONFIG HELP
+            CONFIG HELP x
+        """)
+        for redis, proxy in self.pairs():
+            self.same(redis, proxy, "CONFIG", "SET", "save", "")
+            self.same(redis, proxy, "CONFIG", "SET", "timeout", "100", "tcp-keepalive", "50")
+            self.same(redis, proxy, "CONFIG", "GET", "timeout")
+            self.same(redis, proxy, "CONFIG", "SET", "timeout", "0", "tcp-keepalive", "300")
+
+    def test_server(self):
+        self.run_lines("""
+            SET a 1
+            FLUSHALL FOO
+            FLUSHALL ASYNC x
+            FLUSHDB FOO
+            DBSIZE
+            FLUSHALL ASYNC
+            DBSIZE
+            SET a 1
+            FLUSHDB SYNC
+            GET a
+            FUNCTION
+            FUNCTION FOO
+            FUNCTION FLUSH
+            FUNCTION FLUSH ASYNC
+            FUNCTION FLUSH sync
+            FUNCTION FLUSH FOO
+            FUNCTION FLUSH ASYNC x
+            FUNCTION LIST
+            FUNCTION LIST WITHCODE
+            FUNCTION LIST LIBRARYNAME x
+            FUNCTION LIST LIBRARYNAME
+            FUNCTION LIST FOO
+            LOLWUT
+            LOLWUT VERSION x
+            TIME x
+            INFO nosuch
+            INFO keyspace
+            SET a 1
+            INFO keyspace
+        """)
+        for redis, proxy in self.pairs():
+            self.assertEqual(len(decode(proxy.call("TIME"))), 2)
+            expected, got = (decode(c.call("INFO", "everything")) for c in (redis, proxy))
+            titles = [line for line in got.split(b"\r\n") if line.startswith(b"# ")]
+            for title in (b"# Server", b"# Clients", b"# Memory", b"# Stats", b"# Replication"):
+                self.assertIn(title, titles)
+            for line in (b"redis_version:7.0.15", b"redis_mode:standalone", b"role:master",
+                         b"loading:0", b"cluster_enabled:0"):
+                self.assertIn(line + b"\r\n", expected)
+                self.assertIn(line + b"\r\n", got)
+
+    def test_unknown(self):
+        page = (ROOT / "redis-compat.md").read_text()
+        absent = [name.lower() for name, status in re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", page,
+                                                              re.M) if status != "supported"]
+        self.assertGreater(len(absent), 250)
+        with Connection(self.stack.port) as proxy:
+            for name in absent:
+                words = name.split(" ")
+                reply = proxy.call(*words, "x")
+                self.assertRegex(reply, rb"^-ERR unknown (sub)?command '(?i:%s)'" % words[-1 if reply.startswith(
+                    b"-ERR unknown sub") else 0].encode(), name)
+        for redis, proxy in self.pairs():
+            for words in (["FOO"], ["FOO", "a", "b"], ["foo\r\nbar", "a\r\nb"], ["FOO", "x" * 200, "y"],
+                          ["FOO", "x" * 100, "y" * 100, "z"], ["x" * 300, "a"], ["FOO", b"a\0b"],
+                          ["f\0o", "a"], [""], ["", "a"], ["client|id"], ["CLIENT", "x" * 200],
+                          ["FOO", b"\xff\x80"], ["FOO", "x" * 5000]):
+                self.same(redis, proxy, *words)
+
+
+if __name__ == "__main__":
+    main()
