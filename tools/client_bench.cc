@@ -7,8 +7,10 @@
 #include <ostream>
 #include <string>
 
+#include "rdmakv/client/client_counters.h"
 #include "rdmakv/client/clock.h"
 #include "rdmakv/transport/authentication.h"
+#include "tools/count_text.h"
 
 namespace rdmakv {
 namespace {
@@ -104,6 +106,7 @@ struct Run {
     kind = what;
     left = operations;
     row = {};
+    const ClientCounters before = client.counters();
     for (Lane& lane : lanes) lane.turn = 0;
     const uint64_t started = steady_ns();
     for (Lane& lane : lanes) {
@@ -111,6 +114,7 @@ struct Run {
     }
     for (Lane& lane : lanes) client.wait(lane.operation);
     row.elapsed_ns = steady_ns() - started;
+    row.counts = client.counters() - before;
     return row;
   }
 };
@@ -122,10 +126,10 @@ void print(std::ostream& out, uint64_t size, Kind kind, const BenchRow& row) {
     return static_cast<double>(row.latency.percentile(percent)) / 1e3;
   };
   char line[160];
-  std::snprintf(line, sizeof(line), "%10llu  %-4s %12.0f %10.1f %10.1f %10.1f %10.1f\n",
+  std::snprintf(line, sizeof(line), "%10llu  %-4s %12.0f %10.1f %10.1f %10.1f %10.1f  ",
                 static_cast<unsigned long long>(size), name_of(kind), rate,
                 rate * static_cast<double>(size) / 1e6, us(50), us(99), us(99.9));
-  out << line << std::flush;
+  out << line << per_operation_row(row.counts) << "  " << how_it_went(row.counts) << std::endl;
 }
 
 Code bench_size(Client& client, const BenchOptions& options, uint64_t size, std::ostream& out) {
@@ -182,9 +186,9 @@ Code bench_size(Client& client, const BenchOptions& options, uint64_t size, std:
 
 Code run_bench(Client& client, const BenchOptions& options, std::ostream& out) {
   char head[160];
-  std::snprintf(head, sizeof(head), "%10s  %-4s %12s %10s %10s %10s %10s\n", "bytes", "op", "op/s",
+  std::snprintf(head, sizeof(head), "%10s  %-4s %12s %10s %10s %10s %10s  ", "bytes", "op", "op/s",
                 "MB/s", "p50 us", "p99 us", "p99.9 us");
-  out << head;
+  out << head << per_operation_head() << "  how\n";
   for (const uint64_t size : options.sizes) {
     if (const Code code = bench_size(client, options, size, out); code != Code::kOk) return code;
   }

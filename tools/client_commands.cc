@@ -6,6 +6,7 @@
 #include <iterator>
 #include <optional>
 
+#include "rdmakv/client/client_counters.h"
 #include "tools/client_bench.h"
 #include "tools/command_words.h"
 
@@ -245,14 +246,11 @@ ExitStatus CommandRunner::stats() {
       out_ << "# worker " << worker << "\n" << answer.value;
     }
   }
-  const ClientCounters counters = client_.counters();
-  out_ << "# this client\n"
-       << "operations " << counters.operations << "\nerrors " << counters.errors << "\nconnects "
-       << counters.connects << "\ndisconnects " << counters.disconnects << "\nrequests "
-       << counters.requests << "\nmessages " << counters.messages << "\nsends "
-       << counters.verbs.sends << "\nwrites " << counters.verbs.writes << "\nreads "
-       << counters.verbs.reads << "\ndoorbells " << counters.verbs.doorbells << "\ncompletions "
-       << counters.verbs.completions << std::endl;
+  out_ << "# this client\n";
+  for (const NamedCounter& counter : named_counters(client_.counters())) {
+    out_ << counter.name << " " << counter.value << "\n";
+  }
+  out_ << std::flush;
   return kDone;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "rdmakv/client/access_paths.h"
 #include "rdmakv/client/open_for_server.h"
 #include "rdmakv/transport/authentication.h"
 #include "tools/client_commands.h"
@@ -30,6 +31,7 @@ struct Arguments {
   uint32_t timeout_ms = 5000;
   bool raw = false;
   uint32_t depth = 1;
+  std::string get_path = "auto", cas_path = "auto";
 };
 
 std::string footer() {
@@ -68,6 +70,16 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--depth", arguments.depth, "bench: operations under way at a time")
       ->capture_default_str()
       ->check(CLI::Range(1u, 4096u));
+  app.add_option("--get-path", arguments.get_path,
+                 "How GETs are done. onesided: without the server's CPU, whose index is READ too; "
+                 "rpc: by request; auto: onesided on shared memory, else by READ where the "
+                 "location is known")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "onesided", "rpc"}));
+  app.add_option("--cas-path", arguments.cas_path,
+                 "How cas is done. rpc: by request; auto: by ATOMIC where the entry allows it")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "rpc"}));
   app.set_version_flag("--version", std::string("kv_client " RDMAKV_VERSION));
   app.footer(footer());
   app.prefix_command();  // what follows the options is the command, dashes and all
@@ -97,6 +109,8 @@ Result<Connection> connect(const Arguments& arguments) {
   if (!fabric) return fabric.status();
   connection.fabric = std::move(*fabric);
   options.servers = {address};
+  options.get_path = *parse_get_path(arguments.get_path);
+  options.cas_path = *parse_cas_path(arguments.cas_path);
   options.timeout_ns = options.connect_timeout_ns = arguments.timeout_ms * kNsPerMs;
   Result<std::unique_ptr<Client>> client = Client::create(*connection.fabric, options);
   if (!client) return client.status();
