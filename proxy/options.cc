@@ -31,7 +31,36 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
 
-// The configuration file: NAME = VALUE a line, the value in quotes if it likes. CLI11's own reader
+std::string_view unquoted(std::string_view value) {
+  const char quote = value.size() > 1 ? value.front() : '\0';
+  const bool quoted = (quote == '"' || quote == '\'') && value.back() == quote;
+  return quoted ? value.substr(1, value.size() - 2) : value;
+}
+
+// The words of ["a", 'b', c]; a comma within quotes belongs to the word.
+std::vector<std::string> list_words(std::string_view list) {
+  std::vector<std::string> words;
+  std::string word;
+  char quote = '\0';
+  for (const char c : list) {
+    if (quote == '\0' && c == ',') {
+      words.emplace_back(unquoted(trimmed(word)));
+      word.clear();
+      continue;
+    }
+    if (quote == c) {
+      quote = '\0';
+    } else if (quote == '\0' && (c == '"' || c == '\'')) {
+      quote = c;
+    }
+    word += c;
+  }
+  words.emplace_back(unquoted(trimmed(word)));
+  return words;
+}
+
+// The configuration file: NAME = VALUE a line, the value in quotes if it likes; an option that may
+// be given more than once has a line each time, or one with [VALUE, VALUE]. CLI11's own reader
 // takes a # anywhere for a comment, and the hashes of passwords begin with one.
 class ConfigFile : public CLI::ConfigBase {
  public:
@@ -44,17 +73,27 @@ class ConfigFile : public CLI::ConfigBase {
       if (equals == std::string_view::npos) {
         throw CLI::FileError("'" + std::string(text) + "' is not NAME = VALUE");
       }
-      std::string_view value = trimmed(text.substr(equals + 1));
-      const char quote = value.size() > 1 ? value.front() : '\0';
-      if ((quote == '"' || quote == '\'') && value.back() == quote) {
-        value = value.substr(1, value.size() - 2);
+      CLI::ConfigItem& item = item_of(trimmed(text.substr(0, equals)), items);
+      const std::string_view value = trimmed(text.substr(equals + 1));
+      if (value.size() > 1 && value.front() == '[' && value.back() == ']') {
+        for (std::string& word : list_words(value.substr(1, value.size() - 2))) {
+          item.inputs.push_back(std::move(word));
+        }
+      } else {
+        item.inputs.emplace_back(unquoted(value));
       }
-      CLI::ConfigItem item;
-      item.name = trimmed(text.substr(0, equals));
-      item.inputs.emplace_back(value);
-      items.push_back(std::move(item));
     }
     return items;
+  }
+
+ private:
+  // One item a name: of two with the same name CLI11 drops the second.
+  static CLI::ConfigItem& item_of(std::string_view name, std::vector<CLI::ConfigItem>& items) {
+    for (CLI::ConfigItem& item : items) {
+      if (item.name == name) return item;
+    }
+    items.emplace_back().name = name;
+    return items.back();
   }
 };
 
@@ -161,12 +200,14 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
       ->capture_default_str();
   add_guards(app, options, renames);
   app.config_formatter(std::make_shared<ConfigFile>());
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "", "Configuration file: long option names and values, NAME = VALUE");
   app.set_version_flag("--version", std::string("kv_proxy ") + kProxyVersion);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out, problem;
+    if (error.get_name() == "ConfigError") problem << "in the configuration file: ";
     parsed.exit_status = app.exit(error, out, problem) == 0 ? 0 : 1;
     parsed.text = out.str() + problem.str();
     return parsed;

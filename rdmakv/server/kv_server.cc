@@ -79,6 +79,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--ring-bytes", arguments.ring_bytes,
                  "Bytes of each connection's ring, where PUTs of 4 KB and more arrive")
       ->capture_default_str();
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "",
                  "File with options, one `name = value` a line, by their long names");
   app.set_version_flag("--version", std::string("kv_server " RDMAKV_VERSION));
@@ -255,6 +256,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_name() == "ConfigError") std::fputs("in the configuration file: ", stderr);
     return app.exit(error);
   }
   spdlog::set_default_logger(spdlog::stdout_color_mt("kv_server"));

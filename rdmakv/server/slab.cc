@@ -121,7 +121,8 @@ Extent Slab::allocate(uint64_t bytes) {
   const uint64_t base = uint64_t{slab.first_page} * kUnitsPerPage;
   uint32_t index = slab.free_head;
   if (index != kNone) {
-    slab.free_head = static_cast<uint32_t>(link(base + uint64_t{index} * (size / wire::kExtentUnit)));
+    slab.free_head =
+        static_cast<uint32_t>(link(base + uint64_t{index} * (size / wire::kExtentUnit)));
   } else {
     index = slab.carved++;
   }

@@ -320,6 +320,15 @@ class CommandLine(unittest.TestCase):
             self.assertIn(str(port), server.output)
             self.assertEqual(server.stop(), 0)
 
+    def test_an_unknown_name_in_a_configuration_file(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            file.write("port=0\nmemroy=64\n")
+            file.flush()
+            for words in (["kv_server"], ["kv_proxy", "--server", "shm:1"]):
+                result = self.run_program(*words, "--config", file.name)
+                self.assertNotEqual(result.returncode, 0, words)
+                self.assertIn("memroy", result.stderr + result.stdout, words)
+
 
 def main():
     result = unittest.main(exit=False, verbosity=2).result

@@ -214,6 +214,17 @@ TEST(Options, FromAFile) {
   EXPECT_EQ(parsed.options.servers, (std::vector<std::string>{"shm:5", "shm:6"}));
 }
 
+TEST(Options, FromAFileALineEach) {
+  const std::string path = ::testing::TempDir() + "/kv_proxy_lines_test.conf";
+  std::ofstream(path) << "# a comment\nserver = shm:5\nserver = 'shm:6'\n"
+                         "user = 'a, [b] >#c on'\nuser = [\"d, >e\", 'f']\n";
+  const ParsedOptions parsed = parse_line({"--config", path.c_str()});
+  std::remove(path.c_str());
+  ASSERT_TRUE(parsed.run) << parsed.text;
+  EXPECT_EQ(parsed.options.servers, (std::vector<std::string>{"shm:5", "shm:6"}));
+  EXPECT_EQ(parsed.options.users, (std::vector<std::string>{"a, [b] >#c on", "d, >e", "f"}));
+}
+
 TEST(Options, ServersAreOfOneTransport) {
   EXPECT_TRUE(parse_servers({"shm:1", "shm:2"}));
   const auto mixed = parse_servers({"shm:1", "rdma:h:2"});

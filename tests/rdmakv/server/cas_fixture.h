@@ -1,6 +1,6 @@
 // A partition with the regions for one-sided CAS, clients that use them as clients do (by WRITE and
-// ATOMIC, which on plain memory is a copy and a CPU CAS), and atomics of the server's before which a
-// client can be first.
+// ATOMIC, which on plain memory is a copy and a CPU CAS), and atomics of the server's before which
+// a client can be first.
 #pragma once
 
 #include <functional>
@@ -152,11 +152,11 @@ class CasBox {
     wire::EntryFields fields;
     fields.seed = wire::entry_seed(kEpoch, to.generation);
     fields.version = version;
-    wire::write_entry(entry, fields, key,
-                      std::as_bytes(std::span(value.data(), value.size())));
+    wire::write_entry(entry, fields, key, std::as_bytes(std::span(value.data(), value.size())));
     const uint64_t live = FirstWord::make_live(to.generation, true).encode();
     std::memcpy(entry, &live, sizeof(live));
-    std::memcpy(partition->at(to.offset), entry, wire::entry_bytes(key.size(), value.size(), false));
+    std::memcpy(partition->at(to.offset), entry,
+                wire::entry_bytes(key.size(), value.size(), false));
   }
   // ATOMIC: from the entry at `at` to the one at `to`. Whether it won.
   bool link(const CasPlace& at, const wire::Grant& to) {
