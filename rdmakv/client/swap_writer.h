@@ -1,7 +1,7 @@
 // CAS without the server's CPU, on one connection. One doorbell, two work requests:
 //
-//   WRITE               the new entry, complete and live, into an extent that the server has
-//   granted ATOMIC_CMP_AND_SWP  the old entry's first word, from   live, its generation
+//   WRITE               the new entry, complete and live, into a granted extent
+//   ATOMIC_CMP_AND_SWP  the old entry's first word, from   live, its generation
 //                                                   to     dead, superseded by the new entry
 //
 // The ATOMIC is the linearization point. When it fails the new entry is linked nowhere, and its
