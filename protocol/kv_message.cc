@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/rules.h"
+
 namespace rdmakv::wire {
 
 MessageReader::MessageReader(std::span<const std::byte> message) : rest_(message) {
@@ -45,7 +47,9 @@ bool MessageReader::next(RequestView& request) {
   }
   if (header.key_length > kMaxKeyBytes) return fail("key longer than 64 KB");
   const uint64_t body = uint64_t{header.key_length} + header.value_length;
-  if (body > rest_.size()) return fail("request longer than its message");
+  if (body > rest_.size() && holds(Rule::kDistrust)) {
+    return fail("request longer than its message");
+  }
   request.key = {reinterpret_cast<const char*>(rest_.data()), header.key_length};
   request.value = rest_.subspan(header.key_length, header.value_length);
   skip_padded(body);

@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kNames[] = {
     "quarantine",  "dead-before-reply", "generation",   "checksum", "write-before-swap",
     "atomic-only", "reconcile",         "epoch",        "expiry",   "no-repeat",
-    "pointer-age", "key-order",         "flip-to-tail",
+    "pointer-age", "key-order",         "flip-to-tail", "distrust",
 };
 
 int broken_rule() {

@@ -21,7 +21,8 @@ enum class Rule : uint8_t {
   kNoRepeat,         // 9: a change whose outcome is unknown is not sent again
   kPointerAge,       // 10: an old pointer is dropped
   kKeyOrder,         // operations on one key keep their order, by whatever way they go
-  kFlipToTail,       // the slot goes to the live tail, and only a walk retires
+  kFlipToTail,       // the slot goes to the live tail before what a walk passed is retired
+  kDistrust,         // 11: everything from the wire is checked
 };
 
 #ifdef RDMAKV_BREAKABLE_RULES

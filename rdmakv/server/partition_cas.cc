@@ -111,7 +111,7 @@ void Partition::arrive(const Found& tail, uint64_t hash, uint64_t passed) {
   slot.offset = tail.offset;
   slot.generation_low = tail.generation & 0xfff;
   slot.size_class = wire::kCasSizeClass;
-  index_.replace(tail.place, slot);
+  if (holds(Rule::kFlipToTail)) index_.replace(tail.place, slot);
   retire(passed);
 }
 

@@ -111,5 +111,16 @@ TEST_F(SwapWriterTest, ASwapThatHadNoRoomFollowsItsWrite) {
   EXPECT_EQ(endpoint_.posted[1].kind, "swap");
 }
 
+// A grant outside its region, by a server that must not be believed, is none.
+TEST_F(SwapWriterTest, AGrantOutsideTheGrantsIsNotTaken) {
+  const uint64_t first = 2 * kRegion / wire::kExtentUnit;
+  const uint64_t end = first + kRegion / wire::kExtentUnit;
+  const uint64_t wanted = writer_.wanted();
+  for (const uint64_t offset : {uint64_t{0}, kOld, first - 32, first + 1, end, ~uint64_t{0}}) {
+    writer_.add_grant({.offset = offset, .generation = 1});
+    EXPECT_EQ(writer_.wanted(), wanted) << offset;
+  }
+}
+
 }  // namespace
 }  // namespace rdmakv

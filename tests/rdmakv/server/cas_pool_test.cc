@@ -284,7 +284,9 @@ TEST_F(CasPoolTest, BooksAgreeOverRandomUse) {
       default:
         pool_.begin(now += random() % (2 * kMs));
     }
-    if (i % 16 == 0) ASSERT_TRUE(pool_.consistent());
+    if (i % 16 == 0) {
+      ASSERT_TRUE(pool_.consistent());
+    }
     ASSERT_EQ(pool_.accounting(Part::kCas).all(), kExtents);
     ASSERT_EQ(pool_.accounting(Part::kGrants).all(), kExtents);
   }
