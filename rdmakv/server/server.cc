@@ -186,6 +186,8 @@ class RealServer final : public Server, private ConnectionHandler {
     options.timeouts = options_.timeouts;
     options.clock = options_.clock;
     options.log = options_.log;
+    options.step_hook = options_.step_hook;
+    options.step_context = options_.step_context;
     return options;
   }
 

@@ -37,6 +37,10 @@ struct ServerOptions {
   bool own_listener_thread = true;  // false: the owner waits for listener_fd() and calls dispatch()
   Clock* clock = &Clock::system();
   LogSink log;  // empty: silence
+  // For tests: called by each worker between the stores of a change (Partition::Step as a number),
+  // to look at memory or take its time there.
+  void (*step_hook)(void* context, int step) = nullptr;
+  void* step_context = nullptr;
 };
 
 class Server {

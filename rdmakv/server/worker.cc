@@ -173,6 +173,14 @@ void Worker::create_partition() {
   partition_ = std::make_unique<Partition>(partition);
   partition_->set_more_stats(
       [](void* self, std::string& text) { static_cast<Worker*>(self)->append_stats(text); }, this);
+  if (options_.step_hook != nullptr) {
+    partition_->set_step_hook(
+        [](void* self, Partition::Step step) {
+          const WorkerOptions& options = static_cast<Worker*>(self)->options_;
+          options.step_hook(options.step_context, static_cast<int>(step));
+        },
+        this);
+  }
   memory_.tables = partition_->private_bytes();
 
   context_ = std::make_unique<ConnectionContext>(ConnectionContext{*partition_,

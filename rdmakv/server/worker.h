@@ -38,6 +38,8 @@ struct WorkerOptions {
   PeerTimeouts timeouts;
   Clock* clock = &Clock::system();
   LogSink log;
+  void (*step_hook)(void* context, int step) = nullptr;  // see ServerOptions
+  void* step_context = nullptr;
 };
 
 // Bytes of memory by owner.
