@@ -122,7 +122,11 @@ int audit(const Workload& workload, AuditResult& result) {
   options.connect_timeout_ns = kPatienceNs;
   Result<std::unique_ptr<Client>> client = Client::create(**fabric, options);
   if (!client) return 2;
-  if (Status status = (*client)->connect_and_wait(); !status) {
+  // The wire may be down just now.
+  const uint64_t patience = steady_ns() + kPatienceNs;
+  for (Status status = (*client)->connect_and_wait(); !status;
+       status = (*client)->connect_and_wait()) {
+    if (steady_ns() < patience) continue;
     std::fprintf(stderr, "audit: %s\n", status.to_string().c_str());
     return 2;
   }

@@ -199,7 +199,7 @@ int ClientThread::run() {
     client_->flush();
     if (refused_ > run_.workload->window) {  // the server is away, or full: gently
       refused_ = 0;
-      const timespec pause{0, 1'000'000};
+      const timespec pause{0, 20'000'000};
       nanosleep(&pause, nullptr);
     }
     if (client_->poll() == 0) {
