@@ -19,6 +19,9 @@ void* count_and_allocate(std::size_t size, std::size_t alignment) {
 }
 }  // namespace
 
+// Where these are inlined, and theirs are not, GCC sees a mismatch.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 void* operator new(std::size_t size) {
   return count_and_allocate(size, 0);
 }
