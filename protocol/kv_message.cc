@@ -6,7 +6,7 @@
 
 namespace rdmakv::wire {
 
-MessageReader::MessageReader(std::span<const std::byte> message) : rest_(message) {
+MessageReader::MessageReader(std::span<const std::byte> message, uint32_t most) : rest_(message) {
   if (!take(&header_, sizeof(header_))) return;
   if (header_.magic != kMessageMagic) {
     fail("not a message of this protocol (wrong magic)");
@@ -14,7 +14,7 @@ MessageReader::MessageReader(std::span<const std::byte> message) : rest_(message
     fail("unknown kind of message");
   } else if (header_.reserved != 0 || header_.reserved2 != 0) {
     fail("reserved field not zero");
-  } else if (header_.count == 0 || header_.count > kMaxRequestsPerMessage) {
+  } else if (header_.count == 0 || header_.count > most) {
     fail("message with an impossible count");
   }
 }
@@ -39,9 +39,8 @@ bool MessageReader::next(RequestView& request) {
   if (header_.kind != MessageKind::kRequests) return fail("not a message of requests");
   if (!take(&request.header, sizeof(request.header))) return false;
   const RequestHeader& header = request.header;
-  if (header.opcode < Opcode::kGet || header.opcode > Opcode::kGrants)
-    return fail("unknown opcode");
-  if (header.condition > Condition::kIfSooner) return fail("unknown condition");
+  if (header.opcode < Opcode::kGet || header.opcode > kLastOpcode) return fail("unknown opcode");
+  if (header.condition > kLastCondition) return fail("unknown condition");
   if ((header.flags & ~(kKeepExpiry | kWantPrevious)) != 0 || header.reserved != 0) {
     return fail("unknown flag");
   }

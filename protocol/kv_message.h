@@ -44,6 +44,7 @@ inline constexpr uint64_t kMaxValueBytes = 512ull << 20;
 inline constexpr uint32_t kRingUnit = 64;        // bytes; unit of ring and landing offsets
 inline constexpr uint32_t kRingBytes = 1 << 20;  // default size of a connection's ring
 inline constexpr uint32_t kMaxRequestsPerMessage = 512;
+inline constexpr uint32_t kMaxRequestsPerTransaction = 65535;
 // A larger value travels as an upload, in chunks of at most this many bytes.
 inline constexpr uint32_t kMaxChunk = 256 * 1024;
 
@@ -76,7 +77,11 @@ enum class Opcode : uint8_t {
   // the client has linked: hints, which free nothing by themselves. `wanted`: how many more extents
   // the client would like -> an array of Grant, as many as the server gives, perhaps none.
   kGrants = 15,
+  // Several requests in one step (kv_transaction.h): the value is a message of requests, or, when
+  // `ticket` is not 0, has been uploaded under it -> a message of replies. `key` is one of theirs.
+  kTransaction = 16,
 };
+inline constexpr Opcode kLastOpcode = Opcode::kTransaction;
 
 // What a mutation requires of the key's present state; unmet: kConditionNotMet (or
 // kVersionMismatch).
@@ -90,7 +95,9 @@ enum class Condition : uint8_t {
   kIfExpiry = 5,
   kIfLater = 6,
   kIfSooner = 7,
+  kIfExpirySooner = 8,  // XX and LT
 };
+inline constexpr Condition kLastCondition = Condition::kIfExpirySooner;
 
 // RequestHeader.flags
 inline constexpr uint8_t kKeepExpiry = 1;  // kPut, kUploadCommit: keep the expiry that the key has
@@ -164,7 +171,8 @@ struct ReplyHeader {
   uint32_t generation = 0;  // of the entry at `location`
   // kHasValue: of the value that follows; kPinned, kInspect: of the value meant.
   uint32_t value_length = 0;
-  // kCount, kClear: keys; kPinned: bytes from the start of the entry at `location` to its value (an
+  // kCount, kClear: keys; kTransaction that did not take place: the first precondition that was not
+  // met, counted from 0; kPinned: bytes from the start of the entry at `location` to its value (an
   // entry may have an unused expiry field).
   uint64_t number = 0;
 };
@@ -217,8 +225,9 @@ struct ReplyView {
 // is touched whatever it holds.
 class MessageReader {
  public:
-  // `message` must stay while views into it are used.
-  explicit MessageReader(std::span<const std::byte> message);
+  // `message` must stay while views into it are used. `most`: requests or replies in it.
+  explicit MessageReader(std::span<const std::byte> message,
+                         uint32_t most = kMaxRequestsPerMessage);
 
   // False: the header is malformed; error() says how.
   bool valid() const { return error_ == nullptr; }

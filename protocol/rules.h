@@ -21,6 +21,7 @@ enum class Rule : uint8_t {
   kNoRepeat,         // 9: a change whose outcome is unknown is not sent again
   kPointerAge,       // 10: an old pointer is dropped
   kKeyOrder,         // operations on one key keep their order, by whatever way they go
+  kOneStep,          // what a transaction changes is hidden until all of it is done
   kFlipToTail,       // the slot goes to the live tail before what a walk passed is retired
   kDistrust,         // 11: everything from the wire is checked
 };

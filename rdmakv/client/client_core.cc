@@ -151,6 +151,7 @@ Code ClientCore::check(const Operation& operation) const {
   if (operation.expiry_ms < 0) return Code::kInvalidArgument;
   switch (operation.kind) {
     case OperationKind::kPut:
+    case OperationKind::kTransaction:
       return input > wire::kMaxValueBytes ? Code::kTooLarge : Code::kOk;
     case OperationKind::kUploadBegin:
       return operation.total > wire::kMaxValueBytes ? Code::kTooLarge : Code::kOk;

@@ -24,6 +24,7 @@ class KeyOrder {
   static constexpr uint32_t kCounts = 1024;
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kAll = kNone - 1;
+  static constexpr uint32_t kSeveral = kNone - 2;
 
   static uint32_t of(uint64_t hash) { return static_cast<uint32_t>(hash >> 20) % kCounts; }
 

@@ -41,6 +41,7 @@ int error_of(Code code) {
     case Code::kTooLarge:
       return KV_ERR_TOO_LARGE;
     case Code::kInvalidArgument:
+    case Code::kWrongWorker:
       return KV_ERR_INVALID;
     case Code::kUnavailable:
     case Code::kBusy:

@@ -32,6 +32,12 @@ enum class OperationKind : uint8_t {
   kUploadChunk,
   kUploadCommit,
   kUploadAbort,
+  // Several operations in one step of one worker, that of `key`: `input` is a message of requests,
+  // `value` becomes the message of replies (protocol/kv_transaction.h has both); it may be pinned
+  // as a GET's. kVersionMismatch, kConditionNotMet: nothing was done, because of precondition
+  // `number`. kWrongWorker: nothing either,
+  // because not all keys are of that worker.
+  kTransaction,
   kPing,
   kStats,  // of one worker of one server: `server`, `worker`
 };
@@ -92,7 +98,7 @@ struct Operation {
   uint64_t version = 0;       // of the key now; 0: no such key
   int64_t expiry = 0;         // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
   uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
-  uint64_t number = 0;        // kCount, kClear
+  uint64_t number = 0;        // kCount, kClear, kTransaction
   bool has_previous = false;  // want_previous: there was one
   ReadPath path = ReadPath::kRequest;
   std::span<const std::byte>

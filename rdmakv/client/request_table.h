@@ -34,11 +34,12 @@ struct RequestSlot {
   uint32_t stretch = RingAllocator::kNone;
   uint32_t previous = 0, next = 0;  // in the order of sending
   wire::Opcode opcode = wire::Opcode::kGet;
-  uint32_t order = 0;    // its count in KeyOrder, or one of the constants below
-  uint32_t bytes = 0;    // kUploadChunk: of the chunk; of a change: of the value it stores
-  uint64_t hash = 0;     // of its key
-  uint64_t sent_ns = 0;  // steady clock
-  uint64_t ticket = 0;   // kBackground: what is given up
+  uint32_t order = 0;            // its count in KeyOrder, or one of the constants there
+  std::vector<uint32_t> orders;  // KeyOrder::kSeveral: the counts, each once
+  uint32_t bytes = 0;            // kUploadChunk: of the chunk; of a change: of the value it stores
+  uint64_t hash = 0;             // of its key
+  uint64_t sent_ns = 0;          // steady clock
+  uint64_t ticket = 0;           // kBackground: what is given up
   ValueBuffer landing;
   ValueBuffer source;  // what was copied to be written to the ring
   ValueBuffer value;   // the operation's own registered buffer, written to the ring

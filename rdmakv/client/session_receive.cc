@@ -24,7 +24,7 @@ Code code_of(wire::ReplyStatus status) {
     case wire::ReplyStatus::kBadRequest:
       return Code::kInvalidArgument;
     case wire::ReplyStatus::kWrongWorker:
-      return Code::kProtocolError;
+      return Code::kWrongWorker;
     case wire::ReplyStatus::kNoSuchTicket:
       return Code::kInvalidArgument;
     case wire::ReplyStatus::kTooMany:
@@ -176,10 +176,15 @@ const char* check_reply(const Operation& operation, const wire::ReplyHeader& rep
   const bool ok = reply.status == wire::ReplyStatus::kOk;
   const bool is_get = operation.kind == OperationKind::kGet;
   if (has_value && pinned) return "a reply with a value that is pinned as well";
-  if (has_value && !is_get && !operation.want_previous && operation.kind != OperationKind::kStats) {
+  const bool is_transaction = operation.kind == OperationKind::kTransaction;
+  if (has_value && !is_get && !operation.want_previous && !is_transaction &&
+      operation.kind != OperationKind::kStats) {
     return "a reply with a value where there is none";
   }
-  if (pinned && !is_get && !operation.want_previous) return "a pin where there is no value";
+  if (pinned && !is_get && !operation.want_previous && !is_transaction) {
+    return "a pin where there is no value";
+  }
+  if (is_transaction && (ok != (has_value || pinned))) return "a transaction without replies";
   if (is_get && ok && !has_value && !pinned) return "a GET's reply without a value";
   if (is_get && !ok && pinned) return "a pin without a value";
   if (reply.expiry_ms < 0) return "a negative expiry";

@@ -36,6 +36,8 @@ wire::Opcode opcode_of(OperationKind kind) {
       return wire::Opcode::kUploadAbort;
     case OperationKind::kStats:
       return wire::Opcode::kStats;
+    case OperationKind::kTransaction:
+      return wire::Opcode::kTransaction;
     case OperationKind::kReadPinned:  // never sent
     case OperationKind::kPing:
       break;
@@ -69,7 +71,19 @@ bool changes_key(wire::Opcode opcode) {
 }
 
 bool carries_value(OperationKind kind) {
-  return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk;
+  return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk ||
+         kind == OperationKind::kTransaction;
+}
+
+// visit(count in KeyOrder) for each key of a transaction; until it returns false.
+template <typename Visit>
+bool for_each_key(const Operation& transaction, Visit&& visit) {
+  wire::MessageReader reader(input_of(transaction), wire::kMaxRequestsPerTransaction);
+  wire::RequestView request;
+  while (reader.next(request)) {
+    if (!visit(KeyOrder::of(wire::hash_key(request.key)))) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -110,9 +124,9 @@ void Session::pump(uint64_t now) {
 bool Session::send_operation(Operation& operation) {
   if (needs_ticket(operation.kind)) return send_ticket_operation(operation);
   if (operation.kind == OperationKind::kPut && send_swap(operation)) return true;
-  if (operation.kind == OperationKind::kPut && needs_upload(operation)) {
-    return pump_upload(operation);
-  }
+  const bool may_be_large =
+      operation.kind == OperationKind::kPut || operation.kind == OperationKind::kTransaction;
+  if (may_be_large && needs_upload(operation)) return pump_upload(operation);
   if (operation.kind == OperationKind::kGet) {
     DirectReader::Begun begun = DirectReader::Begun::kNo;
     if (send_direct(operation, begun)) return begun == DirectReader::Begun::kTaken;
@@ -180,7 +194,8 @@ uint32_t Session::landing_wish(const Operation& operation) const {
         operation.destination.size() + sizeof(wire::MessageHeader) + wire::reply_bytes(0);
     return static_cast<uint32_t>(std::min<uint64_t>(wire::padded(whole), BufferArena::kLargest));
   }
-  const bool lends = operation.kind == OperationKind::kGet || operation.want_previous;
+  const bool lends = operation.kind == OperationKind::kGet || operation.want_previous ||
+                     operation.kind == OperationKind::kTransaction;
   return lends ? std::min(context_.options.landing_bytes, BufferArena::kLargest) : 0;
 }
 
@@ -213,9 +228,14 @@ bool Session::send_plain(Operation& operation, OperationQueue& from) {
 bool Session::may_send(const Outgoing& out, uint64_t hash) const {
   if (out.step != RequestStep::kOperation) return true;
   if (out.header.opcode == wire::Opcode::kClear) return order_.may_clear();
+  if (out.header.opcode == wire::Opcode::kTransaction) return may_transact(*out.operation);
   if (!has_order(out.header.opcode)) return true;
   const uint32_t at = KeyOrder::of(hash);
   return changes_key(out.header.opcode) ? order_.may_change(at) : order_.may_ask(at);
+}
+
+bool Session::may_transact(const Operation& operation) const {
+  return for_each_key(operation, [this](uint32_t at) { return order_.may_change(at); });
 }
 
 void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash) {
@@ -225,6 +245,16 @@ void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash)
   if (out.header.opcode == wire::Opcode::kClear) {
     slot.order = KeyOrder::kAll;
     order_.clear_begins();
+  } else if (out.header.opcode == wire::Opcode::kTransaction) {
+    slot.order = KeyOrder::kSeveral;
+    slot.orders.clear();
+    for_each_key(*out.operation, [&](uint32_t at) {
+      slot.orders.push_back(at);
+      return true;
+    });
+    std::sort(slot.orders.begin(), slot.orders.end());
+    slot.orders.erase(std::unique(slot.orders.begin(), slot.orders.end()), slot.orders.end());
+    for (const uint32_t at : slot.orders) order_.request_begins(at);
   } else if (has_order(out.header.opcode)) {
     slot.order = KeyOrder::of(hash);
     order_.request_begins(slot.order);
@@ -235,6 +265,8 @@ void Session::give_back(uint32_t index) {
   const uint32_t order = table_.slot(index).order;
   if (order == KeyOrder::kAll) {
     order_.clear_ends();
+  } else if (order == KeyOrder::kSeveral) {
+    for (const uint32_t at : table_.slot(index).orders) order_.request_ends(at);
   } else if (order != KeyOrder::kNone) {
     order_.request_ends(order);
   }

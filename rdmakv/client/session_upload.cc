@@ -1,7 +1,7 @@
-// Session: the large PUT at the head of the queue, as an upload.
+// Session: the large PUT (or transaction) at the head of the queue, as an upload.
 //
 //   kUploadBegin -> ticket;  kUploadChunk x n, kWindow at a time, until all are acknowledged;
-//   kUploadCommit, which is the PUT: its reply ends the operation
+//   kUploadCommit, which is the PUT (or kTransaction): its reply ends the operation
 //
 // Until the commit is sent nothing has changed at the server, so after a broken connection all of
 // it starts again on the next one.
@@ -115,7 +115,7 @@ bool Session::send_chunks(Operation& operation) {
 bool Session::commit_upload(Operation& operation) {
   Outgoing out;
   out.header = header_of(operation);
-  out.header.opcode = wire::Opcode::kUploadCommit;
+  if (operation.kind == OperationKind::kPut) out.header.opcode = wire::Opcode::kUploadCommit;
   out.header.ticket = upload_.ticket;
   out.key = operation.key;
   out.operation = &operation;

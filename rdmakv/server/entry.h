@@ -37,6 +37,14 @@ inline void mark_live(std::byte* extent, uint32_t generation, bool cas_class) {
                            std::memory_order_release);
 }
 
+// An entry that readers are not to find for the moment, nor anything behind it: they ask the
+// server. Its word is dead, names no successor, and keeps the entry's own generation. Not of the
+// cas class.
+inline void mark_hidden(std::byte* extent, uint32_t generation) {
+  first_word(extent).store(wire::FirstWord{false, false, generation, 0}.encode(),
+                           std::memory_order_release);
+}
+
 // `next` is the successor's offset, which is live already, or 0.
 inline void mark_dead(std::byte* extent, bool cas_class, uint32_t next_generation, uint64_t next) {
   first_word(extent).store(wire::FirstWord::make_dead(cas_class, next_generation, next).encode(),

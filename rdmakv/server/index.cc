@@ -154,7 +154,28 @@ void Index::remove_from_stash(uint32_t at) {
   nodes_[at] = {0, 0, unused_};
   unused_ = at;
   --stashed_;
-  if (!bucket_has_others) set_overflow(bucket, false);
+  if (!bucket_has_others && holds_ == 0) set_overflow(bucket, false);
+}
+
+// The overflow bit, without a key in the stash, does it.
+void Index::hold(uint64_t hash) {
+  const uint32_t bucket = wire::key_place(hash, bucket_count_).bucket[0];
+  ++holds_;
+  if (!overflowed(bucket)) set_overflow(bucket, true);
+}
+
+void Index::release(uint64_t hash) {
+  const uint32_t bucket = wire::key_place(hash, bucket_count_).bucket[0];
+  assert(holds_ > 0);
+  --holds_;
+  if (overflowed(bucket) && !has_stashed(bucket)) set_overflow(bucket, false);
+}
+
+bool Index::has_stashed(uint32_t bucket) const {
+  for (uint32_t node = heads_[chain_of(bucket)]; node != kNone; node = nodes_[node].next) {
+    if (nodes_[node].bucket == bucket) return true;
+  }
+  return false;
 }
 
 void Index::set_overflow(uint32_t bucket, bool on) {

@@ -51,6 +51,12 @@ class Index {
   void replace(Place place, wire::Slot slot);
   void remove(Place place);
 
+  // From hold() to release() of the same hashes no remote reader is told that a key with such a
+  // hash is not there: it asks the server. Several may be held together, and one several times;
+  // only when all are released the bits are right again.
+  void hold(uint64_t hash);
+  void release(uint64_t hash);
+
   uint64_t size() const { return size_; }
   uint64_t stashed() const { return stashed_; }
   uint32_t bucket_count() const { return bucket_count_; }
@@ -90,12 +96,14 @@ class Index {
     return static_cast<uint32_t>((bucket * 0x9e3779b1u) >> chain_shift_);
   }
   void remove_from_stash(uint32_t node);
+  bool has_stashed(uint32_t bucket) const;
 
   wire::Bucket* buckets_;
   uint32_t bucket_count_;
   const EntryMemory& entries_;
   uint64_t size_ = 0;
   uint64_t stashed_ = 0;
+  uint64_t holds_ = 0;
   uint32_t chain_shift_;
   uint32_t unused_ = kNone;
   std::vector<Node> nodes_;

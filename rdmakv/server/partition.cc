@@ -27,6 +27,7 @@ bool takes_key(Opcode opcode) {
     case Opcode::kDelete:
     case Opcode::kExpire:
     case Opcode::kUploadBegin:
+    case Opcode::kTransaction:
       return true;
     default:
       return false;
@@ -60,17 +61,17 @@ bool takes_flags(Opcode opcode, uint8_t flags) {
   }
 }
 
-bool makes_sense(const wire::RequestHeader& request, size_t key_bytes, size_t value_bytes) {
+}  // namespace
+
+bool Partition::makes_sense(const Request& request, size_t key_bytes, size_t value_bytes) {
   const Opcode opcode = request.opcode;
   const bool may_have_key = takes_key(opcode) || opcode == Opcode::kUploadCommit;
-  const bool may_have_value =
-      opcode == Opcode::kPut || opcode == Opcode::kUploadChunk || opcode == Opcode::kGrants;
+  const bool may_have_value = opcode == Opcode::kPut || opcode == Opcode::kUploadChunk ||
+                              opcode == Opcode::kGrants || opcode == Opcode::kTransaction;
   if (key_bytes > (may_have_key ? wire::kMaxKeyBytes : 0)) return false;
   if (value_bytes > 0 && !may_have_value) return false;
   return takes_condition(opcode, request.condition) && takes_flags(opcode, request.flags);
 }
-
-}  // namespace
 
 uint64_t index_bytes(uint64_t memory) {
   return memory / 12 / 4096 * 4096;
@@ -86,7 +87,9 @@ Partition::Partition(const PartitionOptions& options)
       entries_(options.pool.data(), cas_.get()),
       index_(options.index, entries_,
              static_cast<uint32_t>(options.index.size() / sizeof(uint64_t) / kSlotsPerStashSlot)),
-      key_(std::make_unique<char[]>(wire::kMaxKeyBytes)) {
+      key_(std::make_unique<char[]>(wire::kMaxKeyBytes)),
+      transaction_(std::make_unique_for_overwrite<std::byte[]>(wire::kMaxChunk)),
+      small_reply_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)) {
   stats_text_.reserve(kStatsReserve);
   begin_batch();
 }
@@ -116,12 +119,17 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
   stuck_ = false;
   const bool takes_extents = request.opcode == Opcode::kPut || request.opcode == Opcode::kGrants;
   if (takes_extents && wants_tending()) tend(kRelocationsPerRequest);
-  if (!key.empty()) std::memcpy(key_.get(), key.data(), key.size());
-  key = {key_.get(), key.size()};
+  key = own_key(key);
   if (takes_key(request.opcode) && !owns(key)) {
     out.reply.status = ReplyStatus::kWrongWorker;
     return out;
   }
+  run(request, key, value, session, out);
+  return out;
+}
+
+void Partition::run(const Request& request, std::string_view key, Value value, Session& session,
+                    Outcome& out) {
   switch (request.opcode) {
     case Opcode::kGet:
     case Opcode::kInspect:
@@ -165,8 +173,10 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
     case Opcode::kGrants:
       grants(request, value, session, out);
       break;
+    case Opcode::kTransaction:
+      transact(request, key, value, session, out);
+      break;
   }
-  return out;
 }
 
 // Nothing when the slot's key was lost (lose()).
@@ -215,7 +225,8 @@ bool Partition::attach_value(const Found& found, const Session& session, bool ne
     assert(found.view.value.size() <= session.inline_limit);
     return true;
   }
-  if (found.view.value.size() > session.inline_limit) {
+  // What a transaction's command finds is copied at once.
+  if (found.view.value.size() > session.inline_limit && !transacting_) {
     if ((needs_ticket && session.pins.full()) || !slab_.pin(found.offset)) {
       out.reply.status = ReplyStatus::kTooMany;
       drop_value(out);
@@ -280,7 +291,7 @@ uint64_t Partition::max_value_bytes() const {
 
 uint64_t Partition::private_bytes() const {
   return slab_.private_bytes() + index_.private_bytes() + wire::kMaxKeyBytes + kStatsReserve +
-         (cas_ == nullptr ? 0 : cas_->private_bytes());
+         wire::kMaxChunk + wire::kLargeValue + (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 
 bool Partition::consistent(uint64_t held) {

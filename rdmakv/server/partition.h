@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -77,7 +78,7 @@ struct Outcome {
 };
 
 struct PartitionCounters {
-  uint64_t requests[static_cast<size_t>(wire::Opcode::kGrants) + 1] = {};
+  uint64_t requests[static_cast<size_t>(wire::kLastOpcode) + 1] = {};
   uint64_t hits = 0, misses = 0;  // kGet and kInspect
   uint64_t changes = 0;           // through apply()
   uint64_t expired = 0;
@@ -148,7 +149,9 @@ class Partition {
   }
 
   // Where apply() stands, for tests that look at memory (or stop) between its stores.
-  enum class Step : uint8_t { kBuilt, kLive, kDead, kFlipped };
+  // A transaction: after hiding a key, and all; when all is done but hidden; after showing a key,
+  // and all.
+  enum class Step : uint8_t { kBuilt, kLive, kDead, kFlipped, kHidden, kExecuted, kShown };
   using StepHook = void (*)(void* context, Step step);
   void set_step_hook(StepHook hook, void* context) {
     step_hook_ = hook;
@@ -196,6 +199,7 @@ class Partition {
   // What a walk reads: one entry, and the one before it.
   using WalkCopies = EntryCopy[2];
   using Request = wire::RequestHeader;
+  using ReplyStatus = wire::ReplyStatus;
   using Value = std::span<const std::byte>;
 
   Applied apply(const Change& change);
@@ -223,6 +227,7 @@ class Partition {
   void see(uint64_t offset);
   bool short_of_room() const;
   bool relocate_oldest(CasPool::Part part);
+  Applied relocate(Change& change);
   void grants(const Request& request, Value hints, Session& session, Outcome& out);
 
   void get(const Request& request, std::string_view key, Session& session, Outcome& out);
@@ -245,10 +250,45 @@ class Partition {
   void commit_upload(const Request& request, std::string_view key, Session& session, Outcome& out);
   void abort_upload(const Request& request, Session& session, Outcome& out);
   void release(const Request& request, Session& session, Outcome& out);
+  void run(const Request& request, std::string_view key, Value value, Session& session,
+           Outcome& out);
+
+  // Transactions (partition_transaction.cc).
+  struct ReplySpace {
+    Extent extent;  // of the pool, and pinned; none: the private buffer
+    std::byte* data = nullptr;
+    uint64_t capacity = 0;
+    uint64_t used = 0;
+    uint64_t headers = 0;  // bytes kept for the headers of replies to come
+    uint16_t count = 0;
+  };
+  void transact(const Request& request, std::string_view key, Value value, Session& session,
+                Outcome& out);
+  void transact_uploaded(const Request& request, uint32_t key_length, Session& session,
+                         Outcome& out);
+  void run_transaction(Value message, uint32_t key_length, Session& session, Outcome& out);
+  ReplyStatus check_transaction(Value message, uint32_t& commands) const;
+  bool settle(Value message, Outcome& out);
+  Applied try_settle(Change& change, Outcome& out);
+  bool preconditions_met(Value message, Outcome& out);
+  void hide(Value message);
+  void show(Value message);
+  void run_command(const wire::RequestView& command, uint32_t key_length, ReplySpace& space,
+                   Session& session);
+  uint64_t reply_value_bound(const Request& request, std::string_view key);
+  bool grow(ReplySpace& space, uint64_t bytes, uint32_t key_length, Outcome& out);
+  void give_back(const ReplySpace& space);
+  std::string_view own_key(std::string_view key) {
+    if (!key.empty()) std::memcpy(key_.get(), key.data(), key.size());
+    return {key_.get(), key.size()};
+  }
+
   void stats(Outcome& out);
   void append_cas_stats(std::string& text) const;
 
   static void describe(const Found& found, Outcome& out);
+  static bool makes_sense(const Request& request, size_t key_bytes, size_t value_bytes);
+  static ReplyStatus check(const Request& request, uint64_t version);
   // `needs_ticket`: a change follows, after which it would be too late to find that there is no
   // ticket for a value that fits no landing buffer.
   bool attach_value(const Found& found, const Session& session, bool needs_ticket, Outcome& out);
@@ -274,7 +314,10 @@ class Partition {
   WalkCopies found_;             // of look_at()
   WalkCopies applied_;           // of apply()
   EntryCopy seen_;               // of see()
-  bool stuck_ = false;           // the pool is full: tend() cannot help before something changes
+  bool transacting_ = false;
+  std::unique_ptr<std::byte[]> transaction_;  // private copy of a transaction's message
+  std::unique_ptr<std::byte[]> small_reply_;  // of a transaction
+  bool stuck_ = false;  // the pool is full: tend() cannot help before something changes
   wire::Grant granted_[wire::kMostGrants];  // of grants(), for its Outcome
   std::string stats_text_;
   StatsSource more_stats_ = nullptr;
@@ -282,6 +325,19 @@ class Partition {
   StepHook step_hook_ = nullptr;
   void* step_context_ = nullptr;
 };
+
+template <typename Attempt>
+void Partition::until_applied(Outcome& out, Attempt&& attempt) {
+  for (uint32_t losses = 0; losses < kMostLosses; ++losses) {
+    drop_value(out);
+    out.reply.status = wire::ReplyStatus::kOk;
+    const Applied applied = attempt();
+    if (applied == Applied::kDone) return;
+    if (applied == Applied::kFailed) break;
+  }
+  drop_value(out);
+  out.reply.status = wire::ReplyStatus::kTooMany;
+}
 
 // Bytes of `memory` (a partition's share) that its index takes; the pool has the rest. One twelfth:
 // at 16-byte keys and 64-byte values (extents of 112 bytes) the pool is full when the index is at

@@ -243,8 +243,7 @@ void Partition::tend(uint32_t steps) {
   run(CasPool::Part::kGrants, kGrantsReserve);
 }
 
-// The key's entry goes to the pool, plain, in the same version. False: there is no use in trying
-// again at once.
+// False: there is no use in trying again at once.
 bool Partition::relocate_oldest(CasPool::Part part) {
   const uint64_t offset = cas_->oldest_linked(part);
   Change change;
@@ -255,24 +254,32 @@ bool Partition::relocate_oldest(CasPool::Part part) {
   if (!change.old || change.old.offset != offset) return true;  // it is gone from here already
   const wire::EntryView& view = change.old.view;
   change.key = view.key;
-  change.version = view.version;
   change.fresh = slab_.allocate(wire::entry_bytes(view.key.size(), view.value.size(), false));
   if (!change.fresh) {
     stuck_ = true;
     return false;
   }
-  wire::EntryFields fields;
-  fields.version = change.version;
-  prepare(change, fields);
-  wire::write_entry(slab_.at(change.fresh.offset), fields, view.key, view.value);
-  const Applied applied = apply(change);
-  if (applied == Applied::kDone) {
-    ++counters_.relocated;
-    return true;
-  }
+  const Applied applied = relocate(change);
+  if (applied == Applied::kDone) return true;
   discard(change.fresh);
   stuck_ = applied == Applied::kFailed;
   return !stuck_;
+}
+
+// The key's entry, change.old, goes to the pool (change.fresh), plain, in the same version.
+Partition::Applied Partition::relocate(Change& change) {
+  const wire::EntryView& view = change.old.view;
+  change.place = change.old.place;
+  change.version = view.version;
+  wire::EntryFields fields;
+  fields.version = change.version;
+  prepare(change, fields);
+  wire::write_entry(slab_.at(change.fresh.offset), fields, change.key, view.value);
+  const Applied applied = apply(change);
+  if (applied != Applied::kDone) return applied;
+  change.fresh = {};
+  ++counters_.relocated;
+  return applied;
 }
 
 }  // namespace rdmakv::server

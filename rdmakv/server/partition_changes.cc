@@ -14,7 +14,27 @@ using wire::ReplyStatus;
 
 namespace {
 
-ReplyStatus check(const wire::RequestHeader& request, uint64_t version) {
+// Redis's NX, XX, GT and LT of EXPIRE: no expiry counts as infinitely late.
+bool expiry_condition_met(Condition condition, int64_t current, int64_t wanted) {
+  switch (condition) {
+    case Condition::kIfNoExpiry:
+      return current == 0;
+    case Condition::kIfExpiry:
+      return current != 0;
+    case Condition::kIfLater:
+      return current != 0 && wanted > current;
+    case Condition::kIfSooner:
+      return current == 0 || wanted < current;
+    case Condition::kIfExpirySooner:
+      return current != 0 && wanted < current;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+ReplyStatus Partition::check(const Request& request, uint64_t version) {
   switch (request.condition) {
     case Condition::kIfAbsent:
       return version == 0 ? ReplyStatus::kOk : ReplyStatus::kConditionNotMet;
@@ -27,32 +47,19 @@ ReplyStatus check(const wire::RequestHeader& request, uint64_t version) {
   }
 }
 
-// Redis's NX, XX, GT and LT of EXPIRE: no expiry counts as infinitely late.
-bool expiry_condition_met(Condition condition, int64_t current, int64_t wanted) {
-  switch (condition) {
-    case Condition::kIfNoExpiry:
-      return current == 0;
-    case Condition::kIfExpiry:
-      return current != 0;
-    case Condition::kIfLater:
-      return current != 0 && wanted > current;
-    case Condition::kIfSooner:
-      return current == 0 || wanted < current;
-    default:
-      return true;
-  }
-}
-
-}  // namespace
-
 // The order of these stores is what one-sided readers rely on: the new entry is complete and live
 // before the old one names it, the old one is dead before the slot leaves it, and both before any
 // reply. There is no way out between them, but at the one point where a client may have been first:
-// then nobody has seen the new entry, and nothing has changed.
+// then nobody has seen the new entry, and nothing has changed. Within a transaction the new entry
+// stays hidden: it is shown at the end, with all others.
 Partition::Applied Partition::apply(const Change& change) {
   step(Step::kBuilt);
   std::byte* fresh = change.fresh ? at(change.fresh.offset) : nullptr;
-  if (fresh != nullptr) mark_live(fresh, change.generation, is_cas(change.fresh));
+  if (fresh != nullptr && transacting_ && holds(Rule::kOneStep)) {
+    mark_hidden(fresh, change.generation);
+  } else if (fresh != nullptr) {
+    mark_live(fresh, change.generation, is_cas(change.fresh));
+  }
   step(Step::kLive);
   const Found& old = change.old;
   if (old.cas_class && holds(Rule::kAtomicOnly)) {
@@ -110,19 +117,6 @@ Partition::Applied Partition::remove(const Found& found, std::string_view key, u
   change.old = found;
   change.place = found.place;
   return apply(change);
-}
-
-template <typename Attempt>
-void Partition::until_applied(Outcome& out, Attempt&& attempt) {
-  for (uint32_t losses = 0; losses < kMostLosses; ++losses) {
-    drop_value(out);
-    out.reply.status = ReplyStatus::kOk;
-    const Applied applied = attempt();
-    if (applied == Applied::kDone) return;
-    if (applied == Applied::kFailed) break;
-  }
-  drop_value(out);
-  out.reply.status = ReplyStatus::kTooMany;
 }
 
 Extent Partition::allocate(uint64_t bytes, Outcome& out) {
@@ -221,8 +215,9 @@ Partition::Applied Partition::try_put(const Request& request, Change& change, Va
     return Applied::kDone;
   }
   // A key enters the cas class by a CAS, and stays there while its entries fit.
-  const bool cas_class =
-      old && change.expiry_ms == 0 && (old.cas_class || request.condition == Condition::kIfVersion);
+  // Within a transaction none does: no client may change it before the end.
+  const bool cas_class = old && change.expiry_ms == 0 && !transacting_ &&
+                         (old.cas_class || request.condition == Condition::kIfVersion);
   const Applied applied = store(change, value, uploaded, cas_class, out);
   if (out.reply.status != ReplyStatus::kOk) drop_value(out);
   return applied;

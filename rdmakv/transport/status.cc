@@ -37,6 +37,8 @@ std::string_view code_name(Code code) {
       return "busy";
     case Code::kCancelled:
       return "cancelled";
+    case Code::kWrongWorker:
+      return "not all keys are with one worker";
   }
   return "unknown code";
 }

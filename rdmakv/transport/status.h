@@ -29,6 +29,7 @@ enum class Code : uint8_t {
   kSystemError,      // a system or device call failed
   kBusy,             // a bounded resource is used up for now; try again later
   kCancelled,        // the owner closed the client or the connection
+  kWrongWorker,      // the keys are not all with one worker; nothing was changed
 };
 
 // A short name of the code in plain words, e.g. "no such key"; static storage.

@@ -7,6 +7,9 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+
+#include "protocol/kv_transaction.h"
 
 namespace rdmakv::fakes {
 namespace {
@@ -197,10 +200,96 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
     case OperationKind::kUploadCommit:
     case OperationKind::kUploadAbort:
       return upload(operation, ended);
+    case OperationKind::kTransaction:
+      return transact(operation, ended);
     case OperationKind::kPing:
     case OperationKind::kStats:
       return;
   }
+}
+
+void FakeClient::transact(Operation& operation, Ended& ended) {
+  wire::MessageReader reader(input_of(operation), wire::kMaxRequestsPerTransaction);
+  wire::RequestView request;
+  wire::MessageHeader header;
+  header.kind = wire::MessageKind::kReplies;
+  std::string replies(sizeof(header), '\0');
+  for (uint64_t number = 0; reader.next(request); ++number) {
+    if (!run_part(request, operation, number, replies)) return;
+    if (!wire::is_precondition(request.header)) ++header.count;
+  }
+  if (!reader.valid()) {
+    operation.code = Code::kInvalidArgument;
+    return;
+  }
+  std::memcpy(replies.data(), &header, sizeof(header));
+  lend(operation, header.count == 0 ? std::string() : replies, ended);
+}
+
+// False: a precondition that is not met.
+bool FakeClient::run_part(const wire::RequestView& request, Operation& whole, uint64_t number,
+                          std::string& replies) {
+  const wire::RequestHeader& header = request.header;
+  Operation part;
+  part.condition = header.condition;
+  part.keep_expiry = (header.flags & wire::kKeepExpiry) != 0;
+  part.want_previous = (header.flags & wire::kWantPrevious) != 0;
+  part.key = request.key;
+  part.expected_version = header.version;
+  part.expiry_ms = header.expiry_ms;
+  part.input = request.value;
+  if (wire::is_precondition(header)) {
+    whole.code = check(part, find(part.key));
+    whole.number = number;
+    return whole.code == Code::kOk;
+  }
+  switch (header.opcode) {
+    case wire::Opcode::kGet:
+      part.kind = OperationKind::kGet;
+      break;
+    case wire::Opcode::kInspect:
+      part.kind = OperationKind::kInspect;
+      break;
+    case wire::Opcode::kPut:
+      part.kind = OperationKind::kPut;
+      break;
+    case wire::Opcode::kDelete:
+      part.kind = OperationKind::kDelete;
+      break;
+    case wire::Opcode::kExpire:
+      part.kind = OperationKind::kExpire;
+      break;
+    default:
+      part.kind = OperationKind::kCount;
+      break;
+  }
+  Ended ended;
+  execute(part, ended);
+  std::string value = part.buffer ? std::string(text(part.value)) : ended.lent;
+  if (part.ticket) {
+    value = pins_[part.ticket.id];
+    pins_.erase(part.ticket.id);
+  }
+  const bool has_value =
+      part.has_previous || (part.kind == OperationKind::kGet && part.code == Code::kOk);
+  wire::ReplyHeader reply;
+  constexpr std::pair<Code, wire::ReplyStatus> kStatus[] = {
+      {Code::kOk, wire::ReplyStatus::kOk},
+      {Code::kNotFound, wire::ReplyStatus::kNotFound},
+      {Code::kVersionMismatch, wire::ReplyStatus::kVersionMismatch},
+      {Code::kConditionNotMet, wire::ReplyStatus::kConditionNotMet}};
+  for (const auto& [code, status] : kStatus) {
+    if (code == part.code) reply.status = status;
+  }
+  reply.flags = has_value ? wire::kHasValue : 0;
+  reply.version = part.version;
+  reply.expiry_ms = part.expiry;
+  reply.number = part.number;
+  reply.value_length = static_cast<uint32_t>(has_value ? value.size() : part.value_length);
+  replies.append(reinterpret_cast<const char*>(&reply), sizeof(reply));
+  if (has_value) replies.append(value);
+  replies.resize(wire::padded(replies.size()), '\0');
+  return true;
 }
 
 // As a server would: in the message when small, in a landing buffer, or pinned.
@@ -305,6 +394,9 @@ void FakeClient::expire(Operation& operation) {
       break;
     case Condition::kIfSooner:
       met = wanted < infinite(current);
+      break;
+    case Condition::kIfExpirySooner:
+      met = current != 0 && wanted < current;
       break;
     default:
       break;

@@ -91,6 +91,9 @@ class FakeClient final : public Client {
   void put(Operation& operation, std::string_view value, Ended& ended);
   void erase(Operation& operation, Ended& ended);
   void expire(Operation& operation);
+  void transact(Operation& operation, Ended& ended);
+  bool run_part(const wire::RequestView& request, Operation& whole, uint64_t number,
+                std::string& replies);
   void upload(Operation& operation, Ended& ended);
   void lend(Operation& operation, const std::string& value, Ended& ended);
   Entry* find(std::string_view key);

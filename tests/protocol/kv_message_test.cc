@@ -171,6 +171,9 @@ TEST(KvMessage, EveryByteOfTheMessageHeaderIsChecked) {
 }
 
 TEST(KvMessage, WrongFieldsOfARequestAreErrors) {
+  const auto after = [](auto last) {
+    return static_cast<decltype(last)>(static_cast<uint8_t>(last) + 1);
+  };
   const auto with = [](auto&& change) {
     Bytes bytes = put_message("key", "value");
     RequestHeader header;
@@ -181,8 +184,8 @@ TEST(KvMessage, WrongFieldsOfARequestAreErrors) {
   };
   EXPECT_FALSE(with([](RequestHeader&) {}));
   EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(0); }));
-  EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(16); }));
-  EXPECT_TRUE(with([](RequestHeader& h) { h.condition = static_cast<Condition>(8); }));
+  EXPECT_TRUE(with([&](RequestHeader& h) { h.opcode = after(kLastOpcode); }));
+  EXPECT_TRUE(with([&](RequestHeader& h) { h.condition = after(kLastCondition); }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.flags = 4; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.reserved = 1; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.key_length = kMaxKeyBytes + 1; }));

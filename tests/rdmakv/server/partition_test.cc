@@ -412,6 +412,8 @@ struct Watcher {
       case Partition::Step::kFlipped:
         trace += " flipped";
         break;
+      default:
+        break;
     }
     trace += old.live ? "(old live" : old.next != 0 ? "(old dead, named" : "(old dead";
     if (!old.live && old.next != 0) {

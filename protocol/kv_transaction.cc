@@ -1,0 +1,43 @@
+#include "protocol/kv_transaction.h"
+
+namespace rdmakv::wire {
+
+void TransactionBuilder::clear() {
+  bytes_.assign(sizeof(MessageHeader), std::byte{0});
+  count_ = 0;
+}
+
+bool TransactionBuilder::require(std::string_view key, uint64_t version) {
+  RequestHeader header;
+  header.opcode = Opcode::kInspect;
+  header.condition = Condition::kIfVersion;
+  header.version = version;
+  return add(header, key, {});
+}
+
+bool TransactionBuilder::add(RequestHeader header, std::string_view key,
+                             std::span<const std::byte> value) {
+  if (count_ == kMaxRequestsPerTransaction) return false;
+  header.id = count_;
+  header.key_length = static_cast<uint32_t>(key.size());
+  header.value_length = static_cast<uint32_t>(value.size());
+  const size_t at = bytes_.size();
+  bytes_.resize(at + request_bytes(key.size(), value.size()));
+  std::byte* to = bytes_.data() + at;
+  std::memcpy(to, &header, sizeof(header));
+  to += sizeof(header);
+  if (!key.empty()) std::memcpy(to, key.data(), key.size());
+  if (!value.empty()) std::memcpy(to + key.size(), value.data(), value.size());
+  ++count_;
+  return true;
+}
+
+std::span<const std::byte> TransactionBuilder::finish() {
+  MessageHeader header;
+  header.kind = MessageKind::kRequests;
+  header.count = static_cast<uint16_t>(count_);
+  std::memcpy(bytes_.data(), &header, sizeof(header));
+  return bytes_;
+}
+
+}  // namespace rdmakv::wire

@@ -1,0 +1,317 @@
+// Several requests in one step (protocol/kv_transaction.h). One thread executes them, so no other
+// request comes in between. But clients look at memory, and change entries of the cas class,
+// without asking; from them too it must be one step:
+//
+//   settle    every key involved leaves the cas class. From here on nobody but this thread can
+//             change any of them.
+//   check     the preconditions. One not met: nothing has happened.
+//   hide      the keys to be changed: their entries become dead without a successor, and their
+//             buckets say that a miss proves nothing. Whoever looks now asks the server, which
+//             answers after the last step.
+//   execute   new entries are built, linked, and hidden like the old ones
+//   show      what the slots lead to now becomes live
+//
+// All changes take place at one moment between the last key's hiding and the first one's showing:
+// what a reader found in memory before is from before that moment, and what it finds there
+// afterwards is from after it; nothing that was changed can be found in between. Entries that the
+// commands leave alone come back as they were, under their generation.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "protocol/kv_hash.h"
+#include "protocol/kv_transaction.h"
+#include "protocol/rules.h"
+#include "rdmakv/server/entry.h"
+#include "rdmakv/server/partition.h"
+
+namespace rdmakv::server {
+
+using wire::Opcode;
+using wire::ReplyStatus;
+
+namespace {
+
+constexpr uint64_t kMostReplyBytes = wire::kMaxValueBytes;
+
+// False: it is malformed, or visit() returned false.
+template <typename Visit>
+bool for_each_request(std::span<const std::byte> message, Visit&& visit) {
+  wire::MessageReader reader(message, wire::kMaxRequestsPerTransaction);
+  wire::RequestView request;
+  while (reader.next(request)) {
+    if (!visit(request)) return false;
+  }
+  return reader.valid();
+}
+
+bool only_looks(Opcode opcode) {
+  return opcode == Opcode::kGet || opcode == Opcode::kInspect || opcode == Opcode::kCount;
+}
+
+// A precondition that makes sense.
+bool is_sound(const wire::RequestView& precondition) {
+  return precondition.header.condition <= wire::Condition::kIfVersion &&
+         precondition.header.flags == 0 && precondition.value.empty();
+}
+
+bool has_key(Opcode opcode) {
+  return opcode != Opcode::kCount;
+}
+
+// The words of an entry in the pool, linked by this thread.
+void hide_entry(std::byte* extent) {
+  mark_hidden(extent, load_first_word(extent).generation);
+}
+
+void show_entry(std::byte* extent) {
+  const wire::FirstWord word = load_first_word(extent);
+  if (!word.live) mark_live(extent, word.generation, false);
+}
+
+}  // namespace
+
+void Partition::transact(const Request& request, std::string_view key, Value value,
+                         Session& session, Outcome& out) {
+  const auto key_length = static_cast<uint32_t>(key.size());
+  if (request.ticket != 0) return transact_uploaded(request, key_length, session, out);
+  if (value.size() > wire::kMaxChunk) {
+    out.reply.status = ReplyStatus::kTooLarge;
+    return;
+  }
+  // A peer may be able to change the message, which is read several times.
+  if (!value.empty()) std::memcpy(transaction_.get(), value.data(), value.size());
+  run_transaction({transaction_.get(), value.size()}, key_length, session, out);
+}
+
+// The message lies in the extent that was to become an entry. No client can write there.
+void Partition::transact_uploaded(const Request& request, uint32_t key_length, Session& session,
+                                  Outcome& out) {
+  Uploads::Upload* upload = session.uploads.find(request.ticket);
+  if (upload == nullptr) {
+    out.reply.status = ReplyStatus::kNoSuchTicket;
+    return;
+  }
+  if (upload->received != upload->total) {
+    out.reply.status = ReplyStatus::kBadRequest;
+  } else {
+    const std::byte* at = slab_.at(upload->extent.offset);
+    run_transaction({at + wire::entry_value_offset(upload->key_length, true), upload->total},
+                    key_length, session, out);
+  }
+  session.uploads.abort(*upload);
+}
+
+void Partition::run_transaction(Value message, uint32_t key_length, Session& session,
+                                Outcome& out) {
+  uint32_t commands = 0;
+  out.reply.status = check_transaction(message, commands);
+  if (out.reply.status != ReplyStatus::kOk) return;
+  if (session.pins.full()) {  // a reply that is too long for the landing buffer takes one
+    out.reply.status = ReplyStatus::kTooMany;
+    return;
+  }
+  if (!settle(message, out) || !preconditions_met(message, out)) return;
+  ReplySpace space;
+  space.data = small_reply_.get();
+  space.capacity = std::min<uint64_t>(session.inline_limit, wire::kLargeValue);
+  space.used = sizeof(wire::MessageHeader);
+  space.headers = uint64_t{commands} * sizeof(wire::ReplyHeader);
+  if (!grow(space, 0, key_length, out)) return;
+
+  hide(message);
+  step(Step::kHidden);
+  transacting_ = true;
+  for_each_request(message, [&](const wire::RequestView& request) {
+    if (!is_precondition(request.header)) run_command(request, key_length, space, session);
+    return true;
+  });
+  transacting_ = false;
+  step(Step::kExecuted);
+  show(message);
+  step(Step::kShown);
+
+  out.has_value = true;
+  if (commands == 0) return;
+  wire::MessageHeader header;
+  header.kind = wire::MessageKind::kReplies;
+  header.count = space.count;
+  header.clock_ms = static_cast<uint64_t>(now_ms_);
+  std::memcpy(space.data, &header, sizeof(header));
+  out.value = {space.data, space.used};
+  if (!space.extent) return;
+  out.extent = space.extent.offset;
+  out.pinned = true;
+  slab_.free(space.extent.offset);  // as soon as nobody needs it
+}
+
+// Whether all of it can be executed here at all.
+ReplyStatus Partition::check_transaction(Value message, uint32_t& commands) const {
+  auto status = ReplyStatus::kBadRequest;
+  const bool sound = for_each_request(message, [&](const wire::RequestView& request) {
+    const wire::RequestHeader& header = request.header;
+    if (is_precondition(header)) {
+      if (commands > 0 || !is_sound(request)) return false;
+    } else {
+      ++commands;
+      if (!may_be_in_transaction(header.opcode)) return false;
+      if (!makes_sense(header, request.key.size(), request.value.size())) return false;
+    }
+    if (!has_key(header.opcode) || owns(request.key)) return true;
+    status = ReplyStatus::kWrongWorker;
+    return false;
+  });
+  return sound ? ReplyStatus::kOk : status;
+}
+
+// No key involved is of the cas class any more. False: it cannot be done; nothing has changed that
+// anybody could notice.
+bool Partition::settle(Value message, Outcome& out) {
+  if (cas_ == nullptr) return true;
+  return for_each_request(message, [&](const wire::RequestView& request) {
+    if (!has_key(request.header.opcode)) return true;
+    Change change;
+    change.key = request.key;
+    change.hash = wire::hash_key(request.key);
+    until_applied(out, [&] { return try_settle(change, out); });
+    discard(change.fresh);
+    return out.reply.status == ReplyStatus::kOk;
+  });
+}
+
+Partition::Applied Partition::try_settle(Change& change, Outcome& out) {
+  change.old = look_up(change.key, change.hash);
+  if (!change.old.cas_class) return Applied::kDone;
+  const wire::EntryView& view = change.old.view;
+  const uint64_t bytes = wire::entry_bytes(view.key.size(), view.value.size(), false);
+  if (!reserve(change, bytes, false, out)) return Applied::kDone;
+  return relocate(change);
+}
+
+bool Partition::preconditions_met(Value message, Outcome& out) {
+  uint64_t number = 0;
+  return for_each_request(message, [&](const wire::RequestView& request) {
+    if (!is_precondition(request.header)) return true;
+    const uint64_t version = look_up(request.key, wire::hash_key(request.key)).version();
+    out.reply.status = check(request.header, version);
+    if (out.reply.status == ReplyStatus::kOk) {
+      ++number;
+      return true;
+    }
+    out.reply.version = version;
+    out.reply.number = number;
+    return false;
+  });
+}
+
+void Partition::hide(Value message) {
+  if (!holds(Rule::kOneStep)) return;
+  for_each_request(message, [&](const wire::RequestView& request) {
+    if (!has_key(request.header.opcode)) return true;
+    const uint64_t hash = wire::hash_key(request.key);
+    index_.hold(hash);
+    if (only_looks(request.header.opcode)) return true;
+    const Found found = look_up(request.key, hash);
+    if (found) hide_entry(found.extent);
+    step(Step::kHidden);
+    return true;
+  });
+}
+
+// Every key is shown before the first bucket is released: where a key is gone, a miss may say so
+// now, and whoever was told that must find what else has changed.
+void Partition::show(Value message) {
+  if (!holds(Rule::kOneStep)) return;
+  for_each_request(message, [&](const wire::RequestView& request) {
+    if (!has_key(request.header.opcode)) return true;
+    const Index::Place place = index_.find(wire::hash_key(request.key), request.key);
+    if (place) show_entry(slab_.at(index_.at(place).offset));
+    step(Step::kShown);
+    return true;
+  });
+  for_each_request(message, [&](const wire::RequestView& request) {
+    if (has_key(request.header.opcode)) index_.release(wire::hash_key(request.key));
+    return true;
+  });
+}
+
+// ---- replies -----------------------------------------------------------------------------------
+
+void Partition::run_command(const wire::RequestView& command, uint32_t key_length,
+                            ReplySpace& space, Session& session) {
+  Outcome out;
+  const std::string_view key = own_key(command.key);
+  ++counters_.requests[static_cast<size_t>(command.header.opcode)];
+  // Room for the value first: what has been changed could not be told afterwards.
+  const uint64_t bound = reply_value_bound(command.header, key);
+  if (grow(space, bound, key_length, out)) {
+    run(command.header, key, command.value, session, out);
+  }
+  assert(wire::padded(out.value.size()) <= wire::padded(bound));
+  wire::ReplyHeader header = out.reply;
+  header.id = command.header.id;
+  header.flags = out.has_value ? wire::kHasValue : 0;
+  header.location = 0;
+  header.generation = 0;
+  if (out.has_value) header.value_length = static_cast<uint32_t>(out.value.size());
+  std::memcpy(space.data + space.used, &header, sizeof(header));
+  space.used += sizeof(header);
+  space.headers -= sizeof(header);
+  const uint64_t padded = wire::padded(out.value.size());
+  if (padded > 0) {
+    std::memset(space.data + space.used + padded - 8, 0, 8);
+    std::memcpy(space.data + space.used, out.value.data(), out.value.size());
+  }
+  space.used += padded;
+  ++space.count;
+}
+
+// How long the value in the reply can be. 0 also where there is none.
+uint64_t Partition::reply_value_bound(const Request& request, std::string_view key) {
+  const bool none = request.opcode == Opcode::kInspect || request.opcode == Opcode::kCount ||
+                    request.opcode == Opcode::kExpire || (request.flags & wire::kWantPrevious) == 0;
+  if (none && request.opcode != Opcode::kGet) return 0;
+  return look_up(key, wire::hash_key(key)).view.value.size();
+}
+
+// Room for the headers to come and `bytes` of value behind what is there. False: there is none, and
+// nothing has changed.
+bool Partition::grow(ReplySpace& space, uint64_t bytes, uint32_t key_length, Outcome& out) {
+  const uint64_t needed = space.used + space.headers + wire::padded(bytes);
+  if (needed <= space.capacity) return true;
+  const uint64_t before = wire::entry_value_offset(key_length, false);
+  const uint64_t most = std::min(kMostReplyBytes, slab_.largest_bytes() - before);
+  if (needed > most) {
+    out.reply.status = ReplyStatus::kTooLarge;
+    return false;
+  }
+  ReplySpace larger = space;
+  const uint64_t generous = std::min(2 * needed, most);
+  for (const uint64_t capacity : {generous, needed}) {
+    out.reply.status = ReplyStatus::kOk;
+    larger.extent = allocate(before + capacity, out);
+    larger.capacity = capacity;
+    if (larger.extent) break;
+  }
+  if (!larger.extent) return false;
+  if (!slab_.pin(larger.extent.offset)) {
+    slab_.free(larger.extent.offset);
+    out.reply.status = ReplyStatus::kTooMany;
+    return false;
+  }
+  std::byte* extent = slab_.at(larger.extent.offset);
+  prepare_entry(extent);
+  larger.data = extent + before;
+  std::memcpy(larger.data, space.data, space.used);
+  give_back(space);
+  space = larger;
+  return true;
+}
+
+void Partition::give_back(const ReplySpace& space) {
+  if (!space.extent) return;
+  slab_.unpin(space.extent.offset);
+  slab_.free(space.extent.offset);
+}
+
+}  // namespace rdmakv::server
