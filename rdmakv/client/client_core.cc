@@ -90,6 +90,7 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
   reads_are_loads = on.limits().reads_are_loads;
 
   const FabricLimits limits = on.limits();
+  if (!limits.atomics) options.cas_path = CasPath::kRequest;
   const uint32_t depth = limits.max_completions == 0
                              ? kCompletionDepth
                              : std::min(kCompletionDepth, limits.max_completions);

@@ -159,7 +159,9 @@ void Session::become_ready(uint64_t now) {
                 std::min(longest, BufferArena::kLargest));
   direct_.reset(RemoteLayout(welcome), credits, longest);
   order_.reset();
-  swaps_.reset(RemoteLayout(welcome));
+  // Whoever never swaps takes no grants from those who do.
+  const bool swaps = context_.options.cas_path == CasPath::kAuto;
+  swaps_.reset(swaps ? RemoteLayout(welcome) : RemoteLayout());
   if (swaps_.enabled()) cas_table_.reset();
   asking_grants_ = false;
   grants_again_ns_ = 0;

@@ -77,23 +77,22 @@ void Worker::open_atomics(Fabric& fabric) {
     atomics_.reset();
     options_.cas_bytes = 0;
   };
+  const auto broken = [&](const Status& status) {
+    log_.write(LogLevel::kWarning, "CAS goes by request only: " + status.message(),
+               options_.clock->steady_ns());
+    without(status.message());
+  };
   if (options_.cas_bytes / 2 < kPage) {
     without("no memory is set aside for it");
     return;
   }
   Result<std::unique_ptr<LocalAtomics>> atomics = fabric.create_local_atomics();
-  if (!atomics) {
-    without(atomics.status().message());
-    return;
-  }
+  if (!atomics) return broken(atomics.status());
   atomics_ = std::move(*atomics);
   Result<std::unique_ptr<MemoryRegion>> scratch =
       allocate_region(fabric, kPage, RemoteAccess::kRead | RemoteAccess::kAtomic, "atomics_test");
   const Status works = scratch ? test_local_atomics(*atomics_, **scratch) : scratch.status();
-  if (!works) {
-    without(works.message());
-    return;
-  }
+  if (!works) return broken(works);
   one_sided_cas_ = "on, own atomics " + atomics_->describe();
 }
 

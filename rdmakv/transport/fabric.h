@@ -32,6 +32,7 @@ struct FabricLimits {
   uint32_t max_completions = 0;  // depth of one completion queue
   uint32_t max_reads = 0;        // outstanding READs and ATOMICs per connection
   uint32_t max_work = 0;         // work requests per connection
+  bool atomics = true;           // ATOMICs can be posted, and are served
   bool atomics_with_cpu =
       false;  // ATOMICs are atomic against the host's CPU too (IBV_ATOMIC_GLOB, shm)
   bool reads_are_loads = false;  // a READ is done by the caller's own CPU, at once (shm)

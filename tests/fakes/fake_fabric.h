@@ -199,7 +199,7 @@ class FakeFabric final : public Fabric {
                                             CompletionQueue& queue) override;
   Result<std::unique_ptr<Listener>> listen(const FabricAddress& address,
                                            ConnectionHandler& handler) override;
-  FabricLimits limits() const override { return {1u << 30, 1u << 16, 16, 1024, true, true}; }
+  FabricLimits limits() const override { return {1u << 30, 1u << 16, 16, 1024, true, true, true}; }
   std::string_view name() const override { return "fake"; }
   std::string describe() const override { return "fake"; }
 

@@ -124,7 +124,7 @@ Result<std::shared_ptr<Device>> Device::open(const std::string& name, int gid_in
     }
     failure = device->choose_port(!name.empty());
     if (!failure) continue;
-    if (Result<Gid> gid = device->default_gid(); !gid) return gid.status();
+    if (Result<Gid> gid = device->usual_gid(); !gid) return gid.status();
     device->domain_.reset(ibv_alloc_pd(device->context()));
     if (!device->domain_) {
       return Status::from_errno("cannot make a protection domain on " + candidate, errno);
@@ -177,7 +177,7 @@ std::vector<Gid> Device::gids() const {
   return gids_of(context(), port_);
 }
 
-Result<Gid> Device::default_gid() const {
+Result<Gid> Device::usual_gid() const {
   const std::vector<Gid> table = gids();
   if (wanted_gid_ >= 0) {
     for (const Gid& gid : table) {
@@ -214,7 +214,7 @@ Result<Gid> Device::gid_for(const SocketAddress& local, const Gid* peer) const {
     const std::optional<Gid> gid = gid_of(local);
     if (gid && fits(*gid)) return *gid;
   }
-  Result<Gid> usual = default_gid();
+  Result<Gid> usual = usual_gid();
   if (!usual || fits(*usual)) return usual;
   if (wanted_gid_ < 0) {
     for (const Gid& gid : gids()) {
@@ -228,7 +228,7 @@ Result<Gid> Device::gid_for(const SocketAddress& local, const Gid* peer) const {
 }
 
 std::string Device::host() const {
-  const Result<Gid> gid = is_ethernet() ? default_gid() : Result<Gid>(Code::kNotFound, "");
+  const Result<Gid> gid = is_ethernet() ? usual_gid() : Result<Gid>(Code::kNotFound, "");
   return gid ? SocketAddress::from_gid(gid.value().value, 0).host_text() : std::string();
 }
 
@@ -246,7 +246,7 @@ Result<std::optional<SocketAddress>> Device::source_for(const SocketAddress& tar
                                           ": choose it with --device " + *other};
     }
   }
-  Result<Gid> own = default_gid();
+  Result<Gid> own = usual_gid();
   if (!own) return own.status();
   SocketAddress source = SocketAddress::from_gid(own->value, own->interface);
   if (wanted_gid_ < 0 && source.family() != target.family()) {
@@ -270,6 +270,7 @@ FabricLimits Device::limits() const {
                                static_cast<uint32_t>(attributes_.max_qp_init_rd_atom), kMaxReads});
   // Such that send_queue_depth() stays within the device's limit.
   limits.max_work = (static_cast<uint32_t>(attributes_.max_qp_wr) - kReservedWork) / 5 * 4;
+  limits.atomics = has_atomics();
   limits.atomics_with_cpu = attributes_.atomic_cap == IBV_ATOMIC_GLOB;
   return limits;
 }
@@ -312,7 +313,7 @@ void Device::find_max_inline() {
 std::string Device::describe() const {
   std::string text = "RDMA device " + name_ + " port " + std::to_string(port_) + " (" +
                      (is_ethernet() ? "Ethernet" : "InfiniBand") + ")";
-  if (Result<Gid> gid = default_gid()) {
+  if (Result<Gid> gid = usual_gid()) {
     const SocketAddress address = SocketAddress::from_gid(gid->value, 0);
     text += ", GID " + std::to_string(gid->index) + " " + address.host_text() + " (" +
             std::string(gid_type_name(gid->type)) + ")";
@@ -325,9 +326,9 @@ std::string Device::describe() const {
           std::to_string(limit.max_completions) + " completions per queue, " +
           std::to_string(limit.max_reads) + " outstanding reads, " + std::to_string(max_inline_) +
           " B inline, atomics " +
-          (attributes_.atomic_cap == IBV_ATOMIC_NONE ? "none"
-           : limit.atomics_with_cpu                  ? "global"
-                                                     : "per adapter");
+          (!has_atomics()           ? "none"
+           : limit.atomics_with_cpu ? "global"
+                                    : "per adapter");
   return text;
 }
 

@@ -76,6 +76,8 @@ class Device {
   Result<ibv_port_attr> query_port() const;
   // The port's GIDs as they are now.
   std::vector<Gid> gids() const;
+  // The GID to use where no peer asks for another (see above).
+  Result<Gid> usual_gid() const;
   // The GID to use with a peer met at the local address `local` (see above). With the peer's own
   // GID known, one that can talk to it: of the same type and kind of address.
   Result<Gid> gid_for(const SocketAddress& local, const Gid* peer = nullptr) const;
@@ -88,6 +90,7 @@ class Device {
   // through.
   Result<std::optional<SocketAddress>> source_for(const SocketAddress& target) const;
 
+  bool has_atomics() const { return attributes_.atomic_cap != IBV_ATOMIC_NONE; }
   FabricLimits limits() const;
   // `options` lowered to what the device can do; an error when one of them is 0.
   Result<EndpointOptions> clip(EndpointOptions options) const;
@@ -96,7 +99,6 @@ class Device {
  private:
   Device() = default;
   Status choose_port(bool named);
-  Result<Gid> default_gid() const;
   void find_max_inline();
 
   ContextHandle context_;

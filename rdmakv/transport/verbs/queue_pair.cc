@@ -29,6 +29,8 @@ Result<QueuePair> QueuePair::create(const Device& device, ibv_cq* queue,
     if (pair.handle_) {
       pair.max_inline_ = std::min(wanted.cap.max_inline_data, kMaxInline);
       pair.max_gather_ = gather;
+      pair.peers_may_ = IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE |
+                        (device.has_atomics() ? IBV_ACCESS_REMOTE_ATOMIC : 0);
       return pair;
     }
     const int error = errno;
@@ -48,8 +50,7 @@ Status QueuePair::to_initialized(uint8_t port, uint16_t pkey_index) {
   attributes.qp_state = IBV_QPS_INIT;
   attributes.port_num = port;
   attributes.pkey_index = pkey_index;
-  attributes.qp_access_flags =
-      IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC;
+  attributes.qp_access_flags = peers_may_;
   return modify(get(), attributes, IBV_QP_PORT | IBV_QP_PKEY_INDEX | IBV_QP_ACCESS_FLAGS, "INIT");
 }
 

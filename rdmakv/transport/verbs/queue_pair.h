@@ -68,6 +68,7 @@ class QueuePair {
   QueuePairHandle handle_;
   uint32_t max_inline_ = 0;
   uint32_t max_gather_ = 0;
+  unsigned int peers_may_ = 0;  // ibv_access_flags; a device without ATOMICs refuses that flag
 };
 
 }  // namespace rdmakv::verbs

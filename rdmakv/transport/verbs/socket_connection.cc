@@ -9,30 +9,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "rdmakv/transport/authentication.h"
+#include "rdmakv/transport/verbs/path.h"
 
 namespace rdmakv::verbs {
 namespace {
-
-constexpr uint8_t kHopLimit = 64;
-
-Path path_to(const QueuePairAddress& peer, const Device& device, const Gid& own, uint8_t max_reads,
-             ibv_mtu mtu) {
-  Path path;
-  path.address.port_num = device.port();
-  path.address.dlid = peer.lid;
-  // InfiniBand needs the global route only between subnets, which differ in the GID's first half.
-  path.address.is_global =
-      device.is_ethernet() || peer.lid == 0 || std::memcmp(peer.gid, own.value.raw, 8) != 0;
-  std::memcpy(path.address.grh.dgid.raw, peer.gid, sizeof(peer.gid));
-  path.address.grh.sgid_index = static_cast<uint8_t>(own.index);
-  path.address.grh.hop_limit = kHopLimit;
-  path.peer_queue_pair = peer.number;
-  path.receive_psn = peer.psn;
-  path.mtu = mtu;
-  path.max_reads = max_reads;
-  return path;
-}
 
 template <typename Body>
 void put_body(ExchangeRecord& record, const Body& body) {
@@ -95,8 +75,6 @@ SocketConnection::SocketConnection(std::shared_ptr<const Device> device,
     : device_(std::move(device)), peer_(peer), step_(Step::kSendReply) {}
 
 Status SocketConnection::initialize(QueuePair& pair, const SocketAddress& local) {
-  const Result<ibv_port_attr> port = device_->query_port();
-  if (!port) return port.status();
   Gid peer;
   peer.type = peer_.gid_type;
   std::memcpy(peer.value.raw, peer_.gid, sizeof(peer_.gid));
@@ -104,14 +82,9 @@ Status SocketConnection::initialize(QueuePair& pair, const SocketAddress& local)
   const Result<Gid> gid = device_->gid_for(local, peer_known ? &peer : nullptr);
   if (!gid) return gid.status();
   gid_ = gid.value();
-  own_.number = pair.number();
-  // Random, so that packets of an earlier connection between the same two are not taken for ours.
-  own_.psn = static_cast<uint32_t>(random_u64()) & kPsnMask;
-  std::memcpy(own_.gid, gid_.value.raw, sizeof(own_.gid));
-  own_.lid = port.value().lid;
-  own_.link_layer = device_->link_layer();
-  own_.gid_type = static_cast<uint8_t>(gid_.type);
-  own_.mtu = static_cast<uint8_t>(port.value().active_mtu);
+  const Result<QueuePairAddress> own = address_of(pair, *device_, gid_);
+  if (!own) return own.status();
+  own_ = own.value();
   return pair.to_initialized(device_->port(), 0);
 }
 

@@ -4,6 +4,7 @@
 #include "rdmakv/transport/verbs/completion_queue.h"
 #include "rdmakv/transport/verbs/connect_messages.h"
 #include "rdmakv/transport/verbs/device.h"
+#include "rdmakv/transport/verbs/loopback_channel.h"
 #include "rdmakv/transport/verbs/memory_region.h"
 #include "rdmakv/transport/verbs/socket_connector.h"
 
@@ -50,6 +51,19 @@ class VerbsFabric final : public Fabric {
   Result<std::unique_ptr<Listener>> listen(const FabricAddress& address,
                                            ConnectionHandler& handler) override {
     return (address.by_socket ? socket_listen : cm_listen)(device_, address, handler);
+  }
+
+  // Of the adapter, or of the CPU where the two are atomic against each other.
+  Result<std::unique_ptr<LocalAtomics>> create_local_atomics() override {
+    if (!device_->has_atomics()) {
+      return {Code::kUnavailable, "RDMA device " + device_->name() + " has no atomics"};
+    }
+    if (device_->limits().atomics_with_cpu) return make_cpu_atomics();
+    const auto make = [device = device_] { return LoopbackChannel::create(device); };
+    Result<std::unique_ptr<SwapChannel>> first = make();
+    if (!first) return first.status();
+    return std::unique_ptr<LocalAtomics>(std::make_unique<RecoveringAtomics>(
+        std::move(*first), make, "by RDMA device " + device_->name()));
   }
 
   FabricLimits limits() const override { return device_->limits(); }
