@@ -66,7 +66,7 @@ TEST_F(ChaosTest, TheProcessIsKilledAtTheNamedPoint) {
   std::atomic<uint32_t> killed_at{0};
   EXPECT_EXIT(
       {
-        const auto fabric_of_mine = std::move(*shm::open_shm_fabric());
+        const auto fabric_of_mine = open_fabric();
         ChaosOptions options;
         options.kill_point = static_cast<int>(ChaosPoint::kSent);
         options.kill_at = 3;

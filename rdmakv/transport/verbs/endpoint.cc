@@ -37,10 +37,11 @@ VerbsEndpoint::Work* VerbsEndpoint::append(WorkKind kind, ibv_wr_opcode opcode, 
     if (is_over()) return nullptr;
     chained = 0;
   }
-  const bool signal = signalled || ++unsignalled_ >= signal_interval_;
-  if (signal) {
+  if (signalled) {
     unsignalled_ = 0;
     ++signalled_outstanding_;
+  } else {
+    ++unsignalled_;
   }
   records_[tail_ & mask_] = {context, slot, kind, signalled};
 
@@ -50,7 +51,7 @@ VerbsEndpoint::Work* VerbsEndpoint::append(WorkKind kind, ibv_wr_opcode opcode, 
   work.request.sg_list = work.gather;
   work.request.num_sge = 0;
   work.request.opcode = opcode;
-  work.request.send_flags = signal ? IBV_SEND_SIGNALED : 0;
+  work.request.send_flags = signalled ? IBV_SEND_SIGNALED : 0;
   if (chained != 0) chain_[chained - 1].request.next = &work.request;
   ++tail_;
   return &work;
@@ -166,6 +167,11 @@ void VerbsEndpoint::flush() {
 }
 
 void VerbsEndpoint::hand_over() {
+  if (unsignalled_ >= signal_interval_) {
+    chain_[tail_ - handed_over_ - 1].request.send_flags |= IBV_SEND_SIGNALED;
+    unsignalled_ = 0;
+    ++signalled_outstanding_;
+  }
   ibv_send_wr* refused = nullptr;
   const int error = ibv_post_send(pair_.get(), &chain_[0].request, &refused);
   ++counters_.doorbells;

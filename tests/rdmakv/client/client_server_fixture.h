@@ -1,4 +1,4 @@
-// The client and the real server, over shared memory, in one process.
+// The client and the real server in one process, joined in the way of the test program.
 #pragma once
 
 #include <cstring>
@@ -6,8 +6,8 @@
 
 #include "rdmakv/client/future.h"
 #include "rdmakv/server/server.h"
-#include "rdmakv/transport/shm/shm_fabric.h"
 #include "tests/rdmakv/client/client_fixture.h"
+#include "tests/rdmakv/client/test_way.h"
 
 namespace rdmakv {
 
@@ -24,7 +24,19 @@ inline std::string pattern(size_t size, uint64_t seed) {
 
 class ClientServerTest : public testing::Test {
  protected:
-  void SetUp() override { fabric = std::move(*shm::open_shm_fabric()); }
+  void SetUp() override {
+    Result<std::unique_ptr<Fabric>> opened = test_way().open_server();
+    ASSERT_TRUE(opened) << opened.status().to_string();
+    server_fabric = std::move(*opened);
+    fabric = open_fabric();
+    ASSERT_NE(fabric, nullptr);
+  }
+  // One for a client in a thread of its own.
+  static std::unique_ptr<Fabric> open_fabric() {
+    Result<std::unique_ptr<Fabric>> opened = test_way().open_client();
+    EXPECT_TRUE(opened) << opened.status().to_string();
+    return opened ? std::move(*opened) : nullptr;
+  }
 
   void start(uint64_t memory, uint32_t workers = 2) {
     server::ServerOptions options;
@@ -32,14 +44,16 @@ class ClientServerTest : public testing::Test {
     options.workers = workers;
     options.max_connections = 8;
     options.secret = "a secret";
-    options.address.port = port;
-    Result<std::unique_ptr<server::Server>> started = server::Server::start(*fabric, options);
+    options.log = log;
+    options.address = address();
+    Result<std::unique_ptr<server::Server>> started =
+        server::Server::start(*server_fabric, options);
     ASSERT_TRUE(started) << started.status().to_string();
     running = std::move(*started);
     port = running->port();
   }
   std::unique_ptr<Client> open(Fabric& on, ClientOptions options = {}) {
-    options.servers = {{"", port, false}};
+    options.servers = {address()};
     options.secret = "a secret";
     options.arena_bytes = 8 << 20;
     // Only ends a hang.
@@ -51,8 +65,15 @@ class ClientServerTest : public testing::Test {
   }
   std::unique_ptr<Client> open(const ClientOptions& options = {}) { return open(*fabric, options); }
 
-  std::unique_ptr<Fabric> fabric;
+  FabricAddress address() const {
+    FabricAddress at = test_way().address;
+    at.port = port;
+    return at;
+  }
+
+  std::unique_ptr<Fabric> server_fabric, fabric;  // the clients' is the latter
   uint16_t port = 0;
+  server::LogSink log;  // of servers started from now on
   std::unique_ptr<server::Server> running;
 };
 

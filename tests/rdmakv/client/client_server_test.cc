@@ -139,7 +139,7 @@ TEST_F(ClientServerTest, APreviousValueComesWithTheReply) {
 TEST_F(ClientServerTest, AWrongSecretIsRefused) {
   start(64 << 20);
   ClientOptions options;
-  options.servers = {{"", port, false}};
+  options.servers = {address()};
   options.arena_bytes = 1 << 20;
   options.connect_timeout_ns = 60'000'000'000;
   const std::unique_ptr<Client> none = std::move(*Client::create(*fabric, options));
@@ -182,7 +182,7 @@ TEST_F(ClientServerTest, ConcurrentClientsCountByCas) {
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
-      const std::unique_ptr<Fabric> own = std::move(*shm::open_shm_fabric());
+      const std::unique_ptr<Fabric> own = open_fabric();
       const std::unique_ptr<Client> client = open(*own);
       for (int won = 0; won < kRounds;) {
         const Answer now = async_get(*client, "counter").wait();

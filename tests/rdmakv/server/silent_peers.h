@@ -5,22 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "rdmakv/server/server.h"
 #include "tests/rdmakv/server/raw_client.h"
+#include "tests/rdmakv/server/way.h"
 
 namespace rdmakv::server {
-
-// How the server of a test is reached.
-struct Way {
-  std::string name;
-  std::function<Result<std::unique_ptr<Fabric>>()> open_server;
-  std::function<Result<std::unique_ptr<Fabric>>()> open_client;
-  FabricAddress address;  // for both sides; the port is any
-};
 
 class SilentPeers : public testing::TestWithParam<Way> {
  protected:
