@@ -140,7 +140,7 @@ TEST_F(OneSidedGetTest, SuccessorsOfEverySize) {
 }
 
 TEST_F(OneSidedGetTest, LargeValuesAreReadInPieces) {
-  start(512 << 20, 1);
+  start(128 << 20, 1);
   const auto client = open();
   const std::string value = pattern(5'000'001, 3);
   put(*client, "key", value);

@@ -41,6 +41,8 @@ INSTANTIATE_TEST_SUITE_P(Verbs, CutOff, testing::Values(kCm, kSocket), name_of);
 
 // The peer cannot say that it is gone: neither the CM nor (the TCP connection does not go through
 // the link) a closed socket tells. Only the server's probe finds out.
+// What it may still have posted reaches nobody once the queue pair is in ERROR, drained and destroyed;
+// then its grants come back.
 TEST_P(CutOff, OneWhoseWireIsCutIsNoticedByTheProbeAndGivesBackWhatItHeld) {
   options_.timeouts.silence_ns = 50'000'000;
   start();
@@ -50,13 +52,18 @@ TEST_P(CutOff, OneWhoseWireIsCutIsNoticedByTheProbeAndGivesBackWhatItHeld) {
   wire::RequestHeader begin = RawClient::header(wire::Opcode::kUploadBegin);
   begin.total = 1'000'000;
   EXPECT_EQ(lost->ask(begin, "u")->header.status, wire::ReplyStatus::kOk);
+  wire::RequestHeader grants = RawClient::header(wire::Opcode::kGrants);
+  grants.wanted = 3;
+  EXPECT_EQ(lost->ask(grants)->header.number, 3u);
   auto witness = open_client(*server_fabric_);  // within the server's own adapter
   ASSERT_EQ(witness->stat("pins_open"), 1);
   ASSERT_EQ(witness->stat("uploads_open"), 1);
+  ASSERT_EQ(witness->stat("grants_out"), 3);
   cut();
   expect_stat(*witness, "connections", 1);
   expect_stat(*witness, "pins_open", 0);
   expect_stat(*witness, "uploads_open", 0);
+  expect_stat(*witness, "grants_out", 0);
   EXPECT_EQ(witness->get("k")->header.status, wire::ReplyStatus::kOk);
   EXPECT_TRUE(lost->wait([&] {
     // It finds out by itself as soon as it wants something.
