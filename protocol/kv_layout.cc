@@ -6,11 +6,15 @@
 #include <array>
 #include <cstring>
 
+#include "protocol/long_hash.h"
+
 namespace rdmakv::wire {
 namespace {
 
 // Where the checksummed part begins: behind the first word and the checksum itself.
 constexpr uint64_t kChecksummedFrom = 16;
+// From so many bytes on a choice of vectors is worth a call.
+constexpr uint64_t kLongBytes = 1024;
 
 template <typename T>
 T load(const std::byte* from) {
@@ -74,10 +78,12 @@ uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
 uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_offset,
                         uint64_t seed) {
   if (size < kTwoStepChecksumBytes) {
-    return XXH3_64bits_withSeed(extent + kChecksummedFrom, size - kChecksummedFrom, seed);
+    const uint64_t bytes = size - kChecksummedFrom;
+    return bytes < kLongBytes ? XXH3_64bits_withSeed(extent + kChecksummedFrom, bytes, seed)
+                              : long_hash(extent + kChecksummedFrom, bytes, seed);
   }
   return entry_checksum_two_step(extent, value_offset,
-                                 XXH3_64bits(extent + value_offset, size - value_offset), seed);
+                                 long_hash(extent + value_offset, size - value_offset, 0), seed);
 }
 
 void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
@@ -143,7 +149,7 @@ bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::by
   if (view.key != key) return false;
   if (value_offset + value.size() < kTwoStepChecksumBytes) return false;  // never in parts
   if (load<uint64_t>(head.data() + 8) !=
-      entry_checksum_two_step(head.data(), value_offset, XXH3_64bits(value.data(), value.size()),
+      entry_checksum_two_step(head.data(), value_offset, long_hash(value.data(), value.size(), 0),
                               seed)) {
     return false;
   }

@@ -43,6 +43,7 @@ struct Arguments {
   std::string log_level = "info";
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;
+  std::optional<uint64_t> spin_us;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -79,6 +80,10 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--ring-bytes", arguments.ring_bytes,
                  "Bytes of each connection's ring, where PUTs of 4 KB and more arrive")
       ->capture_default_str();
+  app.add_option("--poll-spin-us", arguments.spin_us,
+                 "A worker polls on for so long after its last work, then sleeps (default: 50; 5 "
+                 "where threads have to share the cores)")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{10'000'000}));
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "",
                  "File with options, one `name = value` a line, by their long names");
@@ -205,6 +210,7 @@ int serve(const Arguments& arguments) {
   ServerOptions options;
   options.address = {arguments.address, arguments.port, arguments.socket};
   options.memory_bytes = arguments.memory_mb << 20;
+  options.spin_us = arguments.spin_us;
   if (arguments.cas_memory_mb) options.cas_bytes = *arguments.cas_memory_mb << 20;
   options.huge_pages = arguments.huge_pages;
   options.workers = arguments.workers;

@@ -180,7 +180,9 @@ class RealServer final : public Server, private ConnectionHandler {
     options.credits = options_.credits;
     // A client's thread wants a core as well.
     options.yield = cores() < worker_count_ * 2;
-    options.spin_ns = options.yield ? kSharedSpinNs : kSpinNs;
+    options.spin_ns = options_.spin_us ? *options_.spin_us * 1000
+                      : options.yield  ? kSharedSpinNs
+                                       : kSpinNs;
     options.epoch = epoch_;
     options.secret = options_.secret;
     options.timeouts = options_.timeouts;

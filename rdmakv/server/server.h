@@ -33,6 +33,9 @@ struct ServerOptions {
   uint32_t max_connections = 64;  // per worker
   uint32_t ring_bytes = 1 << 20;
   uint32_t credits = 128;  // requests outstanding per connection, at most
+  // A worker polls on for so long after its last work, then sleeps; none given: 50, and 5 where
+  // threads have to share the cores.
+  std::optional<uint64_t> spin_us;
   PeerTimeouts timeouts;
   bool own_listener_thread = true;  // false: the owner waits for listener_fd() and calls dispatch()
   Clock* clock = &Clock::system();

@@ -9,9 +9,9 @@
 //
 // flush() hands [handed_over_, tail_) over by one ibv_post_send (earlier when the chain is full). A
 // completion of position p completes everything up to p, as one connection's requests complete in
-// order; that moves head_ and frees message buffers. Besides what the owner wants signalled, the last
-// request of a chain is when signal_interval_ ones were not, so that both keep moving however little
-// the owner asks for; a chain that ends with a signalled one has no other.
+// order; that moves head_ and frees message buffers. Besides what the owner wants signalled, the
+// last request of a chain is when signal_interval_ ones were not, so that both keep moving however
+// little the owner asks for; a chain that ends with a signalled one has no other.
 //
 // Requests handed over with no signalled one behind them complete without anyone hearing of it.
 // They are fewer than signal_interval_, have room of their own, and are not counted against

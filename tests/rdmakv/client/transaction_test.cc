@@ -186,7 +186,7 @@ TEST_F(TransactionTest, ReadersAndWritersAtTheSameTime) {
   }
   std::atomic<int> writing{kWriters};
   const auto write = [&](bool by_cas) {
-    const auto fabric = std::move(*shm::open_shm_fabric());
+    const auto fabric = open_fabric();
     const auto client = open(*fabric, {});
     for (int done = 0; done < kIncrements;) {
       const Answer a = async_get(*client, "a").wait();
@@ -211,7 +211,7 @@ TEST_F(TransactionTest, ReadersAndWritersAtTheSameTime) {
     --writing;
   };
   const auto read = [&](GetPath path) {
-    const auto fabric = std::move(*shm::open_shm_fabric());
+    const auto fabric = open_fabric();
     ClientOptions options;
     options.get_path = path;
     const auto client = open(*fabric, options);

@@ -41,8 +41,8 @@ INSTANTIATE_TEST_SUITE_P(Verbs, CutOff, testing::Values(kCm, kSocket), name_of);
 
 // The peer cannot say that it is gone: neither the CM nor (the TCP connection does not go through
 // the link) a closed socket tells. Only the server's probe finds out.
-// What it may still have posted reaches nobody once the queue pair is in ERROR, drained and destroyed;
-// then its grants come back.
+// What it may still have posted reaches nobody once the queue pair is in ERROR, drained and
+// destroyed; then its grants come back.
 TEST_P(CutOff, OneWhoseWireIsCutIsNoticedByTheProbeAndGivesBackWhatItHeld) {
   options_.timeouts.silence_ns = 50'000'000;
   start();
