@@ -8,6 +8,7 @@ Soft-RoCE VM over verbs, there at the address SOFTROCE_ADDRESS.
 
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import unittest
 
 import redis
 
-from programs import BIN, PATIENCE, Program, Stack, free_port
+from programs import BIN, PATIENCE, ROOT, Program, Stack, free_port
 
 WAY = os.environ.get("RDMAKV_TRANSPORT", "shm")
 TRANSPORT = "shm" if WAY == "shm" else "rdma"
@@ -328,6 +329,18 @@ class CommandLine(unittest.TestCase):
                 result = self.run_program(*words, "--config", file.name)
                 self.assertNotEqual(result.returncode, 0, words)
                 self.assertIn("memroy", result.stderr + result.stdout, words)
+
+    def test_the_configuration_page_has_every_option(self):
+        page = (ROOT / "docs" / "configuration.md").read_text()
+        for name in ("kv_server", "kv_proxy"):
+            section = page.split(f"\n## {name}\n")[1].split("\n## ")[0].split("\n### ")[0]
+            rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+            described = set(re.findall(r"`(--?[\w-]+)`", " ".join(rows)))
+            text = self.run_program(name, "--help").stdout.split("\nParameters of Redis:")[0]
+            words = re.findall(r"^  (-\S+)", text, re.MULTILINE)
+            known = set(",".join(words).split(",")) - {"-h"}
+            known = {option.split(":")[0] for option in known}
+            self.assertEqual(described, known, name)
 
 
 def main():

@@ -1,4 +1,5 @@
-// The command table is consistent with itself, and redis-compat.md says what it does.
+// The command table is consistent with itself, and redis-compat.md says what it does; likewise the
+// table of parameters and docs/configuration.md.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "proxy/command_table.h"
+#include "proxy/config_parameters.h"
 #include "proxy/refused_commands.h"
 
 namespace rdmakv::proxy {
@@ -105,12 +107,13 @@ TEST(CommandTable, KeyPositions) {
   EXPECT_TRUE(key_positions(*table().find("ping"), 2).empty());
 }
 
-// "| `GET` | supported | ... |": command in lower case -> status.
-std::map<std::string, std::string> page_rows() {
-  std::ifstream page(RDMAKV_SOURCE_DIR "/redis-compat.md");
+// "| `GET` | supported | ... |" of a page: name in lower case -> second column. Options are left
+// out.
+std::map<std::string, std::string> rows_of(const std::string& path) {
+  std::ifstream page(RDMAKV_SOURCE_DIR "/" + path);
   std::map<std::string, std::string> rows;
   for (std::string line; std::getline(page, line);) {
-    if (!line.starts_with("| `")) continue;
+    if (!line.starts_with("| `") || line.starts_with("| `-")) continue;
     const size_t name_end = line.find('`', 3);
     const size_t status = line.find("| ", name_end) + 2;
     std::string name = line.substr(3, name_end - 3);
@@ -119,6 +122,21 @@ std::map<std::string, std::string> page_rows() {
         << name << " has two rows";
   }
   return rows;
+}
+
+std::map<std::string, std::string> page_rows() {
+  return rows_of("redis-compat.md");
+}
+
+TEST(ConfigurationPage, HasEveryParameterAndSaysWhetherItChanges) {
+  std::map<std::string, std::string> rows = rows_of("docs/configuration.md");
+  for (const Parameter& parameter : parameters()) {
+    const auto found = rows.find(std::string(parameter.name));
+    ASSERT_NE(found, rows.end()) << parameter.name << " is missing";
+    EXPECT_EQ(found->second, parameter.can_change() ? "yes" : "no") << parameter.name;
+    rows.erase(found);
+  }
+  for (const auto& [name, changes] : rows) ADD_FAILURE() << "there is no parameter " << name;
 }
 
 TEST(CompatPage, EverySupportedCommandIsInTheTable) {
