@@ -13,7 +13,7 @@
 #include "proxy/proxy.h"
 #include "rdmakv/client/access_paths.h"
 #include "rdmakv/client/client.h"
-#include "rdmakv/fabric_factory.h"
+#include "rdmakv/client/open_for_server.h"
 #include "rdmakv/transport/authentication.h"
 
 namespace {
@@ -99,7 +99,8 @@ int serve(Options options) {
   fabric_options.transport = servers.value().transport;
   fabric_options.device = options.device;
   std::string why;
-  const Result<std::unique_ptr<Fabric>> fabric = open_fabric(fabric_options, &why);
+  const Result<std::unique_ptr<Fabric>> fabric =
+      open_fabric_for(client_options.servers, fabric_options, &why);
   if (!fabric) return fail(fabric.status().message());
 
   Proxy proxy(options);

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <optional>
 
+#include "protocol/kv_layout.h"
 #include "rdmakv/client/client_counters.h"
 #include "tools/client_bench.h"
 #include "tools/command_words.h"
@@ -122,6 +123,11 @@ ExitStatus CommandRunner::failed(Code code) {
     for (const ServerState& server : client_.servers()) {
       if (!server.last_error.empty()) errors_ << "; " << server.name << ": " << server.last_error;
     }
+  }
+  if (code == Code::kTooLarge) {
+    errors_ << ": a key has at most " << wire::kMaxKeyBytes << " bytes, a value at most "
+            << (wire::kMaxValueBytes >> 20)
+            << " MB, and no more than one worker's pool has room for";
   }
   errors_ << std::endl;
   return kTrouble;

@@ -12,7 +12,6 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +20,7 @@
 #include "rdmakv/fabric_factory.h"
 #include "rdmakv/server/server.h"
 #include "rdmakv/transport/authentication.h"
+#include "rdmakv/transport/system_memory.h"
 
 #ifndef RDMAKV_VERSION
 #define RDMAKV_VERSION "development"
@@ -112,18 +112,6 @@ int complain(const std::string& text) {
   return 1;
 }
 
-// Bytes of one huge page as the kernel gives them by default.
-uint64_t huge_page_bytes() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    unsigned long kilobytes = 0;
-    if (std::sscanf(line.c_str(), "Hugepagesize: %lu kB", &kilobytes) == 1 && kilobytes > 0) {
-      return kilobytes * 1024;
-    }
-  }
-  return 2ull << 20;
-}
-
 // With huge pages if wanted and there are any; says so where there are none.
 Result<std::unique_ptr<Server>> start(Fabric& fabric, ServerOptions& options) {
   Result<std::unique_ptr<Server>> server = Server::start(fabric, options);
@@ -136,7 +124,8 @@ Result<std::unique_ptr<Server>> start(Fabric& fabric, ServerOptions& options) {
   server = Server::start(fabric, options);
   if (server) {
     // Two regions a worker, each rounded up.
-    const uint64_t page = huge_page_bytes();
+    const uint64_t known = huge_page_bytes();
+    const uint64_t page = known != 0 ? known : 2ull << 20;
     const uint64_t pages = (options.memory_bytes + page - 1) / page + 2ull * (*server)->workers();
     spdlog::warn(
         "no huge pages ({}): going on with normal pages. `sysctl vm.nr_hugepages={}` "
@@ -203,8 +192,10 @@ int serve(const Arguments& arguments) {
   std::string why = "--transport " + arguments.transport;
   Result<std::unique_ptr<Fabric>> fabric = open_fabric(fabric_options, &why);
   if (!fabric) return complain(fabric.status().message());
-  if (arguments.socket && (*fabric)->name() == "shm") {
-    spdlog::warn("--socket has no meaning over shared memory");
+  const bool shm = (*fabric)->name() == "shm";
+  if (shm && arguments.socket) spdlog::warn("--socket has no meaning over shared memory");
+  if (shm && !arguments.address.empty()) {
+    spdlog::warn("--address has no meaning over shared memory: this host's clients name the port");
   }
 
   ServerOptions options;
@@ -237,10 +228,14 @@ int serve(const Arguments& arguments) {
   spdlog::info("secret: {}", options.secret.empty() ? "none" : "wanted");
   FabricAddress address = options.address;
   address.port = (*server)->port();
-  spdlog::info("listening on {} port {}", address.host.empty() ? "all addresses" : address.host,
-               address.port);
-  if (address.host.empty()) address.host = (*fabric)->local_host();
-  if ((*fabric)->name() == "shm") address = {{}, address.port, false};
+  if (shm) {
+    address = {{}, address.port, false};
+    spdlog::info("listening for clients of this host, port {}", address.port);
+  } else {
+    spdlog::info("listening on {} port {}", address.host.empty() ? "all addresses" : address.host,
+                 address.port);
+    if (address.host.empty()) address.host = (*fabric)->local_host();
+  }
   spdlog::info("connect with {}", address.to_string((*fabric)->name()));
   spdlog::default_logger()->flush();
   std::printf("ready\n");

@@ -10,6 +10,7 @@
 
 #include "rdmakv/server/worker.h"
 #include "rdmakv/transport/authentication.h"
+#include "rdmakv/transport/system_memory.h"
 
 namespace rdmakv::server {
 namespace {
@@ -57,6 +58,12 @@ Status check(const ServerOptions& options, uint32_t workers) {
   if (options.memory_bytes / workers > wire::kMaxPoolBytes) {
     return {Code::kInvalidArgument, "too much memory for a worker: at most " +
                                         std::to_string(wire::kMaxPoolBytes >> 20) + " MB each"};
+  }
+  if (!options.huge_pages) {
+    // Before anything is allocated; each region is checked again by itself.
+    const Status enough =
+        check_available_memory("memory for keys and values", options.memory_bytes);
+    if (!enough) return enough;
   }
   if (options.ring_bytes < kSmallestRing || options.ring_bytes > kLargestRing ||
       options.ring_bytes % 4096 != 0) {

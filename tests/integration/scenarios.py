@@ -312,6 +312,20 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("mlx5_77", result.stderr + result.stdout)
 
+    @unittest.skipUnless(TRANSPORT == "shm", "where there is no device")
+    def test_another_host_is_not_looked_for_in_this_ones_memory(self):
+        for server in ("192.0.2.1:7000", "shm:192.0.2.1:7000"):
+            result = self.run_program("kv_proxy", "-p", "0", "--server", server)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("192.0.2.1 is not an address of its own", result.stderr)
+
+    def test_more_memory_than_the_machine_has(self):
+        more = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 2 >> 20
+        result = self.run_program("kv_server", "-p", "0", "--transport", TRANSPORT, "--workers", "1",
+                                  "-m", str(more))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("memory are available", result.stderr)
+
     def test_a_configuration_file(self):
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
             port = free_port()

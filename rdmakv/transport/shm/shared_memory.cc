@@ -9,7 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
+
+#include "rdmakv/transport/system_memory.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -30,18 +31,6 @@ Result<UniqueFd> make_memfd(const std::string& name, bool huge_pages) {
   if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), flags);  // before Linux 6.3
   if (fd < 0) return Status::from_errno("memfd_create", errno);
   return UniqueFd(fd);
-}
-
-// Bytes that the kernel thinks it could give out without swapping; 0 when it does not tell.
-size_t available_memory() {
-  std::ifstream info("/proc/meminfo");
-  std::string key, unit;
-  size_t kilobytes = 0;
-  while (info >> key >> kilobytes) {
-    if (key == "MemAvailable:") return kilobytes * 1024;
-    std::getline(info, unit);
-  }
-  return 0;
 }
 
 Status no_huge_pages(size_t bytes, size_t page) {
@@ -81,12 +70,9 @@ Result<SharedMemory> make_shared_memory(const SharedMemoryOptions& options) {
                                          : static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (options.bytes > SIZE_MAX - page) return {Code::kNoSpace, options.name + ": too many bytes"};
   const size_t bytes = (options.bytes + page - 1) / page * page;
-  const size_t available = options.huge_pages || !options.populate ? 0 : available_memory();
-  if (available != 0 && bytes > available) {
-    // Touching more than there is would end in the out-of-memory killer instead of an error.
-    return {Code::kNoSpace, options.name + ": " + std::to_string(bytes >> 20) +
-                                " MB asked for, but only " + std::to_string(available >> 20) +
-                                " MB of memory are available"};
+  if (options.populate && !options.huge_pages) {
+    const Status enough = check_available_memory(options.name, bytes);
+    if (!enough) return enough;
   }
   if (ftruncate(fd->get(), static_cast<off_t>(bytes)) != 0) {
     return Status::from_errno(options.name + ": sizing shared memory", errno);

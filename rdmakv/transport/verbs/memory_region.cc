@@ -6,21 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
+
+#include "rdmakv/transport/system_memory.h"
 
 namespace rdmakv::verbs {
 namespace {
-
-// The default huge page size of this machine; 0 when it has none.
-size_t huge_page_bytes() {
-  std::ifstream info("/proc/meminfo");
-  std::string word;
-  while (info >> word) {
-    size_t kilobytes = 0;
-    if (word == "Hugepagesize:" && info >> kilobytes) return kilobytes << 10;
-  }
-  return 0;
-}
 
 std::string size_text(size_t bytes) {
   return bytes >= (10u << 20) ? std::to_string(bytes >> 20) + " MiB"
@@ -72,6 +62,10 @@ Result<std::unique_ptr<VerbsMemoryRegion>> VerbsMemoryRegion::allocate(
     return {Code::kInvalidArgument, "a memory region beyond the address space"};
   }
   const size_t bytes = (options.bytes + page - 1) / page * page;
+  if (!options.huge_pages) {
+    const Status enough = check_available_memory(label(options), bytes);
+    if (!enough) return enough;
+  }
 
   // MAP_POPULATE touches every page; where it cannot, it does so silently, and registration then
   // faults them in, only slower.
