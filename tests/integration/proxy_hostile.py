@@ -51,12 +51,14 @@ class Hostile(unittest.TestCase):
         with self.client() as client:
             self.assertEqual(client.call("SET", "alive", "yes"), b"+OK\r\n")
             self.assertEqual(client.call("GET", "alive"), b"$3\r\nyes\r\n")
+            self.wait_alone(client)
 
-            def alone():
-                """every other client is gone"""
-                return b"connected_clients:1\r\n" in client.call("INFO", "clients")
+    def wait_alone(self, client):
+        def alone():
+            """every other client is gone"""
+            return b"connected_clients:1\r\n" in client.call("INFO", "clients")
 
-            eventually(alone)
+        eventually(alone)
 
     def client(self, protocol=2):
         return Connection(self.stack.port, protocol)
@@ -147,6 +149,7 @@ class Hostile(unittest.TestCase):
 
     def test_maxclients(self):
         with self.client() as client:
+            self.wait_alone(client)  # setUp's client counts until its thread has seen it go
             client.call("CONFIG", "SET", "maxclients", "3")
             try:
                 with self.client() as second, self.client() as third:

@@ -140,12 +140,9 @@ TEST_F(ServerTest, IdleServerUsesNoCpu) {
   EXPECT_TRUE(one->wait(all_sleep)) << "a thread never sleeps";
   const auto before = other_threads();
   ASSERT_GE(before.size(), 3u);  // two workers and the listener
-  int awake = 0;
-  for (int i = 0; i < 50; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    awake += all_sleep() ? 0 : 1;
-  }
-  EXPECT_LT(awake, 10);  // once in a while one wakes to look for silent peers
+  // Processor time is what counts: on a busy machine a thread that wakes for a moment, to look for
+  // silent peers, may wait for its turn much longer than that takes.
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
   for (const auto& [id, now] : other_threads()) {
     const auto was = before.find(id);
     ASSERT_NE(was, before.end());
