@@ -19,7 +19,7 @@ using fakes::Dice;
 
 constexpr uint32_t kHugeBytes = 1'200'000;       // more than one READ takes
 constexpr uint64_t kTimeoutNs = 20'000'000'000;  // only ends a hang
-constexpr int kEmptyPolls = 200;
+constexpr int kEmptyPolls = 20;
 constexpr int kSleepMs = 5;
 // Clocks are read one after the other, and slewed a little.
 constexpr uint64_t kClockSlackNs = 2'000'000;
