@@ -15,7 +15,7 @@ namespace {
 
 using Books = std::map<std::string, uint64_t>;
 
-constexpr uint64_t kPatienceNs = 60'000'000'000;
+constexpr uint64_t kPatienceNs = 120'000'000'000;
 
 Books parse(std::string_view text) {
   Books books;
@@ -112,15 +112,14 @@ bool all_is_free(Books& b) {
 }  // namespace
 
 int audit(const Workload& workload, AuditResult& result) {
-  Result<std::unique_ptr<Fabric>> fabric =
-      open_fabric({workload.transport, workload.client_device, -1});
-  if (!fabric) return 2;
+  const std::unique_ptr<Fabric> fabric = open_client_fabric(workload);
+  if (fabric == nullptr) return 2;
   ClientOptions options;
   options.servers = {workload.server};
   options.arena_bytes = 1 << 20;
   options.timeout_ns = kPatienceNs;
   options.connect_timeout_ns = kPatienceNs;
-  Result<std::unique_ptr<Client>> client = Client::create(**fabric, options);
+  Result<std::unique_ptr<Client>> client = Client::create(*fabric, options);
   if (!client) return 2;
   // The wire may be down just now.
   const uint64_t patience = steady_ns() + kPatienceNs;

@@ -1,5 +1,6 @@
 // One client of a campaign: keeps a window of operations under way, writes down each.
 #include <poll.h>
+#include <time.h>
 
 #include <cstdio>
 #include <memory>
@@ -19,6 +20,7 @@ using fakes::Dice;
 
 constexpr uint32_t kHugeBytes = 1'200'000;       // more than one READ takes
 constexpr uint64_t kTimeoutNs = 20'000'000'000;  // only ends a hang
+constexpr uint64_t kPatienceNs = 120'000'000'000;  // for an RDMA link
 constexpr int kEmptyPolls = 20;
 constexpr int kSleepMs = 5;
 // Clocks are read one after the other, and slewed a little.
@@ -135,13 +137,8 @@ bool ClientThread::set_up() {
   const Role role = kRoles[dice_.below(workload.swappers ? 2 : std::size(kRoles))];
   mix_ = mix_of(role);
   window_ = dice_.percent(40) || role == Role::kSwapper ? 1 + dice_.below(2) : workload.window;
-  Result<std::unique_ptr<Fabric>> fabric =
-      open_fabric({workload.transport, workload.client_device, -1});
-  if (!fabric) {
-    std::fprintf(stderr, "client: %s\n", fabric.status().to_string().c_str());
-    return false;
-  }
-  fabric_ = std::move(*fabric);
+  fabric_ = open_client_fabric(workload);
+  if (fabric_ == nullptr) return false;
   fakes::ChaosOptions chaos = workload.chaos;
   chaos.seed = dice_.next();
   chaos.kill_at = run_.kill_at;
@@ -199,7 +196,7 @@ int ClientThread::run() {
     client_->flush();
     if (refused_ > run_.workload->window) {  // the server is away, or full: gently
       refused_ = 0;
-      const timespec pause{0, 20'000'000};
+      const timespec pause{0, 50'000'000};
       nanosleep(&pause, nullptr);
     }
     if (client_->poll() == 0) {
@@ -414,6 +411,21 @@ void ClientThread::finish_change(Slot& slot, Record& answer) {
 
 int run_client(const ClientRun& run) {
   return ClientThread(run).run();
+}
+
+std::unique_ptr<Fabric> open_client_fabric(const Workload& workload) {
+  const uint64_t patience = steady_ns() + kPatienceNs;
+  for (;;) {
+    Result<std::unique_ptr<Fabric>> fabric =
+        open_fabric({workload.transport, workload.client_device, -1});
+    if (fabric) return std::move(*fabric);
+    if (workload.transport == Transport::kShm || steady_ns() > patience) {
+      std::fprintf(stderr, "client: %s\n", fabric.status().to_string().c_str());
+      return nullptr;
+    }
+    const timespec pause{0, 50'000'000};
+    nanosleep(&pause, nullptr);
+  }
 }
 
 // Of different lengths, so that entries of different keys overlap in every way.

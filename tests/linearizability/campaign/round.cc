@@ -18,7 +18,7 @@
 namespace rdmakv::linearizability {
 namespace {
 
-constexpr uint64_t kPatienceNs = 90'000'000'000;  // for processes to end
+constexpr uint64_t kPatienceNs = 180'000'000'000;  // for processes to end
 constexpr size_t kExplained = 3;
 
 // What the processes of a round share with us. One for all rounds.

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "rdmakv/client/client.h"
@@ -62,5 +63,8 @@ struct ClientRun {
 int run_client(const ClientRun& run);
 
 std::string key_name(uint64_t id);
+
+// The clients' fabric; waits for a device whose link is down just now. Null: stderr says why.
+std::unique_ptr<Fabric> open_client_fabric(const Workload& workload);
 
 }  // namespace rdmakv::linearizability
