@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <iterator>
 
 namespace rdmakv::proxy {
@@ -20,11 +21,21 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return lower(x) == lower(y); });
 }
 
-// FNV-1a of the name in lower case.
+// Of the length and the first and last eight bytes, whose bit 0x20 is set: so letters of either
+// case are alike, and what else becomes alike only shares a bucket.
 uint64_t CommandTable::hash(std::string_view name) {
-  uint64_t value = 0xcbf29ce484222325ull;
-  for (const char c : name) value = (value ^ static_cast<uint8_t>(lower(c))) * 0x100000001b3ull;
-  return value ^ (value >> 32);
+  constexpr uint64_t kCase = 0x2020202020202020ull;
+  uint64_t first = 0;
+  uint64_t last = 0;
+  if (name.size() >= sizeof(first)) {
+    std::memcpy(&first, name.data(), sizeof(first));
+    std::memcpy(&last, name.data() + name.size() - sizeof(last), sizeof(last));
+  } else {
+    for (size_t i = 0; i < name.size(); ++i) first = first << 8 | static_cast<uint8_t>(name[i]);
+  }
+  const uint64_t mixed =
+      ((first | kCase) ^ ((last | kCase) << 1) ^ name.size()) * 0x9e3779b97f4a7c15ull;
+  return mixed >> 40;
 }
 
 namespace {

@@ -307,7 +307,7 @@ void Connection::advance_queue() {
 void Connection::write_pending() {
   if (closed()) return;
   for (int i = 0; i < kWritesPerTurn && !output_.empty(); ++i) {
-    const ssize_t written = write_output();
+    const ssize_t written = timed_write();
     worker_.stats().writes.add();
     if (written < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;

@@ -149,6 +149,7 @@ class Connection {
   // connection_io.cc
   ssize_t read_bytes(char* at, size_t most);
   ssize_t write_output();
+  ssize_t timed_write();
   void shake_hands();
 
   // connection_input.cc
@@ -166,6 +167,11 @@ class Connection {
   bool filling_large() const { return !large_.empty() && !large_.back().complete(); }
   void protocol_error(std::string_view text);
   void run_deferred();
+
+  // quick_gets.cc
+  bool take_quick(Arguments arguments, std::string_view input);
+  bool may_be_quick() const;
+  void answer_quick();
 
   // connection_guard.cc
   bool admit(Request& request, Arguments arguments);

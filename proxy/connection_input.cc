@@ -105,16 +105,18 @@ void Connection::wait_for_space(const LargeArgument& argument) {
 // Parses and issues everything in `data`, as far as nothing blocks; the rest is kept. `data` is the
 // worker's buffer, or rest_ itself.
 void Connection::consume(char* data, size_t bytes) {
+  const StageTimer timer(worker_.stage_times(), Stage::kParse);
   std::string_view input(data, bytes);
   consuming_ = true;
   while (!blocked() && !closed()) {
     const resp::ParseResult result = parser_.parse(input);
     if (result == resp::ParseResult::kCommand) {
-      execute(parser_.arguments());
+      if (!take_quick(parser_.arguments(), input)) execute(parser_.arguments());
       input.remove_prefix(parser_.consumed());
       continue;
     }
     input.remove_prefix(parser_.consumed());
+    answer_quick();
     if (result == resp::ParseResult::kLargeArgument && begin_large(input)) {
       if (large_.back().complete()) continue;
       input = input.substr(0, parser_.large_begin());
@@ -123,6 +125,7 @@ void Connection::consume(char* data, size_t bytes) {
     if (result == resp::ParseResult::kError) protocol_error(parser_.error());
     break;
   }
+  answer_quick();
   consuming_ = false;
   if (closed()) return rest_.release();
   if (input.empty()) {

@@ -11,6 +11,7 @@
 namespace rdmakv::proxy {
 
 ssize_t Connection::read_bytes(char* at, size_t most) {
+  const StageTimer timer(worker_.stage_times(), Stage::kRead);
   if (tls_ == nullptr) [[likely]]
     return ::read(fd_, at, most);
   const ssize_t bytes = tls_->read({at, most});
@@ -18,6 +19,11 @@ ssize_t Connection::read_bytes(char* at, size_t most) {
   if (bytes > 0 && tls_->pending()) worker_.schedule(*this);
   if (bytes < 0 && tls_->wants_to_write()) want_writing(true);
   return bytes;
+}
+
+ssize_t Connection::timed_write() {
+  const StageTimer timer(worker_.stage_times(), Stage::kWrite);
+  return write_output();
 }
 
 ssize_t Connection::write_output() {

@@ -23,6 +23,7 @@ using namespace rdmakv::proxy;  // NOLINT(google-build-using-namespace)
 
 // A server that is away is no reason not to start, nor to wait long.
 constexpr uint64_t kProbeNs = 1'000'000'000;
+constexpr uint64_t kLocationCacheBytes = 16 << 20;  // of a thread: a million keys
 
 int fail(const std::string& why) {
   std::fprintf(stderr, "kv_proxy: %s\n", why.c_str());
@@ -38,6 +39,7 @@ void say(const std::string& line) {
 void report_servers(Fabric& fabric, ClientOptions options) {
   options.connect_timeout_ns = kProbeNs;
   options.arena_bytes = 1 << 20;
+  options.location_cache_bytes = 0;
   Result<std::unique_ptr<Client>> client = Client::create(fabric, options);
   if (!client) return say("servers: not probed: " + client.status().to_string());
   (void)(*client)->connect_and_wait();
@@ -81,6 +83,7 @@ int serve(Options options) {
   client_options.servers = servers.value().addresses;
   client_options.timeout_ns = uint64_t{options.timeout_ms} * 1'000'000;
   client_options.arena_bytes = uint64_t{options.arena_mb} << 20;
+  client_options.location_cache_bytes = kLocationCacheBytes;
   client_options.get_path = *parse_get_path(options.get_path);
   client_options.cas_path = *parse_cas_path(options.cas_path);
   if (!options.secret_file.empty()) {

@@ -195,6 +195,8 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
                  "Microseconds of polling before sleeping while answers are due; 0 sleeps at once")
       ->check(CLI::Range(uint64_t{0}, uint64_t{100'000}))
       ->capture_default_str();
+  app.add_flag("--stage-times", options.stage_times,
+               "Measure where the threads' time goes, for INFO's section Stages");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();

@@ -29,6 +29,7 @@ struct Options {
   uint32_t timeout_ms = 5000;
   uint64_t max_clients = 10000;
   uint64_t spin_us = 30;
+  bool stage_times = false;
   uint32_t arena_mb = 64;  // registered memory of each thread
   std::string get_path = "auto", cas_path = "auto";
   std::string log_level = "info";

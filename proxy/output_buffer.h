@@ -56,6 +56,8 @@ class OutputChain final : public resp::OutputBuffer {
   // Moves everything from `other`, which is left empty, to the end of this one.
   void splice(OutputChain& other);
 
+  // Not even a chunk without bytes.
+  bool holds_nothing() const { return head_ == nullptr; }
   // Bytes not yet written.
   size_t pending() const { return settled_ + unsettled(); }
   bool empty() const { return pending() == 0; }

@@ -20,12 +20,6 @@ char* RequestMemory::reserve(size_t bytes, Pool<MemoryBlock>& blocks) {
   return heap_.get();
 }
 
-void RequestMemory::reset(Pool<MemoryBlock>& blocks) {
-  if (block_ != nullptr) blocks.give(block_);
-  block_ = nullptr;
-  heap_.reset();
-}
-
 Worker& Request::worker() const {
   return connection_->worker();
 }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "protocol/resp_writer.h"
@@ -40,7 +41,10 @@ class RequestMemory {
 
   // Room for `bytes`, once per use.
   char* reserve(size_t bytes, Pool<MemoryBlock>& blocks);
-  void reset(Pool<MemoryBlock>& blocks);
+  void reset(Pool<MemoryBlock>& blocks) {
+    if (block_ != nullptr) blocks.give(std::exchange(block_, nullptr));
+    if (heap_ != nullptr) heap_.reset();
+  }
 
  private:
   MemoryBlock* block_ = nullptr;

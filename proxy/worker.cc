@@ -9,6 +9,7 @@
 #include "proxy/listener.h"
 #include "proxy/peer_address.h"
 #include "proxy/proxy.h"
+#include "rdmakv/transport/cores.h"
 
 namespace rdmakv::proxy {
 namespace {
@@ -46,11 +47,14 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
       index_(index),
       commands_(proxy.commands()),
       stats_(commands_.rows().size()),
+      stage_times_(proxy.options().stage_times ? std::make_unique<StageTimes>() : nullptr),
       base_(event_base_new()),
       // A rest of at most 16 KiB stands in front of what is read.
       read_buffer_(std::make_unique_for_overwrite<char[]>(2 * kReadBytes)),
       trash_(std::make_unique_for_overwrite<std::byte[]>(kReadBytes)),
+      has_company_(available_cores() > 1),
       client_(std::move(client)),
+      at_once_(at_once_reader(*client_)),
       wakeup_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   const auto make = [this](int fd, short what, event_callback_fn callback) {
     return EventPointer(event_new(base_.get(), fd, what, callback, this));
@@ -124,32 +128,45 @@ void Worker::turn(bool may_sleep) {
   finish_turn();
 }
 
+// True: answers have come.
+bool Worker::poll_a_while(uint64_t spin_us) {
+  const StageTimer timer(stage_times(), Stage::kWait);
+  for (const uint64_t end = steady_us() + spin_us; steady_us() < end;) {
+    clock_stale_ = true;
+    if (client_->poll() > 0) return true;
+  }
+  return false;
+}
+
 // Nothing left to do? Polls a while when answers are due, then arms the client.
 bool Worker::may_block() {
   if (progressed_ || !runnable_.empty() || !dirty_.empty()) return false;
   const uint64_t spin_us = settings().spin_us;
-  if (client_->busy() && spin_us > 0) {
-    for (const uint64_t end = steady_us() + spin_us; steady_us() < end;) {
-      clock_stale_ = true;
-      if (client_->poll() == 0) continue;
-      finish_turn();
-      return false;
-    }
+  if (has_company_ && client_->busy() && spin_us > 0 && poll_a_while(spin_us)) {
+    finish_turn();
+    return false;
   }
-  return client_->arm();
+  if (!client_sleeps_) client_sleeps_ = client_->arm();
+  return client_sleeps_;
 }
 
 void Worker::flush() {
   if (!submitted_) return;
   submitted_ = false;
   stats_.flushes.add();
+  const StageTimer timer(stage_times(), Stage::kIssue);
   client_->flush();
 }
 
 void Worker::finish_turn() {
   flush();
   clock_stale_ = true;
-  progressed_ = client_->poll() > 0;
+  if (client_sleeps_) {
+    progressed_ = false;
+  } else {
+    const StageTimer timer(stage_times(), Stage::kReply);
+    progressed_ = client_->poll() > 0;
+  }
   if (!arena_waiters_.empty()) serve_arena_waiters();
   if (!runnable_.empty()) {
     progressed_ = true;
@@ -249,10 +266,11 @@ void Worker::connection_closed(Connection& connection) {
 
 void Worker::release(Request& request) {
   request.memory_.reset(memory_blocks_);
-  request.waiting_reply_.clear();
+  if (!request.waiting_reply_.holds_nothing()) request.waiting_reply_.clear();
   request.kept_.reset();
   request.kept_arguments_.reset();
-  request.operation = Operation{};
+  std::destroy_at(&request.operation);
+  std::construct_at(&request.operation);
   request.fanout = nullptr;
   request.stream = nullptr;
   request.at_head_ = nullptr;

@@ -25,8 +25,10 @@
 #include "proxy/fanout.h"
 #include "proxy/listener.h"
 #include "proxy/output_buffer.h"
+#include "proxy/quick_gets.h"
 #include "proxy/request.h"
 #include "proxy/settings.h"
+#include "proxy/stage_times.h"
 #include "proxy/stats.h"
 #include "proxy/upload.h"
 #include "proxy/value_stream.h"
@@ -74,10 +76,13 @@ class Worker {
   Proxy& proxy() const { return proxy_; }
   unsigned index() const { return index_; }
   Client& client() const { return *client_; }
+  AtOnceReader* at_once() const { return at_once_; }  // the client's; null: it has none
   event_base* base() const { return base_.get(); }
   const CommandTable& commands() const { return commands_; }
   const Settings& settings() const;
   WorkerStats& stats() { return stats_; }
+  // Null: they are not measured.
+  StageTimes* stage_times() const { return stage_times_.get(); }
   resp::Limits parser_limits() const;
   // Steady clock, read once a turn.
   uint64_t now_us() const;
@@ -115,6 +120,7 @@ class Worker {
   void submit(Operation& operation) {
     client_->submit(operation);
     submitted_ = true;
+    client_sleeps_ = false;
   }
   void mark_dirty(Connection& connection);
   void schedule(Connection& connection);
@@ -139,6 +145,7 @@ class Worker {
   Pool<Fanout::Part>& parts() { return parts_; }
   Pool<MemoryBlock>& memory_blocks() { return memory_blocks_; }
   OutputPools& output_pools() { return output_pools_; }
+  QuickGets& quick_gets() { return quick_gets_; }
   // Where replies go that nobody wants; emptied each time.
   OutputChain& sink();
   char* read_buffer() { return read_buffer_.get(); }
@@ -155,10 +162,13 @@ class Worker {
   static void on_wakeup(evutil_socket_t fd, short what, void* self);
   static void on_tick(evutil_socket_t fd, short what, void* self);
   static void on_arena_tick(evutil_socket_t fd, short what, void* self);
-  static void on_client(evutil_socket_t, short, void*) {}  // the turn polls anyway
+  static void on_client(evutil_socket_t, short, void* self) {  // the turn polls
+    static_cast<Worker*>(self)->client_sleeps_ = false;
+  }
   void finish_turn();
   void flush();
   bool may_block();
+  bool poll_a_while(uint64_t spin_us);
   void run_jobs();
   void serve_arena_waiters();
   void reap();
@@ -171,6 +181,7 @@ class Worker {
   const unsigned index_;
   const CommandTable& commands_;
   WorkerStats stats_;
+  const std::unique_ptr<StageTimes> stage_times_;
   std::unique_ptr<event_base, EventBaseDeleter> base_;
   OutputPools output_pools_;
   Pool<Request> requests_{4096};
@@ -178,6 +189,7 @@ class Worker {
   Pool<Fanout::Part> parts_{1024};
   Pool<MemoryBlock> memory_blocks_{256};
   OutputChain sink_{output_pools_};
+  QuickGets quick_gets_;
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<std::byte[]> trash_;
 
@@ -196,6 +208,8 @@ class Worker {
   uint64_t notable_us_ = UINT64_MAX;
   AclUserPointer default_user_;
   bool submitted_ = false;
+  // The client is armed and nothing has happened since: it need not be polled.
+  bool client_sleeps_ = false;
   bool progressed_ = false;  // something was done: look again before sleeping
   bool reap_ = false;
   bool tick_armed_ = false;
@@ -203,7 +217,9 @@ class Worker {
   mutable uint64_t now_us_ = 0;
   mutable bool clock_stale_ = true;
 
+  const bool has_company_;  // other cores, on which answers can come about while this one polls
   std::unique_ptr<Client> client_;
+  AtOnceReader* const at_once_;
   EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pause_event_;
   int wakeup_fd_ = -1;
   std::atomic<bool> stop_{false};

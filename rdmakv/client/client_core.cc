@@ -196,8 +196,11 @@ void ClientCore::submit(Operation& operation) {
   operation.internal[kByRequest] = 0;
   operation.value = {};
   if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
-  operation.internal[kDeadline] =
-      operation.deadline_ns != 0 ? operation.deadline_ns : steady_ns() + options.timeout_ns;
+  operation.internal[kDeadline] = operation.deadline_ns;
+  if (operation.deadline_ns == 0) {
+    if (submitting_ns_ == 0) submitting_ns_ = steady_ns();
+    operation.internal[kDeadline] = submitting_ns_ + options.timeout_ns;
+  }
   if (const Code code = check(operation); code != Code::kOk) {
     operation.code = code;
     finish(operation);
@@ -349,6 +352,7 @@ void ClientCore::flush() {
 
 void ClientCore::pump_dirty(uint64_t now) {
   // pump() may make a session dirty again: that is for the next time.
+  submitting_ns_ = 0;
   locations->begin(now);
   pumping_.swap(dirty_);
   for (Session* session : pumping_) session->dirty = false;
@@ -466,6 +470,7 @@ ClientCounters ClientCore::counters() const {
   for (const auto& session : sessions_) {
     session->add_counters(all.verbs);
     add(all.direct, session->direct_counters());
+    add(all.direct, session->loads().counters());
   }
   all.round_trips += all.direct.round_trips;
   all.locations_known = locations->counters().hits;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "rdmakv/client/at_once.h"
 #include "rdmakv/client/gather.h"
 #include "rdmakv/client/session.h"
 #include "rdmakv/client/slot_map.h"
@@ -20,7 +21,7 @@
 
 namespace rdmakv {
 
-class ClientCore final : public Client, private SessionContext {
+class ClientCore final : public Client, public AtOnceReader, private SessionContext {
  public:
   static Result<std::unique_ptr<ClientCore>> create(Fabric& fabric, const ClientOptions& options);
   ~ClientCore() override;
@@ -28,6 +29,7 @@ class ClientCore final : public Client, private SessionContext {
   ClientCore& operator=(const ClientCore&) = delete;
 
   void submit(Operation& operation) override;
+  size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
   void flush() override;
   size_t poll() override;
   int fd() const override { return epoll_fd_; }
@@ -91,6 +93,9 @@ class ClientCore final : public Client, private SessionContext {
   size_t held_ = 0;
   size_t ended_ = 0;  // operations that ended in the present poll()
   uint64_t under_way_ = 0;
+  // The steady clock as the first submit() since the last turn read it; 0: not yet. The deadlines
+  // of a batch are counted from there.
+  uint64_t submitting_ns_ = 0;
   bool polling_ = false;
   bool closing_ = false;
   int epoll_fd_ = -1;

@@ -32,6 +32,11 @@ class KeyOrder {
     return counts_[at].requests == 0 && counts_[at].atomics == 0 && clears_ == 0;
   }
   bool may_change(uint32_t at) const { return counts_[at].reads == 0 && counts_[at].atomics == 0; }
+  // Nothing that counts is under way, not even a READ.
+  bool quiet(uint32_t at) const {
+    const Count& count = counts_[at];
+    return (count.requests | count.reads | count.atomics) == 0 && clears_ == 0;
+  }
   // For what only looks, by request.
   bool may_ask(uint32_t at) const { return counts_[at].atomics == 0; }
   bool may_swap(uint32_t at) const { return may_read(at) && may_change(at); }

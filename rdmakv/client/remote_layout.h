@@ -15,6 +15,7 @@ class RemoteLayout {
   RemoteLayout() = default;
   explicit RemoteLayout(const wire::Welcome& welcome) : welcome_(welcome) {}
 
+  const wire::Welcome& welcome() const { return welcome_; }
   uint64_t epoch() const { return welcome_.epoch; }
   uint32_t bucket_count() const { return welcome_.bucket_count; }
 

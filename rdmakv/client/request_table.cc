@@ -37,9 +37,14 @@ void RequestTable::give_back(uint32_t index) {
   assert(slot.in_use);
   (slot.previous == kNone ? oldest_ : slots_[slot.previous].next) = slot.next;
   (slot.next == kNone ? newest_ : slots_[slot.next].previous) = slot.previous;
-  const uint32_t generation = (slot.generation + 1) & kGenerationMask;
-  slot = RequestSlot{};
-  slot.generation = generation;
+  // What take()'s caller does not set; not everything, since most slots hold no buffers.
+  slot.generation = (slot.generation + 1) & kGenerationMask;
+  slot.in_use = false;
+  slot.operation = nullptr;
+  slot.stretch = RingAllocator::kNone;
+  slot.landing.reset();
+  slot.source.reset();
+  slot.value.reset();
   free_.push_back(index);
   --in_use_;
 }

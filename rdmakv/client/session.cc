@@ -62,6 +62,7 @@ Session::Session(SessionContext& context, const FabricAddress& address, uint16_t
       index_(index),
       reader_(*context.arena, *this),
       direct_(*context.arena, *context.locations, order_, index, *this),
+      loads_(*context.locations, order_, index),
       swaps_(*context.arena) {
   handshake_options_ = {context.options.secret, context.client_id, worker,
                         &context.arena->region()};
@@ -158,6 +159,7 @@ void Session::become_ready(uint64_t now) {
                 std::clamp(agreed.max_reads, 1u, kMaxReads),
                 std::min(longest, BufferArena::kLargest));
   direct_.reset(RemoteLayout(welcome), credits, longest);
+  if (context_.reads_are_loads) loads_.reset(RemoteLayout(welcome), *endpoint_);
   order_.reset();
   // Whoever never swaps takes no grants from those who do.
   const bool swaps = context_.options.cas_path == CasPath::kAuto;
@@ -190,6 +192,7 @@ void Session::protocol_error(const char* what, uint64_t now) {
 
 void Session::fail(Status why, uint64_t now) {
   if (state_ == State::kDying) return;
+  loads_.reset();
   const bool was_ready = state_ == State::kReady;
   state_ = State::kDying;
   last_error_ = std::move(why);

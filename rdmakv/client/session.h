@@ -41,6 +41,7 @@
 #include "rdmakv/client/direct_reader.h"
 #include "rdmakv/client/handshake.h"
 #include "rdmakv/client/key_order.h"
+#include "rdmakv/client/load_reader.h"
 #include "rdmakv/client/operation_queue.h"
 #include "rdmakv/client/pinned_reader.h"
 #include "rdmakv/client/request_table.h"
@@ -140,6 +141,9 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // Adds what the connection has counted so far.
   void add_counters(EndpointCounters& to) const;
   const DirectCounters& direct_counters() const { return direct_.counters(); }
+  // GETs that need nothing of the connection but its memory.
+  LoadReader& loads() { return loads_; }
+  const LoadReader& loads() const { return loads_; }
 
  private:
   // A request about to be sent.
@@ -271,6 +275,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   RingAllocator ring_;
   PinnedReader reader_;
   DirectReader direct_;
+  LoadReader loads_;
   SwapWriter swaps_;
   CasTable cas_table_;
   bool cas_wanted_ = false;     // an entry of the cas class has been seen: grants are of use

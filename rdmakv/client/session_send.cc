@@ -304,6 +304,7 @@ bool Session::send_request(Outgoing& out) {
   const uint32_t index = table_.take();
   RequestSlot& slot = table_.slot(index);
   begin_order(slot, out, hash);
+  if (keyed) context_.locations->prefetch(hash);  // the reply tells the location
   slot.sent_ns = now_ns_;
   slot.operation = out.step == RequestStep::kOperation ? out.operation : nullptr;
   slot.step = out.step;

@@ -37,7 +37,10 @@ class SlotMap {
   }
   // The worker is 0 as long as the server's number of workers is not known.
   Place place_of_slot(uint16_t slot) const;
-  Place place_of_key(std::string_view key) const { return place_of_slot(wire::hash_slot(key)); }
+  Place place_of_key(std::string_view key) const {
+    if (servers_.empty() && workers_[0] <= 1) return {};  // there is but one place
+    return place_of_slot(wire::hash_slot(key));
+  }
 
   // 0: not known yet.
   uint32_t workers(uint16_t server) const { return workers_[server]; }

@@ -10,6 +10,7 @@
 
 #include "rdmakv/server/worker.h"
 #include "rdmakv/transport/authentication.h"
+#include "rdmakv/transport/cores.h"
 #include "rdmakv/transport/system_memory.h"
 
 namespace rdmakv::server {
@@ -24,10 +25,6 @@ constexpr uint32_t kLargestRing = 256u << 20;
 constexpr uint64_t kSpinNs = 50'000;
 constexpr uint64_t kSharedSpinNs = 5'000;  // where threads have to share the cores
 
-uint32_t cores() {
-  return std::max(std::thread::hardware_concurrency(), 1u);
-}
-
 std::string megabytes(uint64_t bytes) {
   const uint64_t tenths = (bytes * 10 + (1 << 19)) >> 20;
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
@@ -37,7 +34,7 @@ uint32_t choose_workers(const ServerOptions& options) {
   if (options.workers != 0) return options.workers;
   const auto by_memory = static_cast<uint32_t>(
       std::min<uint64_t>(options.memory_bytes / kWorkerByItself, kMostWorkersByItself));
-  return std::max(1u, std::min({cores(), kMostWorkersByItself, by_memory}));
+  return std::max(1u, std::min({available_cores(), kMostWorkersByItself, by_memory}));
 }
 
 Status check(const ServerOptions& options, uint32_t workers) {
@@ -186,10 +183,12 @@ class RealServer final : public Server, private ConnectionHandler {
     options.ring_bytes = options_.ring_bytes;
     options.credits = options_.credits;
     // A client's thread wants a core as well.
-    options.yield = cores() < worker_count_ * 2;
-    options.spin_ns = options_.spin_us ? *options_.spin_us * 1000
-                      : options.yield  ? kSharedSpinNs
-                                       : kSpinNs;
+    options.yield = available_cores() < worker_count_ * 2;
+    // On one core nothing comes while we look.
+    options.spin_ns = options_.spin_us         ? *options_.spin_us * 1000
+                      : available_cores() == 1 ? 0
+                      : options.yield          ? kSharedSpinNs
+                                               : kSpinNs;
     options.epoch = epoch_;
     options.secret = options_.secret;
     options.timeouts = options_.timeouts;

@@ -14,6 +14,7 @@ namespace {
 constexpr uint32_t kSmallestSlabPages = 16;
 constexpr uint32_t kLargestSlabPages = 64;
 constexpr uint64_t kLinkAt = 8;
+constexpr uint64_t kCacheLine = 64;
 
 // 64 KiB, or up to 256 KiB where that leaves less unused at the end.
 std::array<uint16_t, wire::kSlabClasses> make_slab_pages() {
@@ -123,6 +124,12 @@ Extent Slab::allocate(uint64_t bytes) {
   if (index != kNone) {
     slab.free_head =
         static_cast<uint32_t>(link(base + uint64_t{index} * (size / wire::kExtentUnit)));
+    // The next one is wanted soon, and has not been touched for a while.
+    if (slab.free_head != kNone) {
+      const std::byte* next = at(base + uint64_t{slab.free_head} * (size / wire::kExtentUnit));
+      __builtin_prefetch(next, 1);
+      __builtin_prefetch(next + kCacheLine, 1);
+    }
   } else {
     index = slab.carved++;
   }

@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "rdmakv/client/client.h"
+#include "rdmakv/client/at_once.h"
 #include "rdmakv/transport/buffer_arena.h"
 
 namespace rdmakv::fakes {
 
-class FakeClient final : public Client {
+class FakeClient final : public Client, public AtOnceReader {
  public:
   struct Options {
     uint64_t arena_bytes = 8 << 20;
@@ -35,6 +35,7 @@ class FakeClient final : public Client {
   ~FakeClient() override;
 
   void submit(Operation& operation) override;
+  size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
   void flush() override;
   size_t poll() override;
   int fd() const override { return fd_; }
@@ -53,6 +54,8 @@ class FakeClient final : public Client {
   int64_t now_ms = 1'700'000'000'000;
   // Asked for each operation when it runs: kOk, or the code with which it ends without effect.
   std::function<Code(const Operation&)> fault;
+  size_t at_once = 0;  // so many keys, at most, does one get_at_once() answer
+  size_t answered_at_once = 0;
   bool newest_first = false;  // completions of one poll in reverse order
 
   // Operations run, but do not end.

@@ -51,7 +51,8 @@ class Connection:
         line, _, self.buffer = self.buffer.partition(b"\r\n")
         return line + b"\r\n"
 
-    def _bytes(self, count):
+    def read(self, count):
+        """So many bytes of replies."""
         pieces = []
         while count > 0:
             if not self.buffer:
@@ -66,7 +67,7 @@ class Connection:
         line = self._line()
         kind, rest = line[:1], line[1:-2]
         if kind in b"$=!" and rest != b"-1":
-            return line + self._bytes(int(rest) + 2)
+            return line + self.read(int(rest) + 2)
         if kind in b"*~>" and rest != b"-1":
             return line + b"".join(self.reply() for _ in range(int(rest)))
         if kind == b"%":

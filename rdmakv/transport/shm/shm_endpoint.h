@@ -33,6 +33,7 @@
 
 #include "rdmakv/transport/endpoint.h"
 #include "rdmakv/transport/fabric.h"
+#include "rdmakv/transport/peer_memory.h"
 #include "rdmakv/transport/shm/fabric_context.h"
 #include "rdmakv/transport/shm/message_rings.h"
 #include "rdmakv/transport/shm/peer_regions.h"
@@ -52,7 +53,7 @@ struct Handover {
   ShmEndpoint* endpoint = nullptr;  // null: destroyed
 };
 
-class ShmEndpoint final : public Endpoint {
+class ShmEndpoint final : public Endpoint, public PeerMemoryView {
  public:
   static constexpr int64_t kGateNs = 250'000'000;
 
@@ -84,6 +85,8 @@ class ShmEndpoint final : public Endpoint {
             bool fence) override;
   bool compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected, uint64_t desired,
                         uint64_t context, bool signalled, bool fence) override;
+  const std::byte* peer_memory(RemoteAddress at, uint64_t length) override;
+  bool peer_memory_holds() override;
   void flush() override;
   void release_message(uint32_t slot) override;
   Status expose(const MemoryRegion& region) override;

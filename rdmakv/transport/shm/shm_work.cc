@@ -139,6 +139,18 @@ bool ShmEndpoint::read(LocalBuffer into, RemoteAddress from, uint64_t context, b
   return true;
 }
 
+const std::byte* ShmEndpoint::peer_memory(RemoteAddress at, uint64_t length) {
+  return state_ == State::kUp ? reach(at, length, RemoteAccess::kRead) : nullptr;
+}
+
+bool ShmEndpoint::peer_memory_holds() {
+  load_fence();
+  if (state_ == State::kUp && !peer_gone()) [[likely]]
+    return true;
+  if (state_ == State::kUp) drain();
+  return false;
+}
+
 bool ShmEndpoint::compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected,
                                    uint64_t desired, uint64_t context, bool signalled,
                                    bool /*fence: work is executed in order*/) {

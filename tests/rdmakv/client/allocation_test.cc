@@ -1,4 +1,6 @@
-// The datapath allocates nothing: this program counts the allocations of its own thread.
+// The datapath allocates nothing, neither the client's nor the server's: this program counts the
+// allocations of all its threads.
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -7,7 +9,7 @@
 #include "tests/rdmakv/client/client_fixture.h"
 
 namespace {
-thread_local uint64_t allocations = 0;
+std::atomic<uint64_t> allocations{0};
 
 void* count_and_allocate(std::size_t size, std::size_t alignment) {
   ++allocations;

@@ -1,0 +1,35 @@
+// ClientCore: GETs answered at once.
+#include <algorithm>
+
+#include "rdmakv/client/client_core.h"
+
+namespace rdmakv {
+
+size_t ClientCore::get_at_once(std::span<const std::string_view> keys, AtOnce& answers) {
+  if (!reads_are_loads || options.get_path == GetPath::kRequest || closing_) return 0;
+  const uint64_t now = steady_ns();
+  locations->begin(now);
+  LoadReader::Get gets[kMost];
+  Session* sessions[kMost];
+  size_t count = 0;
+  for (const size_t most = std::min(keys.size(), kMost); count < most; ++count) {
+    const SlotMap::Place place = map_.place_of_key(keys[count]);
+    Session* const session = session_of(place.server, place.worker);
+    if (session == nullptr || !session->loads().usable()) break;
+    sessions[count] = session;
+    session->loads().begin(gets[count], keys[count], wire::hash_key(keys[count]));
+  }
+  for (size_t i = 0; i < count; ++i) sessions[i]->loads().find(gets[i]);
+  for (size_t i = 0; i < count; ++i) sessions[i]->loads().locate(gets[i]);
+  for (size_t i = 0; i < count; ++i) {
+    ValueAtOnce answer;
+    if (!sessions[i]->loads().read(gets[i], now, sessions[i]->clock().latest_ms(now), answer)) {
+      return i;
+    }
+    ++counts.operations;
+    answers.take(i, answer);
+  }
+  return count;
+}
+
+}  // namespace rdmakv

@@ -1,0 +1,52 @@
+// GETs without an Operation, where READs are loads of this CPU (shm). Part of a Client, found by
+// at_once_reader(); its thread's, as all of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "rdmakv/client/client.h"
+
+namespace rdmakv {
+
+// A value found by get_at_once().
+struct ValueAtOnce {
+  bool found = false;
+  uint64_t version = 0;  // of the key; 0: not found
+  int64_t expiry_ms = 0;
+  std::span<const std::byte> value;  // lent: valid in take() only
+};
+
+class AtOnce {
+ public:
+  // The answer for keys[index]; called in the order of the keys. Must not call the Client.
+  virtual void take(size_t index, const ValueAtOnce& answer) = 0;
+
+ protected:
+  ~AtOnce() = default;
+};
+
+class AtOnceReader {
+ public:
+  // get_at_once() takes so many keys at a time.
+  static constexpr size_t kMost = 32;
+
+  // Answers `keys` from the first on, and returns how many; what is left is to be submitted, the
+  // first of it because it cannot be answered like this, for whatever reason. Nothing is sent and
+  // nobody is woken. An answer is what the key was at some moment during the call: operations of
+  // this Client on the key that are under way are not waited for, and may or may not have taken
+  // place.
+  virtual size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) = 0;
+
+ protected:
+  ~AtOnceReader() = default;
+};
+
+// Null: this Client has none.
+inline AtOnceReader* at_once_reader(Client& client) {
+  return dynamic_cast<AtOnceReader*>(&client);
+}
+
+}  // namespace rdmakv

@@ -1,0 +1,90 @@
+// GET by loads of this CPU, on one connection whose READs are loads anyway (shm): what
+// direct_reader.h does by READs and completions, without either, and without an Operation. Answers
+// small values from memory that is as it should be; everything else is left to the ordinary way.
+//
+// The steps of a GET each end where the next one needs a cache line that the processor has yet to
+// fetch, so a batch of GETs goes through them together:
+//
+//   begin()   the cached location is fetched
+//   find()    is it there? then the entry is fetched, else the key's two buckets
+//   locate()  in the buckets: which entry? it is fetched
+//   read()    copied, then judged by entry_judge.h as what was READ would be
+//
+// The rules are those of one-sided readers: the first word is read before the rest; what a slot
+// names is used within half the quarantine; nothing counts unless the peer is still there
+// afterwards. What the peer's memory says is bounded before it is used.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "rdmakv/client/at_once.h"
+#include "rdmakv/client/entry_judge.h"
+#include "rdmakv/client/key_order.h"
+#include "rdmakv/client/location_cache.h"
+#include "rdmakv/client/remote_layout.h"
+#include "rdmakv/transport/peer_memory.h"
+
+namespace rdmakv {
+
+class LoadReader {
+ public:
+  static constexpr uint32_t kMostCandidates = 4;
+
+  // One GET of a batch; without initial values, since a batch of them is made for every turn.
+  struct Get {
+    std::string_view key;
+    uint64_t hash;
+    Pointer pointer;
+    ReadPath path;
+    bool located;    // the pointer comes from a slot
+    bool overflow;   // of its home bucket
+    bool uncertain;  // more candidates than are kept
+    uint32_t candidates, next_candidate;
+    uint64_t slots[kMostCandidates];
+  };
+
+  LoadReader(LocationCache& locations, const KeyOrder& order, uint32_t session)
+      : locations_(locations), order_(order), session_(session) {}
+
+  // A new connection. Loads nothing unless all its memory is within our reach.
+  void reset(const RemoteLayout& layout, Endpoint& endpoint);
+  // The connection is gone.
+  void reset() { peer_ = nullptr; }
+  bool usable() const { return peer_ != nullptr; }
+
+  void begin(Get& get, std::string_view key, uint64_t hash);
+  void find(Get& get);
+  void locate(Get& get);
+  // False: it is not to be had like this. `begun_ns`: a time before find(). `latest_ms`: the latest
+  // that the server's clock may have shown then. What the answer lends is valid until the next
+  // call.
+  bool read(Get& get, uint64_t begun_ns, int64_t latest_ms, ValueAtOnce& answer);
+
+  const DirectCounters& counters() const { return counters_; }
+
+ private:
+  static constexpr uint32_t kMostHops = 4;
+  static constexpr uint64_t kMostBytes = 5 * 1024;  // of an entry
+  static_assert(kMostBytes > wire::kLargeValue + wire::kEntryHeaderBytes + wire::kEntryExpiryBytes);
+
+  std::span<const std::byte> memory_at(uint64_t offset) const;
+  uint64_t copy(std::span<const std::byte> memory);
+  bool next_candidate(Get& get);
+  bool accept(const Get& get, const Judgement& found, ValueAtOnce& answer);
+  bool not_found(const Get& get, ValueAtOnce& answer);
+
+  LocationCache& locations_;
+  const KeyOrder& order_;
+  const uint32_t session_;
+  PeerMemoryView* peer_ = nullptr;  // null: not usable
+  RemoteLayout layout_;
+  const wire::Bucket* buckets_ = nullptr;
+  std::array<std::span<const std::byte>, 3> regions_;  // pool, cas, grants
+  DirectCounters counters_;
+  alignas(64) std::array<std::byte, kMostBytes> copy_;
+};
+
+}  // namespace rdmakv

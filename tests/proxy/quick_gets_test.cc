@@ -1,0 +1,173 @@
+// GETs that the client library answers at once: what they say, the order that they keep, and who
+// does without them. Then what a batch costs in system calls, and that it allocates nothing.
+#include "tests/proxy/allocation_counter.h"
+#include "tests/proxy/harness.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+class QuickGetsTest : public ProxyTest {
+ protected:
+  QuickGetsTest() {
+    fake_->at_once = ~size_t{0};
+    fake_->store["a"] = {"1", 1, 0};
+    fake_->store["b"] = {pattern(3000), 1, 0};
+  }
+  TestClient client_ = connect();
+};
+
+TEST_F(QuickGetsTest, AreAnsweredWithoutAnOperation) {
+  send(client_, command({"GET", "a"}) + command({"get", "b"}) + command({"GeT", "none"}));
+  EXPECT_EQ(client_.take(), bulk("1") + bulk(pattern(3000)) + "$-1\r\n");
+  EXPECT_EQ(fake_->answered_at_once, 3u);
+  EXPECT_EQ(fake_->submitted(), 0u);
+  EXPECT_EQ(fake_->flushes(), 0u);
+}
+
+TEST_F(QuickGetsTest, CountLikeAnyOther) {
+  send(client_, command({"GET", "a"}) + command({"GET", "none"}));
+  const std::string info = call(client_, "INFO everything");
+  EXPECT_NE(info.find("keyspace_hits:1\r\nkeyspace_misses:1\r\n"), std::string::npos) << info;
+  EXPECT_NE(info.find("cmdstat_get:calls=2,"), std::string::npos) << info;
+}
+
+TEST_F(QuickGetsTest, SpeakTheConnectionsProtocol) {
+  call(client_, "HELLO 3");
+  EXPECT_EQ(call(client_, "GET none"), "_\r\n");
+}
+
+TEST_F(QuickGetsTest, WaitForWhatIsBeforeThem) {
+  fake_->hold();
+  send(client_, command({"SET", "a", "2"}) + command({"GET", "a"}) + command({"GET", "b"}));
+  EXPECT_EQ(client_.take(), "");
+  EXPECT_EQ(fake_->answered_at_once, 0u);
+  fake_->release();
+  run();
+  EXPECT_EQ(client_.take(), "+OK\r\n" + bulk("2") + bulk(pattern(3000)));
+}
+
+TEST_F(QuickGetsTest, WhatIsBehindThemWaitsForThem) {
+  send(client_, command({"GET", "a"}) + command({"SET", "a", "2"}) + "GET a\r\n");
+  EXPECT_EQ(client_.take(), bulk("1") + "+OK\r\n" + bulk("2"));
+}
+
+// The first that cannot be answered goes the ordinary way, and with it all behind it in its batch.
+TEST_F(QuickGetsTest, OneThatCannotBeAnsweredHoldsBackThoseBehindIt) {
+  for (size_t possible = 0; possible <= 4; ++possible) {
+    fake_->at_once = possible;
+    fake_->answered_at_once = 0;
+    const size_t before = fake_->submitted();
+    fake_->hold();
+    send(client_, command({"GET", "a"}) + command({"GET", "none"}) + command({"GET", "b"}) +
+                      command({"GET", "a"}));
+    EXPECT_EQ(fake_->answered_at_once, possible);
+    EXPECT_EQ(fake_->submitted() - before, 4 - possible);
+    fake_->release();
+    run();
+    EXPECT_EQ(client_.take(), bulk("1") + "$-1\r\n" + bulk(pattern(3000)) + bulk("1"));
+  }
+}
+
+TEST_F(QuickGetsTest, MoreThanABatch) {
+  std::string commands, expected;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = "k" + std::to_string(i % 300);
+    fake_->store[key] = {key, 1, 0};
+    commands += command({"GET", key});
+    expected += bulk(key);
+  }
+  send(client_, commands);
+  EXPECT_EQ(client_.take(), expected);
+  EXPECT_EQ(fake_->answered_at_once, 1000u);
+}
+
+TEST_F(QuickGetsTest, InlineCommandsWithQuotes) {
+  fake_->store["x y"] = {"xy", 1, 0};
+  send(client_, "GET \"x y\"\r\n\"GET\" a\r\nGET 'a'\r\nGET a\r\nget \"none at all\"\r\n");
+  EXPECT_EQ(client_.take(), bulk("xy") + bulk("1") + bulk("1") + bulk("1") + "$-1\r\n");
+}
+
+TEST_F(QuickGetsTest, AWrongNumberOfArgumentsIsAnError) {
+  send(client_, command({"GET", "a"}) + command({"GET"}) + command({"GET", "a", "b"}));
+  const std::string error = "-ERR wrong number of arguments for 'get' command\r\n";
+  EXPECT_EQ(client_.take(), bulk("1") + error + error);
+}
+
+TEST_F(QuickGetsTest, WithRepliesOffThereAreNone) {
+  send(client_, command({"CLIENT", "REPLY", "SKIP"}) + command({"GET", "a"}) +
+                    command({"GET", "none"}) + command({"CLIENT", "REPLY", "OFF"}) +
+                    command({"GET", "a"}) + command({"CLIENT", "REPLY", "ON"}));
+  EXPECT_EQ(client_.take(), "$-1\r\n+OK\r\n");
+}
+
+TEST_F(QuickGetsTest, PermissionsAreAskedFor) {
+  call(client_, "ACL SETUSER reader on nopass ~a* +get");
+  EXPECT_EQ(call(client_, "AUTH reader x"), "+OK\r\n");
+  EXPECT_EQ(call(client_, "GET a"), bulk("1"));
+  EXPECT_EQ(call(client_, "GET b").substr(0, 7), "-NOPERM");
+}
+
+TEST_F(QuickGetsTest, AMonitorSeesThem) {
+  TestClient monitor = connect();
+  EXPECT_EQ(call(monitor, "MONITOR"), "+OK\r\n");
+  EXPECT_EQ(call(client_, "GET a"), bulk("1"));
+  monitor.receive();
+  EXPECT_NE(monitor.take().find("\"GET\" \"a\""), std::string::npos);
+}
+
+TEST_F(QuickGetsTest, APauseHoldsThem) {
+  EXPECT_EQ(call(client_, "CLIENT PAUSE 100000 ALL"), "+OK\r\n");
+  send(client_, command({"GET", "a"}) + command({"GET", "none"}));
+  EXPECT_EQ(client_.take(), "");
+}
+
+// ---- what a batch costs ------------------------------------------------------------------------
+
+struct Calls {
+  uint64_t reads, writes;
+};
+
+class BatchTest : public QuickGetsTest {
+ protected:
+  Calls cost_of(const std::string& commands) {
+    run();
+    const Calls before{worker_->stats().reads.get(), worker_->stats().writes.get()};
+    EXPECT_EQ(client_.send_some(commands), commands.size());
+    run();
+    EXPECT_FALSE(client_.take().empty());
+    return {worker_->stats().reads.get() - before.reads,
+            worker_->stats().writes.get() - before.writes};
+  }
+};
+
+TEST_F(BatchTest, IsOneReadAndOneWrite) {
+  for (const bool at_once : {true, false}) {
+    fake_->at_once = at_once ? ~size_t{0} : 0;
+    for (const size_t pipeline : {1, 16, 64, 200}) {
+      std::string gets, sets, both;
+      for (size_t i = 0; i < pipeline; ++i) {
+        gets += command({"GET", "a"});
+        sets += command({"SET", "k" + std::to_string(i), "value"});
+        both += i % 2 == 0 ? command({"GET", "a"}) : command({"SET", "a", "1"});
+      }
+      for (const std::string& commands : {gets, sets, both}) {
+        const Calls calls = cost_of(commands);
+        EXPECT_EQ(calls.reads, 1u) << pipeline << " at once: " << at_once;
+        EXPECT_EQ(calls.writes, 1u) << pipeline << " at once: " << at_once;
+      }
+    }
+  }
+}
+
+TEST_F(BatchTest, AllocatesNothing) {
+  std::string commands;
+  for (int i = 0; i < 64; ++i) commands += command({"GET", i % 2 == 0 ? "a" : "none"});
+  for (int i = 0; i < 20; ++i) cost_of(commands);
+  client_.send_some(commands);
+  const size_t before = allocation_count();
+  worker_->turn(false);
+  EXPECT_EQ(allocation_count() - before, 0u);
+}
+
+}  // namespace
+}  // namespace rdmakv::proxy

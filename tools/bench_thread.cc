@@ -1,0 +1,196 @@
+#include "tools/bench_thread.h"
+
+#include <poll.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "rdmakv/client/client_counters.h"
+#include "rdmakv/client/clock.h"
+
+namespace rdmakv {
+namespace {
+
+constexpr uint64_t kSpinNs = 50'000;  // how long to look before sleeping
+constexpr uint64_t kPatienceNs = 1'000'000;
+
+}  // namespace
+
+void BenchResult::merge(const BenchResult& other) {
+  for (size_t i = 0; i < kActions; ++i) {
+    latency[i].merge(other.latency[i]);
+    service[i].merge(other.service[i]);
+  }
+  not_found += other.not_found;
+  failures += other.failures;
+  if (first_failure == Code::kOk) first_failure = other.first_failure;
+  started_ns = started_ns == 0 ? other.started_ns : std::min(started_ns, other.started_ns);
+  ended_ns = std::max(ended_ns, other.ended_ns);
+  cpu_ns += other.cpu_ns;
+  counts += other.counts;
+}
+
+BenchThread::BenchThread(Client& client, const BenchThreadOptions& options)
+    : client_(client),
+      at_once_(options.at_once ? at_once_reader(client) : nullptr),
+      options_(options),
+      workload_(options.workload) {
+  value_.resize(options.sizes->largest());
+  for (size_t i = 0; i < value_.size(); ++i) value_[i] = static_cast<std::byte>(i * 131 + i / 256);
+  gets_.reserve(options.depth);
+  for (uint32_t i = 0; i < options.depth; ++i) {
+    Lane& lane = lanes_.emplace_back();
+    lane.thread = this;
+    lane.operation.context = &lane;
+    lane.operation.done = &BenchThread::done;
+    lane.destination.resize(std::max<size_t>(value_.size(), 1));
+    free_.push_back(&lane);
+  }
+}
+
+void BenchThread::load(uint64_t first, uint64_t last) {
+  loading_ = true;
+  next_item_ = first;
+  left_ = last - first;
+  while ((left_ > 0 && result_.failures == 0) || free_.size() < lanes_.size()) {
+    bool begun = false;
+    for (; left_ > 0 && !free_.empty() && result_.failures == 0; begun = true) begin(0);
+    turn(begun);
+  }
+  loading_ = false;
+}
+
+void BenchThread::run() {
+  const ClientCounters before = client_.counters();
+  const uint64_t cpu_before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  result_.started_ns = due_ns_ = steady_ns();
+  left_ = options_.operations;
+  while (left_ > 0 || free_.size() < lanes_.size()) {
+    bool begun = false;
+    for (uint64_t now = steady_ns(); may_begin(now); begun = true) begin(now);
+    if (!gets_.empty()) finish_gets();
+    turn(begun);
+  }
+  result_.ended_ns = steady_ns();
+  result_.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_before;
+  result_.counts = client_.counters() - before;
+}
+
+bool BenchThread::may_begin(uint64_t now) const {
+  return left_ > 0 && !free_.empty() && (options_.rate == 0 || due_ns_ <= now);
+}
+
+uint64_t BenchThread::next_due() {
+  const double mean = 1e9 / options_.rate;
+  const double pause = options_.poisson ? -mean * std::log(1 - workload_.random().unit()) : mean;
+  due_ns_ += static_cast<uint64_t>(pause);
+  return due_ns_;
+}
+
+void BenchThread::begin(uint64_t now) {
+  Lane& lane = *free_.back();
+  free_.pop_back();
+  --left_;
+  lane.due_ns = options_.rate == 0 ? now : due_ns_;
+  if (options_.rate != 0) next_due();
+  const Workload::Step step =
+      loading_ ? Workload::Step{Action::kInsert, next_item_++} : workload_.next();
+  lane.action = step.action;
+  write_key(lane.key, options_.workload.items, options_.workload.thread, step.item);
+  lane.operation.key = {lane.key, kKeyBytes};
+  lane.submitted_ns = now;
+  if (step.action == Action::kRead && at_once_ != nullptr) return gets_.push_back(&lane);
+  if (!gets_.empty()) finish_gets();
+  lane.reading = step.action == Action::kReadModifyWrite;
+  step.action == Action::kRead || lane.reading ? submit_read(lane) : submit_put(lane);
+}
+
+void BenchThread::submit_read(Lane& lane) {
+  lane.operation.kind = OperationKind::kGet;
+  lane.operation.input = {};
+  lane.operation.destination = lane.destination;
+  client_.submit(lane.operation);
+}
+
+void BenchThread::submit_put(Lane& lane) {
+  lane.operation.kind = OperationKind::kPut;
+  lane.operation.destination = {};
+  lane.operation.input = std::span(value_).first(options_.sizes->next(workload_.random()));
+  client_.submit(lane.operation);
+}
+
+void BenchThread::done(Operation& operation) {
+  auto& lane = *static_cast<Lane*>(operation.context);
+  BenchThread& thread = *lane.thread;
+  BenchResult& result = thread.result_;
+  if (operation.code == Code::kNotFound) {
+    ++result.not_found;
+  } else if (operation.code != Code::kOk) {
+    if (result.failures++ == 0) result.first_failure = operation.code;
+  }
+  if (lane.reading && (operation.code == Code::kOk || operation.code == Code::kNotFound)) {
+    lane.reading = false;
+    return thread.submit_put(lane);
+  }
+  thread.finish(lane);
+}
+
+void BenchThread::finish(Lane& lane) {
+  if (!loading_) {
+    const uint64_t now = steady_ns();
+    result_.latency[static_cast<size_t>(lane.action)].record(now - lane.due_ns);
+    result_.service[static_cast<size_t>(lane.action)].record(now - lane.submitted_ns);
+  }
+  free_.push_back(&lane);
+}
+
+// The GETs that have gathered, at once as far as possible.
+void BenchThread::finish_gets() {
+  struct Answers final : AtOnce {
+    BenchThread* thread;
+    std::span<Lane* const> lanes;
+    void take(size_t index, const ValueAtOnce& answer) override {
+      if (!answer.found) ++thread->result_.not_found;
+      std::copy(answer.value.begin(), answer.value.end(), lanes[index]->destination.begin());
+    }
+  } answers;
+  answers.thread = this;
+  for (size_t first = 0; first < gets_.size();) {
+    std::array<std::string_view, AtOnceReader::kMost> keys;
+    answers.lanes = std::span(gets_).subspan(first);
+    const size_t count = std::min(answers.lanes.size(), keys.size());
+    for (size_t i = 0; i < count; ++i) keys[i] = gets_[first + i]->operation.key;
+    const size_t answered = at_once_->get_at_once(std::span(keys).first(count), answers);
+    for (size_t i = 0; i < answered; ++i) finish(*gets_[first + i]);
+    first += answered;
+    if (answered < count) {
+      Lane& lane = *gets_[first++];
+      lane.reading = false;
+      submit_read(lane);
+    }
+  }
+  gets_.clear();
+}
+
+// Sends, takes what has come, and sleeps when there has been nothing for a while.
+void BenchThread::turn(bool something_begun) {
+  client_.flush();
+  const bool progress = client_.poll() > 0 || something_begun;
+  const uint64_t now = steady_ns();
+  if (progress || last_progress_ns_ == 0) last_progress_ns_ = now;
+  if (progress || now - last_progress_ns_ < kSpinNs) return;
+  uint64_t wait_ns = kPatienceNs;
+  if (options_.rate != 0 && left_ > 0 && !free_.empty() && !loading_) {
+    if (due_ns_ <= now + kSpinNs) return;  // sleeping would make it late
+    wait_ns = std::min(wait_ns, due_ns_ - now - kSpinNs / 2);
+  }
+  if (!client_.arm()) return;
+  pollfd wanted{client_.fd(), POLLIN, 0};
+  const timespec timeout{0, static_cast<long>(wait_ns)};
+  ::ppoll(&wanted, 1, &timeout, nullptr);
+}
+
+}  // namespace rdmakv
