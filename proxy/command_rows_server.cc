@@ -1,5 +1,6 @@
 // The rows of the command table that concern the connection and the server, in the order of
-// redis-compat.md's groups. As command_rows.cc.
+// redis-compat.md's groups. As command_rows_string.cc, but some CLIENT subcommands are those that
+// newer client libraries send.
 #include "proxy/command_table.h"
 #include "proxy/commands.h"
 

@@ -41,9 +41,11 @@ uint64_t CommandTable::hash(std::string_view name) {
 namespace {
 
 std::vector<Command> all_rows() {
-  std::vector<Command> rows = command_rows(), more = server_command_rows();
-  rows.insert(rows.end(), std::make_move_iterator(more.begin()),
-              std::make_move_iterator(more.end()));
+  std::vector<Command> rows;
+  for (const std::vector<Command>& group : {string_command_rows(), key_command_rows(),
+                                            version_command_rows(), server_command_rows()}) {
+    rows.insert(rows.end(), group.begin(), group.end());
+  }
   return rows;
 }
 

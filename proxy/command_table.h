@@ -150,9 +150,10 @@ class CommandTable {
   size_t top_level_count_ = 0;
 };
 
-// The rows: command_rows.cc has those of keys and strings, command_rows_server.cc those of the
-// connection and the server.
-std::vector<Command> command_rows();
+// The rows: command_rows_GROUP.cc has those of a group, in the order of redis-compat.md.
+std::vector<Command> string_command_rows();
+std::vector<Command> key_command_rows();
+std::vector<Command> version_command_rows();
 std::vector<Command> server_command_rows();
 
 // What a command does to its keys, as ACL key patterns tell reading from writing; a mix of both is

@@ -1,0 +1,26 @@
+// The rows of the command table that concern versions, which are ours. As command_rows_string.cc.
+#include "proxy/command_table.h"
+#include "proxy/commands.h"
+
+namespace rdmakv::proxy {
+
+// A row is a paragraph.
+// clang-format off
+std::vector<Command> version_command_rows() {
+  return {
+    {.name = "cas", .arity = 4, .flags = kWrite | kDenyoom | kFast, .first_key = 1, .last_key = 1,
+     .key_step = 1, .categories = acl::kWrite | acl::kString | acl::kFast, .value_argument = 3,
+     .key_flags = "RW access update",
+     .summary =
+         "Set the value of a key if its version is the one given; replies with success and"
+         " the version",
+     .since = "7.0.15", .group = "string", .complexity = "O(1)", .handler = commands::cas},
+    {.name = "getv", .arity = 2, .flags = kReadonly | kFast, .first_key = 1, .last_key = 1,
+     .key_step = 1, .categories = acl::kRead | acl::kString | acl::kFast, .key_flags = "RO access",
+     .summary = "Get the value of a key and its version", .since = "7.0.15", .group = "string",
+     .complexity = "O(1)", .handler = commands::getv},
+  };
+}
+// clang-format on
+
+}  // namespace rdmakv::proxy
