@@ -15,6 +15,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/rdmakv/include/kv_store.h
 set(rdmakv_cpp_headers
   protocol/kv_handshake.h
   protocol/kv_message.h
+  protocol/kv_modify.h
   protocol/kv_transaction.h
   rdmakv/fabric_factory.h
   rdmakv/client/client.h

@@ -54,7 +54,8 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
                   uint32_t value_length) {
   store(extent + 16, fields.version);
   store(extent + 24, make_meta(value_length, static_cast<uint32_t>(key.size()),
-                               fields.expiry_field ? kEntryHasExpiry : 0));
+                               (fields.expiry_field ? kEntryHasExpiry : 0) |
+                                   (uint32_t{fields.user_flags} << kUserFlagsShift)));
   std::byte* at = extent + kEntryHeaderBytes;
   if (fields.expiry_field) {
     store(at, fields.expiry_ms);
@@ -86,6 +87,10 @@ uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_o
                                  long_hash(extent + value_offset, size - value_offset, 0), seed);
 }
 
+uint64_t hash_value(std::span<const std::byte> value) {
+  return XXH3_64bits(value.data(), value.size());
+}
+
 void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
                  std::span<const std::byte> value) {
   const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
@@ -111,6 +116,7 @@ EntryView view_entry(const std::byte* extent) {
   const std::byte* at = extent + kEntryHeaderBytes;
   EntryView view;
   view.version = load<uint64_t>(extent + 16);
+  view.user_flags = static_cast<uint16_t>(meta_flags(meta) >> kUserFlagsShift);
   if (has_expiry) {
     view.expiry_field = true;
     view.expiry_ms = load<int64_t>(at);

@@ -17,7 +17,7 @@
 //    0  first word   u64   the only word of a linked entry that changes
 //    8  checksum     u64   of everything behind it and of the generation; see entry_checksum()
 //   16  version      u64
-//   24  meta         u64   value length 30 | key length 17 | flags 17
+//   24  meta         u64   value length 30 | key length 17 | user flags 16 | has expiry 1
 //  [32  expiry       i64   ms since 1970; only under kEntryHasExpiry]
 //       key, value         unpadded
 //
@@ -85,7 +85,11 @@ struct FirstWord {
 
 inline constexpr uint32_t kEntryHeaderBytes = 32;
 inline constexpr uint32_t kEntryExpiryBytes = 8;
-inline constexpr uint32_t kEntryHasExpiry = 1;  // flag bits in meta
+// Flag bits in meta: whether there is an expiry field, and above it the flags that users attach to
+// a value (Tair's FLAGS). Entries of the cas class have none of these.
+inline constexpr uint32_t kEntryHasExpiry = 1;
+inline constexpr uint32_t kUserFlagsShift = 1;
+inline constexpr uint32_t kMostUserFlags = 0xffff;
 
 struct EntryHeader {
   uint64_t first_word = 0;
@@ -122,6 +126,7 @@ struct EntryView {
   uint64_t version = 0;
   int64_t expiry_ms = 0;      // 0: none
   bool expiry_field = false;  // the entry has room for one
+  uint16_t user_flags = 0;
   std::string_view key;
   std::span<const std::byte> value;
 };
@@ -142,12 +147,15 @@ uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_o
                         uint64_t seed);
 uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
                                  uint64_t value_hash, uint64_t seed);
+// The unseeded XXH3-64 of a value.
+uint64_t hash_value(std::span<const std::byte> value);
 
 struct EntryFields {
   uint64_t seed = 0;  // entry_seed()
   uint64_t version = 0;
   bool expiry_field = false;  // whether the entry has room for an expiry
   int64_t expiry_ms = 0;      // 0: none; otherwise needs expiry_field
+  uint16_t user_flags = 0;
 };
 // Writes a whole entry but for its first word, which decides when the entry is live: that is its
 // owner's business. `extent` has entry_bytes() bytes at least.

@@ -31,6 +31,22 @@ void MessageReader::skip_padded(uint64_t bytes) {
   rest_ = rest_.subspan(std::min<uint64_t>(padded(bytes), rest_.size()));
 }
 
+namespace {
+
+// A function of its own kind where there has to be one, and else none.
+bool names_function(const RequestHeader& header) {
+  switch (header.opcode) {
+    case Opcode::kModify:
+      return is_modify(header.function);
+    case Opcode::kEvaluate:
+      return is_evaluate(header.function);
+    default:
+      return header.function == Function::kNone;
+  }
+}
+
+}  // namespace
+
 bool MessageReader::next(RequestView& request) {
   if (error_ != nullptr || seen_ == header_.count) {
     if (error_ == nullptr && !rest_.empty()) return fail("bytes behind the last request");
@@ -41,9 +57,10 @@ bool MessageReader::next(RequestView& request) {
   const RequestHeader& header = request.header;
   if (header.opcode < Opcode::kGet || header.opcode > kLastOpcode) return fail("unknown opcode");
   if (header.condition > kLastCondition) return fail("unknown condition");
-  if ((header.flags & ~(kKeepExpiry | kWantPrevious)) != 0 || header.reserved != 0) {
+  if ((header.flags & ~(kKeepExpiry | kWantPrevious | kWantIfUnmet)) != 0) {
     return fail("unknown flag");
   }
+  if (!names_function(header)) return fail("unknown function");
   if (header.key_length > kMaxKeyBytes) return fail("key longer than 64 KB");
   const uint64_t body = uint64_t{header.key_length} + header.value_length;
   if (body > rest_.size() && holds(Rule::kDistrust)) {
@@ -64,7 +81,7 @@ bool MessageReader::next(ReplyView& reply) {
   if (header_.kind != MessageKind::kReplies) return fail("not a message of replies");
   if (!take(&reply.header, sizeof(reply.header))) return false;
   const ReplyHeader& header = reply.header;
-  if (header.status > ReplyStatus::kTooMany) return fail("unknown status");
+  if (header.status > ReplyStatus::kRefused) return fail("unknown status");
   constexpr uint8_t kKnown = kHasValue | kPinned | kExpiryField | kCasClass;
   if ((header.flags & ~kKnown) != 0) return fail("unknown flag");
   const uint64_t length = (header.flags & kHasValue) != 0 ? header.value_length : 0;
@@ -85,26 +102,45 @@ std::byte* MessageBuilder::reserve(uint64_t bytes) {
   return at;
 }
 
+namespace {
+
+// Behind one another from `to` on; the end of them.
+std::byte* put_parts(std::byte* to, const RequestHeader& header, std::string_view key,
+                     const ValueParts& parts, bool with_rest) {
+  const auto put = [&to](const void* from, size_t bytes) {
+    if (bytes != 0) std::memcpy(to, from, bytes);
+    to += bytes;
+  };
+  put(&header, sizeof(header));
+  put(key.data(), key.size());
+  put(parts.operands.data(), parts.operands.size());
+  put(parts.comparison.data(), parts.comparison.size());
+  if (with_rest) put(parts.rest.data(), parts.rest.size());
+  return to;
+}
+
+}  // namespace
+
 bool MessageBuilder::add_request(const RequestHeader& header, std::string_view key,
                                  std::span<const std::byte> value) {
+  return add_request_in_parts(header, key, {{}, {}, value});
+}
+
+bool MessageBuilder::add_request_in_parts(const RequestHeader& header, std::string_view key,
+                                          const ValueParts& parts) {
   if (count_ == kMaxRequestsPerMessage) return false;
-  std::byte* at = reserve(sizeof(header) + key.size() + value.size());
+  std::byte* at = reserve(sizeof(header) + key.size() + parts.size());
   if (at == nullptr) return false;
-  std::memcpy(at, &header, sizeof(header));
-  at += sizeof(header);
-  if (!key.empty()) std::memcpy(at, key.data(), key.size());
-  if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
+  put_parts(at, header, key, parts, true);
   ++count_;
   return true;
 }
 
-bool MessageBuilder::add_request_head(const RequestHeader& header, std::string_view key) {
-  const uint64_t bytes = sizeof(header) + key.size();
+bool MessageBuilder::add_request_head(const RequestHeader& header, std::string_view key,
+                                      const ValueParts& parts) {
+  const uint64_t bytes = sizeof(header) + key.size() + parts.head_size();
   if (count_ != 0 || buffer_.size() < used_ + bytes) return false;
-  std::memcpy(buffer_.data() + used_, &header, sizeof(header));
-  if (!key.empty()) {
-    std::memcpy(buffer_.data() + used_ + sizeof(header), key.data(), key.size());
-  }
+  put_parts(buffer_.data() + used_, header, key, parts, false);
   used_ += static_cast<uint32_t>(bytes);
   ++count_;
   return true;

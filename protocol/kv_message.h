@@ -32,6 +32,8 @@
 #include <span>
 #include <string_view>
 
+#include "protocol/kv_modify.h"
+
 namespace rdmakv::wire {
 
 static_assert(std::endian::native == std::endian::little, "structs go over the wire as they are");
@@ -80,8 +82,11 @@ enum class Opcode : uint8_t {
   // Several requests in one step (kv_transaction.h): the value is a message of requests, or, when
   // `ticket` is not 0, has been uploaded under it -> a message of replies. `key` is one of theirs.
   kTransaction = 16,
+  // A function of the key's value (kv_modify.h), executed in one step.
+  kModify = 17,
+  kEvaluate = 18,  // changes nothing
 };
-inline constexpr Opcode kLastOpcode = Opcode::kTransaction;
+inline constexpr Opcode kLastOpcode = Opcode::kEvaluate;
 
 // What a mutation requires of the key's present state; unmet: kConditionNotMet (or
 // kVersionMismatch).
@@ -95,15 +100,18 @@ enum class Condition : uint8_t {
   kIfExpiry = 5,
   kIfLater = 6,
   kIfSooner = 7,
-  kIfExpirySooner = 8,  // XX and LT
+  kIfExpirySooner = 8,     // XX and LT
+  kIfVersionOrAbsent = 9,  // kModify only
 };
-inline constexpr Condition kLastCondition = Condition::kIfExpirySooner;
+inline constexpr Condition kLastCondition = Condition::kIfVersionOrAbsent;
 
 // RequestHeader.flags
 inline constexpr uint8_t kKeepExpiry = 1;  // kPut, kUploadCommit: keep the expiry that the key has
-// kPut, kDelete, kUploadCommit: the reply carries the value before, as kGet would, also when the
+// kPut, kDelete, kExpire, kModify, kUploadCommit: the reply carries the value before, as kGet would, also when the
 // condition was not met.
 inline constexpr uint8_t kWantPrevious = 2;
+// kPut, kUploadCommit: likewise, but only when the condition was not met.
+inline constexpr uint8_t kWantIfUnmet = 4;
 
 // ReplyHeader.flags
 inline constexpr uint8_t kHasValue = 1;  // value_length bytes of value follow the header
@@ -122,7 +130,8 @@ enum class ReplyStatus : uint8_t {
   kBadRequest = 6,   // the request makes no sense; nothing changed
   kWrongWorker = 7,  // the key belongs to another worker
   kNoSuchTicket = 8,
-  kTooMany = 9,  // pins or uploads of this connection
+  kTooMany = 9,   // pins or uploads of this connection
+  kRefused = 10,  // kModify: the function could not be applied; number: Refusal
 };
 
 #pragma pack(push, 1)
@@ -138,21 +147,21 @@ struct MessageHeader {
 
 struct RequestHeader {
   Opcode opcode = Opcode::kGet;
-  uint8_t flags = 0;  // kKeepExpiry, kWantPrevious
+  uint8_t flags = 0;  // kKeepExpiry, kWantPrevious, kWantIfUnmet
   Condition condition = Condition::kAlways;
-  uint8_t reserved = 0;   // 0
+  Function function = Function::kNone;  // kModify, kEvaluate
   uint32_t id = 0;        // comes back in the reply; the client's business
   uint64_t sequence = 0;  // per client id, rising: names the request for ever
   uint32_t key_length = 0;
   uint32_t value_length = 0;  // bytes of value (or chunk) in this message
   uint64_t version = 0;       // what Condition::kIfVersion asks for
   union {
-    int64_t expiry_ms = 0;  // kPut, kExpire, kUploadCommit: ms since 1970; 0: none
+    int64_t expiry_ms = 0;  // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
     uint64_t offset;        // kUploadChunk: where the chunk lies in the value
     uint64_t total;         // kUploadBegin: bytes of the whole value
     uint64_t wanted;        // kGrants: extents
   };
-  uint64_t ticket = 0;          // kRelease: the pin; kUpload...: the upload; else 0
+  uint64_t ticket = 0;  // kRelease: the pin; kUpload...: the upload; kModify: that, or 0; else 0
   uint32_t landing_offset = 0;  // units of kRingUnit in the client's landing region
   uint32_t landing_bytes = 0;   // 0: none
 };
@@ -160,8 +169,8 @@ struct RequestHeader {
 struct ReplyHeader {
   ReplyStatus status = ReplyStatus::kOk;
   uint8_t flags = 0;  // kHasValue, kPinned
-  uint16_t reserved = 0;
-  uint32_t id = 0;        // of the request
+  uint16_t user_flags = 0;  // of the key after the request (kv_layout.h)
+  uint32_t id = 0;          // of the request
   uint64_t version = 0;   // of the key after the request; 0: no such key
   int64_t expiry_ms = 0;  // of the key after the request; 0: none
   // Of the entry: its offset (kv_layout.h), 0: nowhere. It is the entry of the key after the
@@ -169,11 +178,12 @@ struct ReplyHeader {
   uint64_t location = 0;
   uint64_t ticket = 0;      // kPinned: the pin; kUploadBegin: the upload
   uint32_t generation = 0;  // of the entry at `location`
-  // kHasValue: of the value that follows; kPinned, kInspect: of the value meant.
+  // kHasValue: of the value that follows; kPinned, kInspect: of the value meant; kModify without a
+  // value: of the key's value now.
   uint32_t value_length = 0;
-  // kCount, kClear: keys; kTransaction that did not take place: the first precondition that was not
-  // met, counted from 0; kPinned: bytes from the start of the entry at `location` to its value (an
-  // entry may have an unused expiry field).
+  // kCount, kClear: keys; kModify, kEvaluate: what the function says; kTransaction that did not take
+  // place: the first precondition that was not met, counted from 0; kPinned: bytes from the start of
+  // the extent at `location` to the value (an entry may have an unused expiry field).
   uint64_t number = 0;
 };
 
@@ -257,6 +267,15 @@ class MessageReader {
   const char* error_ = nullptr;
 };
 
+// A request's value as kModify and kEvaluate have it: the parts lie behind one another.
+struct ValueParts {
+  std::span<const std::byte> operands;
+  std::string_view comparison;
+  std::span<const std::byte> rest;
+  uint64_t head_size() const { return operands.size() + comparison.size(); }
+  uint64_t size() const { return head_size() + rest.size(); }
+};
+
 // Builds a message in a caller's buffer. add_* return false, and change nothing, when the piece
 // does not fit any more. finish() writes the header and returns the message's length.
 class MessageBuilder {
@@ -266,10 +285,14 @@ class MessageBuilder {
 
   bool add_request(const RequestHeader& header, std::string_view key,
                    std::span<const std::byte> value);
+  // The same for a value in parts.
+  bool add_request_in_parts(const RequestHeader& header, std::string_view key,
+                            const ValueParts& parts);
   // A request whose value is not copied here but follows the message in a gather list: the header
-  // announces `header.value_length` bytes, and only header and key are written. Must be the only
-  // one.
-  bool add_request_head(const RequestHeader& header, std::string_view key);
+  // announces `header.value_length` bytes, and only header and key (and `parts` without their rest)
+  // are written. Must be the only one.
+  bool add_request_head(const RequestHeader& header, std::string_view key,
+                        const ValueParts& parts = {});
   bool add_reply(const ReplyHeader& header, std::span<const std::byte> value);
   bool add_reply_head(const ReplyHeader& header);
   template <typename T>

@@ -8,7 +8,8 @@
 //   precondition = kInspect with kIfVersion, kIfAbsent or kIfPresent. When one of them is not met
 //                  nothing is done: the reply's status says so, its `number` which, and there is no
 //                  value.
-//   command      = a request on one key, as it would be sent alone: may_be_in_transaction(). One
+//   command      = a request on one key, as it would be sent alone, without a ticket:
+//                  may_be_in_transaction(). One
 //                  that fails (a condition of its own, no space) does not undo the others, as in
 //                  Redis.
 //
@@ -39,6 +40,8 @@ constexpr bool may_be_in_transaction(Opcode opcode) {
     case Opcode::kPut:
     case Opcode::kDelete:
     case Opcode::kExpire:
+    case Opcode::kModify:
+    case Opcode::kEvaluate:
     case Opcode::kCount:  // of this worker's keys
       return true;
     default:

@@ -35,7 +35,7 @@ void add(DirectCounters& to, const DirectCounters& from) {
 // Codes that say what the key's state is, and not that something went wrong.
 bool is_answer(Code code) {
   return code == Code::kOk || code == Code::kNotFound || code == Code::kVersionMismatch ||
-         code == Code::kConditionNotMet;
+         code == Code::kConditionNotMet || code == Code::kInapplicable;
 }
 
 }  // namespace
@@ -151,9 +151,18 @@ Code ClientCore::check(const Operation& operation) const {
   if (operation.key.size() > wire::kMaxKeyBytes) return Code::kTooLarge;
   if (operation.expiry_ms < 0) return Code::kInvalidArgument;
   switch (operation.kind) {
+    case OperationKind::kModify:
+      if (!wire::is_modify(operation.function)) return Code::kInvalidArgument;
+      if (operation.comparison.size() > wire::kMaxValueBytes) return Code::kTooLarge;
+      if (operation.ticket && (operation.ticket.session & 0xffff) >= sessions_.size()) {
+        return Code::kInvalidArgument;
+      }
+      [[fallthrough]];
     case OperationKind::kPut:
     case OperationKind::kTransaction:
       return input > wire::kMaxValueBytes ? Code::kTooLarge : Code::kOk;
+    case OperationKind::kEvaluate:
+      return wire::is_evaluate(operation.function) ? Code::kOk : Code::kInvalidArgument;
     case OperationKind::kUploadBegin:
       return operation.total > wire::kMaxValueBytes ? Code::kTooLarge : Code::kOk;
     case OperationKind::kUploadChunk:
@@ -192,6 +201,8 @@ void ClientCore::submit(Operation& operation) {
   operation.value_length = 0;
   operation.number = 0;
   operation.has_previous = false;
+  operation.refusal = wire::Refusal::kNone;
+  operation.user_flags = 0;
   operation.path = ReadPath::kRequest;
   operation.internal[kByRequest] = 0;
   operation.value = {};

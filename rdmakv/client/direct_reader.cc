@@ -394,6 +394,7 @@ void DirectReader::accept(Read& read, const Judgement& found) {
   operation.code = Code::kOk;
   operation.version = found.entry.version;
   operation.expiry = found.entry.expiry_ms;
+  operation.user_flags = found.entry.user_flags;
   operation.value_length = found.entry.value.size();
   give_value(read, found.entry);
   end(read);

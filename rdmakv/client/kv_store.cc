@@ -42,6 +42,7 @@ int error_of(Code code) {
       return KV_ERR_TOO_LARGE;
     case Code::kInvalidArgument:
     case Code::kWrongWorker:
+    case Code::kInapplicable:
       return KV_ERR_INVALID;
     case Code::kUnavailable:
     case Code::kBusy:

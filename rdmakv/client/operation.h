@@ -22,6 +22,8 @@ enum class OperationKind : uint8_t {
   kPut,
   kDelete,
   kExpire,
+  kModify,    // `function` of the value, in one step at the server (protocol/kv_modify.h)
+  kEvaluate,  // likewise, but nothing changes
   // For every worker of every server at once, `number` is the sum:
   kCount,
   kClear,
@@ -71,13 +73,16 @@ struct Operation {
   OperationKind kind = OperationKind::kGet;
   Condition condition = Condition::kAlways;
   bool keep_expiry = false;       // kPut, kUploadCommit
-  bool want_previous = false;     // kPut, kDelete, kUploadCommit: `value` becomes the value before
+  bool want_previous = false;     // kPut, kDelete, kExpire, kModify, kUploadCommit: `value` becomes
+                                  // the value before
+  bool want_if_unmet = false;     // kPut, kUploadCommit: likewise, if the condition was not met
   std::string_view key;           // bytes stay valid until done
   uint64_t expected_version = 0;  // Condition::kIfVersion; 0: the key must not exist
-  int64_t expiry_ms = 0;          // kPut, kExpire, kUploadCommit: ms since 1970; 0: none
+  int64_t expiry_ms = 0;          // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
   uint64_t deadline_ns = 0;       // steady clock; 0: the client's default timeout from submit() on
   // The value to put (or chunk to upload): either any memory, which stays valid until done and is
   // copied once, or a registered buffer, which the client takes and sends without a copy.
+  // kModify, kEvaluate: what the function works with besides its operands.
   std::span<const std::byte> input;
   ValueBuffer input_buffer;  // used if not empty: its first input_buffer.length() bytes
   // kGet: where the value is to be copied, of any size. Without it (data() null) the value is lent:
@@ -86,9 +91,13 @@ struct Operation {
   uint64_t offset = 0;  // kReadPinned, kUploadChunk
   uint32_t length = 0;  // kReadPinned: how many bytes
   uint64_t total = 0;   // kUploadBegin: bytes of the whole value
-  Ticket ticket;        // kReadPinned, kRelease, kUpload...; result of kUploadBegin, and of kGet
-                        // when the value is pinned: value_length > 0, value empty. Release it.
+  Ticket ticket;        // kReadPinned, kRelease, kUpload..., kModify if its input was uploaded;
+                        // result of kUploadBegin, and of whatever brings a value, when the value is pinned: value_length > 0, value empty. Release it.
   uint16_t server = 0, worker = 0;  // kPing, kStats
+  wire::Function function = wire::Function::kNone;
+  wire::ModifyOperands modify;      // kModify; its comparison_length is filled in by the client
+  wire::EvaluateOperands evaluate;  // kEvaluate
+  std::string_view comparison;      // kModify: with what modify.comparison compares; stays till done
 
   Done done = nullptr;      // called from Client::poll(), never from submit()
   void* context = nullptr;  // the caller's
@@ -98,7 +107,9 @@ struct Operation {
   uint64_t version = 0;       // of the key now; 0: no such key
   int64_t expiry = 0;         // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
   uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
-  uint64_t number = 0;        // kCount, kClear, kTransaction
+  uint64_t number = 0;        // kCount, kClear, kTransaction; kModify, kEvaluate: what the function says
+  wire::Refusal refusal = wire::Refusal::kNone;  // with Code::kInapplicable
+  uint16_t user_flags = 0;                       // of the key now
   bool has_previous = false;  // want_previous: there was one
   ReadPath path = ReadPath::kRequest;
   std::span<const std::byte>

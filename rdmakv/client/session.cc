@@ -17,6 +17,7 @@ bool is_read(OperationKind kind) {
   switch (kind) {
     case OperationKind::kGet:
     case OperationKind::kInspect:
+    case OperationKind::kEvaluate:
     case OperationKind::kCount:
     case OperationKind::kPing:
     case OperationKind::kStats:
@@ -27,8 +28,10 @@ bool is_read(OperationKind kind) {
 }
 
 // Whether it only means something on the connection that its ticket is of.
-bool is_bound(OperationKind kind) {
-  switch (kind) {
+bool is_bound(const Operation& operation) {
+  switch (operation.kind) {
+    case OperationKind::kModify:
+      return static_cast<bool>(operation.ticket);
     case OperationKind::kReadPinned:
     case OperationKind::kRelease:
     case OperationKind::kUploadChunk:
@@ -219,7 +222,7 @@ void Session::fail_sent(bool was_ready) {
   if (!was_ready) return;
   assert(!open_);  // pump() closes what it opens
   upload_.operation = nullptr;
-  queue_.extract([](const Operation& operation) { return is_bound(operation.kind); },
+  queue_.extract([](const Operation& operation) { return is_bound(operation); },
                  [&](Operation& operation) {
                    // A pin ends with its connection: it is released.
                    end(operation,

@@ -150,6 +150,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   struct Outgoing {
     wire::RequestHeader header;
     std::string_view key;
+    std::span<const std::byte> operands;  // of a function; these two go before the value
+    std::string_view comparison;
     std::span<const std::byte> value;  // the bytes, wherever they lie
     ValueBuffer* take = nullptr;       // registered memory that begins with `value`: taken over
     bool registered = false;           // `value` lies in the arena and stays until the reply
@@ -157,6 +159,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
     RequestStep step = RequestStep::kOperation;
     uint32_t landing = 0;  // landing buffer wished for, bytes
     uint64_t stored = 0;   // bytes of the value that a change stores, as far as known
+    wire::ValueParts parts() const { return {operands, comparison, value}; }
   };
 
   // The large PUT at the head of the queue (session_upload.cc).
@@ -196,6 +199,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool send_releases();
   uint32_t landing_wish(const Operation& operation) const;
   static wire::RequestHeader header_of(const Operation& operation);
+  static void add_operands(Operation& operation, Outgoing& out);
   // False, and nothing has happened: no credit, or blocked_.
   bool send_request(Outgoing& out);
   bool append(Outgoing& out, uint32_t index);

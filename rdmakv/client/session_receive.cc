@@ -29,6 +29,8 @@ Code code_of(wire::ReplyStatus status) {
       return Code::kInvalidArgument;
     case wire::ReplyStatus::kTooMany:
       return Code::kBusy;
+    case wire::ReplyStatus::kRefused:
+      return Code::kInapplicable;
   }
   return Code::kProtocolError;
 }
@@ -175,15 +177,16 @@ const char* check_reply(const Operation& operation, const wire::ReplyHeader& rep
   const bool pinned = (reply.flags & wire::kPinned) != 0;
   const bool ok = reply.status == wire::ReplyStatus::kOk;
   const bool is_get = operation.kind == OperationKind::kGet;
+  const bool may_bring = is_get || operation.want_previous || operation.want_if_unmet ||
+                         operation.kind == OperationKind::kModify ||
+                         operation.kind == OperationKind::kEvaluate ||
+                         operation.kind == OperationKind::kTransaction;
   if (has_value && pinned) return "a reply with a value that is pinned as well";
   const bool is_transaction = operation.kind == OperationKind::kTransaction;
-  if (has_value && !is_get && !operation.want_previous && !is_transaction &&
-      operation.kind != OperationKind::kStats) {
+  if (has_value && !may_bring && operation.kind != OperationKind::kStats) {
     return "a reply with a value where there is none";
   }
-  if (pinned && !is_get && !operation.want_previous && !is_transaction) {
-    return "a pin where there is no value";
-  }
+  if (pinned && !may_bring) return "a pin where there is no value";
   if (is_transaction && (ok != (has_value || pinned))) return "a transaction without replies";
   if (is_get && ok && !has_value && !pinned) return "a GET's reply without a value";
   if (is_get && !ok && pinned) return "a pin without a value";
@@ -211,9 +214,15 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
   operation.version = header.version;
   operation.expiry = header.expiry_ms;
   operation.number = header.number;
-  operation.value_length =
-      has_value || pinned || operation.kind == OperationKind::kInspect ? header.value_length : 0;
-  operation.has_previous = operation.want_previous && (has_value || pinned);
+  operation.user_flags = header.user_flags;
+  if (operation.code == Code::kInapplicable) {
+    operation.refusal = static_cast<wire::Refusal>(header.number);
+  }
+  const bool tells_length =
+      operation.kind == OperationKind::kInspect || operation.kind == OperationKind::kModify;
+  operation.value_length = has_value || pinned || tells_length ? header.value_length : 0;
+  operation.has_previous =
+      (operation.want_previous || operation.want_if_unmet) && (has_value || pinned);
   operation.input_buffer.reset();
   learn(operation, slot, header);
   if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
@@ -254,7 +263,9 @@ void Session::take_value(Operation& operation, std::span<const std::byte> value,
 bool Session::pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const {
   const uint64_t location = reply.location;
   const size_t key_length = operation.key.size();
-  const bool offset_known = reply.number == wire::entry_value_offset(key_length, false) ||
+  // A part of a value begins anywhere in its entry.
+  const bool offset_known = operation.kind == OperationKind::kEvaluate ||
+                            reply.number == wire::entry_value_offset(key_length, false) ||
                             reply.number == wire::entry_value_offset(key_length, true);
   return location != 0 && offset_known &&
          reader_.fits(location * wire::kExtentUnit, reply.number + reply.value_length);
@@ -290,6 +301,9 @@ void Session::learn(const Operation& operation, const RequestSlot& slot,
   }
   uint64_t value_length = 0;
   if (operation.kind == OperationKind::kGet || operation.kind == OperationKind::kInspect) {
+    value_length = reply.value_length;
+  } else if (operation.kind == OperationKind::kModify && operation.code == Code::kOk &&
+             (reply.flags & (wire::kHasValue | wire::kPinned)) == 0) {
     value_length = reply.value_length;
   } else if (operation.kind == OperationKind::kPut && operation.code == Code::kOk &&
              (reply.flags & wire::kPinned) == 0) {

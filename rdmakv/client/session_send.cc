@@ -20,6 +20,10 @@ wire::Opcode opcode_of(OperationKind kind) {
       return wire::Opcode::kDelete;
     case OperationKind::kExpire:
       return wire::Opcode::kExpire;
+    case OperationKind::kModify:
+      return wire::Opcode::kModify;
+    case OperationKind::kEvaluate:
+      return wire::Opcode::kEvaluate;
     case OperationKind::kCount:
       return wire::Opcode::kCount;
     case OperationKind::kClear:
@@ -45,7 +49,9 @@ wire::Opcode opcode_of(OperationKind kind) {
   return wire::Opcode::kPing;
 }
 
-bool needs_ticket(OperationKind kind) {
+bool needs_ticket(const Operation& operation) {
+  const OperationKind kind = operation.kind;
+  if (kind == OperationKind::kModify) return static_cast<bool>(operation.ticket);
   return kind == OperationKind::kReadPinned || kind == OperationKind::kRelease ||
          kind == OperationKind::kUploadChunk || kind == OperationKind::kUploadCommit ||
          kind == OperationKind::kUploadAbort;
@@ -60,6 +66,8 @@ bool has_order(wire::Opcode opcode) {
     case wire::Opcode::kDelete:
     case wire::Opcode::kExpire:
     case wire::Opcode::kUploadCommit:
+    case wire::Opcode::kModify:
+    case wire::Opcode::kEvaluate:
       return true;
     default:
       return false;
@@ -67,12 +75,17 @@ bool has_order(wire::Opcode opcode) {
 }
 
 bool changes_key(wire::Opcode opcode) {
-  return opcode != wire::Opcode::kGet && opcode != wire::Opcode::kInspect;
+  return opcode != wire::Opcode::kGet && opcode != wire::Opcode::kInspect &&
+         opcode != wire::Opcode::kEvaluate;
+}
+
+bool has_function(OperationKind kind) {
+  return kind == OperationKind::kModify || kind == OperationKind::kEvaluate;
 }
 
 bool carries_value(OperationKind kind) {
   return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk ||
-         kind == OperationKind::kTransaction;
+         kind == OperationKind::kTransaction || has_function(kind);
 }
 
 // visit(count in KeyOrder) for each key of a transaction; until it returns false.
@@ -84,6 +97,15 @@ bool for_each_key(const Operation& transaction, Visit&& visit) {
     if (!visit(KeyOrder::of(wire::hash_key(request.key)))) return false;
   }
   return true;
+}
+
+// The bytes of a computed value in the reply, as far as they depend on what is asked alone.
+uint64_t result_bytes(const Operation& operation) {
+  const bool fields = has_function(operation.kind) &&
+                      (operation.function == wire::Function::kSetFields ||
+                       operation.function == wire::Function::kGetFields);
+  return fields ? operation.input.size() / sizeof(wire::FieldOperation) * sizeof(wire::FieldResult)
+                : 0;
 }
 
 }  // namespace
@@ -122,10 +144,11 @@ void Session::pump(uint64_t now) {
 
 // True: the operation has left the queue.
 bool Session::send_operation(Operation& operation) {
-  if (needs_ticket(operation.kind)) return send_ticket_operation(operation);
+  if (needs_ticket(operation)) return send_ticket_operation(operation);
   if (operation.kind == OperationKind::kPut && send_swap(operation)) return true;
-  const bool may_be_large =
-      operation.kind == OperationKind::kPut || operation.kind == OperationKind::kTransaction;
+  const bool may_be_large = operation.kind == OperationKind::kPut ||
+                            operation.kind == OperationKind::kModify ||
+                            operation.kind == OperationKind::kTransaction;
   if (may_be_large && needs_upload(operation)) return pump_upload(operation);
   if (operation.kind == OperationKind::kGet) {
     DirectReader::Begun begun = DirectReader::Begun::kNo;
@@ -179,12 +202,25 @@ wire::RequestHeader Session::header_of(const Operation& operation) {
   header.condition = operation.condition;
   if (operation.keep_expiry) header.flags |= wire::kKeepExpiry;
   if (operation.want_previous) header.flags |= wire::kWantPrevious;
+  if (operation.want_if_unmet) header.flags |= wire::kWantIfUnmet;
+  if (has_function(operation.kind)) header.function = operation.function;
   header.version = operation.expected_version;
   header.expiry_ms = operation.expiry_ms;
   if (operation.kind == OperationKind::kUploadBegin) header.total = operation.total;
   if (operation.kind == OperationKind::kUploadChunk) header.offset = operation.offset;
-  if (needs_ticket(operation.kind)) header.ticket = operation.ticket.id;
+  if (needs_ticket(operation)) header.ticket = operation.ticket.id;
   return header;
+}
+
+// What goes before a function's input.
+void Session::add_operands(Operation& operation, Outgoing& out) {
+  if (operation.kind == OperationKind::kModify) {
+    operation.modify.comparison_length = static_cast<uint32_t>(operation.comparison.size());
+    out.operands = std::as_bytes(std::span(&operation.modify, 1));
+    out.comparison = operation.comparison;
+  } else if (operation.kind == OperationKind::kEvaluate) {
+    out.operands = std::as_bytes(std::span(&operation.evaluate, 1));
+  }
 }
 
 uint32_t Session::landing_wish(const Operation& operation) const {
@@ -194,8 +230,14 @@ uint32_t Session::landing_wish(const Operation& operation) const {
         operation.destination.size() + sizeof(wire::MessageHeader) + wire::reply_bytes(0);
     return static_cast<uint32_t>(std::min<uint64_t>(wire::padded(whole), BufferArena::kLargest));
   }
+  const uint64_t results =
+      sizeof(wire::MessageHeader) + wire::reply_bytes(result_bytes(operation));
+  if (results >= wire::kLargeValue) {
+    return static_cast<uint32_t>(std::min<uint64_t>(results, BufferArena::kLargest));
+  }
   const bool lends = operation.kind == OperationKind::kGet || operation.want_previous ||
-                     operation.kind == OperationKind::kTransaction;
+                     operation.want_if_unmet || operation.kind == OperationKind::kTransaction ||
+                     operation.kind == OperationKind::kEvaluate;
   return lends ? std::min(context_.options.landing_bytes, BufferArena::kLargest) : 0;
 }
 
@@ -203,9 +245,11 @@ bool Session::send_plain(Operation& operation, OperationQueue& from) {
   Outgoing out;
   out.header = header_of(operation);
   // A ticket says which key is meant; the commit names it once more, to be sure.
-  if (!needs_ticket(operation.kind) || operation.kind == OperationKind::kUploadCommit) {
+  if (!needs_ticket(operation) || operation.kind == OperationKind::kUploadCommit ||
+      operation.kind == OperationKind::kModify) {
     out.key = operation.key;
   }
+  add_operands(operation, out);
   out.operation = &operation;
   out.landing = landing_wish(operation);
   if (carries_value(operation.kind)) {
@@ -213,8 +257,8 @@ bool Session::send_plain(Operation& operation, OperationQueue& from) {
     if (operation.input_buffer) out.take = &operation.input_buffer;
   }
   out.stored = operation.kind == OperationKind::kUploadCommit ? operation.total : out.value.size();
-  if (!fits_message(out.key.size(), out.value.size()) &&
-      !fits_ring(out.key.size(), out.value.size())) {
+  const uint64_t value_length = out.parts().size();
+  if (!fits_message(out.key.size(), value_length) && !fits_ring(out.key.size(), value_length)) {
     from.pop_front();
     end(operation, Code::kTooLarge);
     return true;
@@ -322,9 +366,10 @@ bool Session::send_request(Outgoing& out) {
   out.header.id = table_.id(index);
   out.header.sequence = context_.next_sequence++;
   out.header.key_length = static_cast<uint32_t>(out.key.size());
-  out.header.value_length = static_cast<uint32_t>(out.value.size());
-  const bool done = fits_message(out.key.size(), out.value.size()) ? append(out, index)
-                                                                   : write_to_ring(out, index);
+  const uint64_t value_length = out.parts().size();
+  out.header.value_length = static_cast<uint32_t>(value_length);
+  const bool done = fits_message(out.key.size(), value_length) ? append(out, index)
+                                                               : write_to_ring(out, index);
   if (!done) {
     blocked_ = true;
     give_back(index);
@@ -338,7 +383,7 @@ bool Session::send_request(Outgoing& out) {
 }
 
 bool Session::append(Outgoing& out, uint32_t index) {
-  if (open_ && builder_.add_request(out.header, out.key, out.value)) {
+  if (open_ && builder_.add_request_in_parts(out.header, out.key, out.parts())) {
     open_slots_.push_back(index);
     return true;
   }
@@ -346,7 +391,7 @@ bool Session::append(Outgoing& out, uint32_t index) {
   open_ = endpoint_->acquire_message();
   if (!open_) return false;
   builder_ = wire::MessageBuilder({open_.data, open_.capacity}, wire::MessageKind::kRequests);
-  if (!builder_.add_request(out.header, out.key, out.value)) {
+  if (!builder_.add_request_in_parts(out.header, out.key, out.parts())) {
     endpoint_->abandon_message(open_);
     open_ = {};
     return false;
@@ -395,7 +440,7 @@ void Session::take_back_open_message() {
 bool Session::write_to_ring(Outgoing& out, uint32_t index) {
   if (!close_message()) return false;  // order
   const uint64_t bytes =
-      sizeof(wire::MessageHeader) + wire::request_bytes(out.key.size(), out.value.size());
+      sizeof(wire::MessageHeader) + wire::request_bytes(out.key.size(), out.parts().size());
   const std::optional<RingAllocator::Stretch> stretch = ring_.allocate(bytes);
   if (!stretch) return false;
   const wire::RegionGrant& ring = handshake_->welcome().ring;
@@ -410,11 +455,12 @@ bool Session::write_to_ring(Outgoing& out, uint32_t index) {
   return true;
 }
 
-// [message header | request header | key] from a message buffer, or from the arena when the key is
+// [message header | request header | key | operands] from a message buffer, or from the arena when the key is
 // too long for one, then the value from registered memory.
 bool Session::post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
                            RemoteAddress to, uint32_t immediate) {
-  const uint64_t head_bytes = sizeof(wire::MessageHeader) + sizeof(header) + out.key.size();
+  const uint64_t head_bytes = sizeof(wire::MessageHeader) + sizeof(header) + out.key.size() +
+                              out.parts().head_size();
   const bool copies_value = out.take == nullptr && !out.registered;
   const bool head_in_arena = head_bytes > endpoint_->options().message_bytes;
   const uint64_t copied = (head_in_arena ? head_bytes : 0) + (copies_value ? out.value.size() : 0);
@@ -429,7 +475,7 @@ bool Session::post_to_ring(Outgoing& out, RequestSlot& slot, const wire::Request
   wire::MessageBuilder builder(head_in_arena ? std::span<std::byte>{copy.data(), copy.capacity()}
                                              : std::span<std::byte>{message.data, message.capacity},
                                wire::MessageKind::kRequests);
-  const bool built = builder.add_request_head(header, out.key);
+  const bool built = builder.add_request_head(header, out.key, out.parts());
   assert(built);
   static_cast<void>(built);
   const uint32_t head_length = builder.finish(0);

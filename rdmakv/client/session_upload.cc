@@ -1,7 +1,8 @@
-// Session: the large PUT (or transaction) at the head of the queue, as an upload.
+// Session: the large PUT (or other operation with a large input) at the head of the queue, as an
+// upload.
 //
 //   kUploadBegin -> ticket;  kUploadChunk x n, kWindow at a time, until all are acknowledged;
-//   kUploadCommit, which is the PUT (or kTransaction): its reply ends the operation
+//   kUploadCommit, which is the PUT (or kTransaction, kModify): its reply ends the operation
 //
 // Until the commit is sent nothing has changed at the server, so after a broken connection all of
 // it starts again on the next one.
@@ -19,8 +20,10 @@ constexpr uint32_t kChunkAlignment = 64;
 
 bool Session::needs_upload(const Operation& operation) const {
   const uint64_t length = input_of(operation).size();
-  if (fits_message(operation.key.size(), length)) return false;
-  if (length <= wire::kMaxChunk && fits_ring(operation.key.size(), length)) return false;
+  const bool modifies = operation.kind == OperationKind::kModify;
+  const uint64_t head = modifies ? sizeof(operation.modify) + operation.comparison.size() : 0;
+  if (fits_message(operation.key.size(), head + length)) return false;
+  if (length <= wire::kMaxChunk && fits_ring(operation.key.size(), head + length)) return false;
   return length != 0;
 }
 
@@ -118,6 +121,7 @@ bool Session::commit_upload(Operation& operation) {
   if (operation.kind == OperationKind::kPut) out.header.opcode = wire::Opcode::kUploadCommit;
   out.header.ticket = upload_.ticket;
   out.key = operation.key;
+  add_operands(operation, out);
   out.operation = &operation;
   out.landing = landing_wish(operation);
   out.stored = upload_.total;

@@ -28,6 +28,22 @@ bool takes_key(Opcode opcode) {
     case Opcode::kExpire:
     case Opcode::kUploadBegin:
     case Opcode::kTransaction:
+    case Opcode::kModify:
+    case Opcode::kEvaluate:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool takes_value(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kPut:
+    case Opcode::kUploadChunk:
+    case Opcode::kGrants:
+    case Opcode::kTransaction:
+    case Opcode::kModify:
+    case Opcode::kEvaluate:
       return true;
     default:
       return false;
@@ -40,10 +56,13 @@ bool takes_condition(Opcode opcode, Condition condition) {
     case Opcode::kPut:
     case Opcode::kUploadCommit:
       return condition <= Condition::kIfVersion;
+    case Opcode::kModify:
+      return condition <= Condition::kIfVersion || condition == Condition::kIfVersionOrAbsent;
     case Opcode::kDelete:
       return condition == Condition::kIfPresent || condition == Condition::kIfVersion;
     case Opcode::kExpire:
-      return condition >= Condition::kIfVersion || condition == Condition::kIfPresent;
+      return (condition >= Condition::kIfVersion && condition <= Condition::kIfSooner) ||
+             condition == Condition::kIfPresent;
     default:
       return false;
   }
@@ -54,8 +73,11 @@ bool takes_flags(Opcode opcode, uint8_t flags) {
     case Opcode::kPut:
     case Opcode::kUploadCommit:
       return true;
+    case Opcode::kModify:
+      return (flags & wire::kWantIfUnmet) == 0;
     case Opcode::kDelete:
-      return (flags & wire::kKeepExpiry) == 0;
+    case Opcode::kExpire:
+      return (flags & ~wire::kWantPrevious) == 0;
     default:
       return flags == 0;
   }
@@ -66,10 +88,8 @@ bool takes_flags(Opcode opcode, uint8_t flags) {
 bool Partition::makes_sense(const Request& request, size_t key_bytes, size_t value_bytes) {
   const Opcode opcode = request.opcode;
   const bool may_have_key = takes_key(opcode) || opcode == Opcode::kUploadCommit;
-  const bool may_have_value = opcode == Opcode::kPut || opcode == Opcode::kUploadChunk ||
-                              opcode == Opcode::kGrants || opcode == Opcode::kTransaction;
   if (key_bytes > (may_have_key ? wire::kMaxKeyBytes : 0)) return false;
-  if (value_bytes > 0 && !may_have_value) return false;
+  if (value_bytes > 0 && !takes_value(opcode)) return false;
   return takes_condition(opcode, request.condition) && takes_flags(opcode, request.flags);
 }
 
@@ -89,7 +109,8 @@ Partition::Partition(const PartitionOptions& options)
              static_cast<uint32_t>(options.index.size() / sizeof(uint64_t) / kSlotsPerStashSlot)),
       key_(std::make_unique<char[]>(wire::kMaxKeyBytes)),
       transaction_(std::make_unique_for_overwrite<std::byte[]>(wire::kMaxChunk)),
-      small_reply_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)) {
+      small_reply_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)),
+      results_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)) {
   stats_text_.reserve(kStatsReserve);
   begin_batch();
 }
@@ -117,7 +138,8 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
   }
   ++counters_.requests[static_cast<size_t>(request.opcode)];
   stuck_ = false;
-  const bool takes_extents = request.opcode == Opcode::kPut || request.opcode == Opcode::kGrants;
+  const bool takes_extents = request.opcode == Opcode::kPut ||
+                             request.opcode == Opcode::kGrants || request.opcode == Opcode::kModify;
   if (takes_extents && wants_tending()) tend(kRelocationsPerRequest);
   key = own_key(key);
   if (takes_key(request.opcode) && !owns(key)) {
@@ -142,7 +164,7 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       erase(request, key, session, out);
       break;
     case Opcode::kExpire:
-      expire(request, key, out);
+      expire(request, key, session, out);
       break;
     case Opcode::kCount:
       out.reply.number = index_.size();
@@ -175,6 +197,12 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       break;
     case Opcode::kTransaction:
       transact(request, key, value, session, out);
+      break;
+    case Opcode::kModify:
+      modify(request, key, value, session, out);
+      break;
+    case Opcode::kEvaluate:
+      evaluate_function(request, key, value, session, out);
       break;
   }
 }
@@ -210,6 +238,7 @@ void Partition::describe(const Found& found, Outcome& out) {
   out.reply.expiry_ms = found.expiry_ms();
   out.reply.location = found.offset;
   out.reply.generation = found.generation;
+  out.reply.user_flags = found.user_flags();
   out.reply.flags = 0;
   if (found && found.view.expiry_field) out.reply.flags |= wire::kExpiryField;
   if (found.cas_class) out.reply.flags |= wire::kCasClass;
@@ -291,7 +320,8 @@ uint64_t Partition::max_value_bytes() const {
 
 uint64_t Partition::private_bytes() const {
   return slab_.private_bytes() + index_.private_bytes() + wire::kMaxKeyBytes + kStatsReserve +
-         wire::kMaxChunk + wire::kLargeValue + (cas_ == nullptr ? 0 : cas_->private_bytes());
+         wire::kMaxChunk + 2 * uint64_t{wire::kLargeValue} +
+         (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 
 bool Partition::consistent(uint64_t held) {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@
 #include "rdmakv/server/index.h"
 #include "rdmakv/server/pins.h"
 #include "rdmakv/server/slab.h"
+#include "rdmakv/server/string_functions.h"
 #include "rdmakv/server/uploads.h"
 #include "rdmakv/transport/local_atomics.h"
 
@@ -79,7 +81,7 @@ struct Outcome {
 
 struct PartitionCounters {
   uint64_t requests[static_cast<size_t>(wire::kLastOpcode) + 1] = {};
-  uint64_t hits = 0, misses = 0;  // kGet and kInspect
+  uint64_t hits = 0, misses = 0;  // kGet, kInspect and kEvaluate
   uint64_t changes = 0;           // through apply()
   uint64_t expired = 0;
   uint64_t no_space = 0;
@@ -173,6 +175,7 @@ class Partition {
     explicit operator bool() const { return extent != nullptr; }
     uint64_t version() const { return extent == nullptr ? 0 : view.version; }
     int64_t expiry_ms() const { return extent == nullptr ? 0 : view.expiry_ms; }
+    uint16_t user_flags() const { return extent == nullptr ? uint16_t{0} : view.user_flags; }
   };
   // A key and the entry that it is to have.
   struct Change {
@@ -183,7 +186,9 @@ class Partition {
     Extent fresh;        // built, not live yet; the Change's own. None: the key is removed
     uint32_t generation = 0;
     uint64_t version = 0;
+    uint64_t set_version = 0;  // 0: one more than before
     int64_t expiry_ms = 0;
+    uint16_t user_flags = 0;
   };
   // A value that lies in its place already.
   struct Uploaded {
@@ -238,12 +243,14 @@ class Partition {
                   Session& session, Outcome& out);
   Applied store(Change& change, Value value, const Uploaded* uploaded, bool cas_class,
                 Outcome& out);
+  Applied remove_as_expired(const Change& change, Outcome& out);
+  bool begin_entry(Change& change, wire::EntryFields& fields, Outcome& out);
   void prepare(Change& change, wire::EntryFields& fields) const;
   Applied finish(Change& change, const wire::EntryFields& fields, Outcome& out);
   Applied try_erase(const Request& request, std::string_view key, Session& session, Outcome& out);
-  Applied try_expire(const Request& request, Change& change, Outcome& out);
+  Applied try_expire(const Request& request, Change& change, Session& session, Outcome& out);
   void erase(const Request& request, std::string_view key, Session& session, Outcome& out);
-  void expire(const Request& request, std::string_view key, Outcome& out);
+  void expire(const Request& request, std::string_view key, Session& session, Outcome& out);
   void clear(Outcome& out);
   void begin_upload(const Request& request, std::string_view key, Session& session, Outcome& out);
   void append_upload(const Request& request, Value chunk, Session& session, Outcome& out);
@@ -275,7 +282,7 @@ class Partition {
   void show(Value message);
   void run_command(const wire::RequestView& command, uint32_t key_length, ReplySpace& space,
                    Session& session);
-  uint64_t reply_value_bound(const Request& request, std::string_view key);
+  uint64_t reply_value_bound(const wire::RequestView& command, std::string_view key);
   bool grow(ReplySpace& space, uint64_t bytes, uint32_t key_length, Outcome& out);
   void give_back(const ReplySpace& space);
   std::string_view own_key(std::string_view key) {
@@ -285,6 +292,22 @@ class Partition {
 
   void stats(Outcome& out);
   void append_cas_stats(std::string& text) const;
+
+  // Functions of values (partition_modify.cc).
+  void modify(const Request& request, std::string_view key, Value value, Session& session,
+              Outcome& out);
+  Applied try_modify(const Request& request, const Modification& todo, Change& change,
+                     Session& session, Outcome& out);
+  bool may_modify(const Request& request, const Modification& todo, std::optional<Value> value,
+                  Outcome& out);
+  void refuse(wire::ReplyStatus status, wire::Refusal why, Outcome& out);
+  Applied store_built(Change& change, const Modification& todo, Session& session, Outcome& out);
+  std::span<std::byte> result_room(uint64_t bytes, size_t key_length, const Session& session,
+                                   Outcome& out);
+  void evaluate_function(const Request& request, std::string_view key, Value value,
+                         Session& session, Outcome& out);
+  void get_fields_of(const Found& found, size_t key_length, Value operations,
+                     const Session& session, Outcome& out);
 
   static void describe(const Found& found, Outcome& out);
   static bool makes_sense(const Request& request, size_t key_bytes, size_t value_bytes);
@@ -311,6 +334,8 @@ class Partition {
   uint64_t version_floor_ = 0;  // the highest version that a removed key had
   PartitionCounters counters_;
   std::unique_ptr<char[]> key_;  // private copy of the request's key
+  ModificationPlan plan_;        // of modify()
+  std::unique_ptr<std::byte[]> results_;  // of modify() and evaluate_function(), for their Outcomes
   WalkCopies found_;             // of look_at()
   WalkCopies applied_;           // of apply()
   EntryCopy seen_;               // of see()

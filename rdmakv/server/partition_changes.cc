@@ -42,6 +42,9 @@ ReplyStatus Partition::check(const Request& request, uint64_t version) {
       return version != 0 ? ReplyStatus::kOk : ReplyStatus::kConditionNotMet;
     case Condition::kIfVersion:
       return version == request.version ? ReplyStatus::kOk : ReplyStatus::kVersionMismatch;
+    case Condition::kIfVersionOrAbsent:
+      return version == 0 || version == request.version ? ReplyStatus::kOk
+                                                        : ReplyStatus::kVersionMismatch;
     default:
       return ReplyStatus::kOk;
   }
@@ -202,40 +205,58 @@ Partition::Applied Partition::try_put(const Request& request, Change& change, Va
   const bool want_previous = (request.flags & wire::kWantPrevious) != 0;
   if (want_previous && old && !attach_value(old, session, true, out)) return Applied::kDone;
   out.reply.status = check(request, old.version());
-  if (out.reply.status != ReplyStatus::kOk) return Applied::kDone;
+  if (out.reply.status != ReplyStatus::kOk) {
+    const bool want_unmet = !want_previous && (request.flags & wire::kWantIfUnmet) != 0;
+    if (want_unmet && old) attach_value(old, session, true, out);
+    return Applied::kDone;
+  }
+  // What a CAS replaces keeps its flags.
+  if (request.condition == Condition::kIfVersion) change.user_flags = old.user_flags();
 
   const bool keep = (request.flags & wire::kKeepExpiry) != 0;
   change.expiry_ms = keep ? old.expiry_ms() : request.expiry_ms;
   if (!keep && change.expiry_ms != 0 && change.expiry_ms <= now_ms_) {
-    if (old) {
-      const Applied applied = remove(old, change.key, change.hash);
-      if (applied != Applied::kDone) return applied;
-    }
-    describe({}, out);
-    return Applied::kDone;
+    return remove_as_expired(change, out);
   }
   // A key enters the cas class by a CAS, and stays there while its entries fit.
   // Within a transaction none does: no client may change it before the end.
-  const bool cas_class = old && change.expiry_ms == 0 && !transacting_ &&
+  const bool cas_class = old && change.expiry_ms == 0 && change.user_flags == 0 && !transacting_ &&
                          (old.cas_class || request.condition == Condition::kIfVersion);
   const Applied applied = store(change, value, uploaded, cas_class, out);
   if (out.reply.status != ReplyStatus::kOk) drop_value(out);
   return applied;
 }
 
-// The rest of try_put(): the conditions are met, and the key is to have a new entry.
-Partition::Applied Partition::store(Change& change, Value value, const Uploaded* uploaded,
-                                    bool cas_class, Outcome& out) {
+// The key is to have a value that has expired already.
+Partition::Applied Partition::remove_as_expired(const Change& change, Outcome& out) {
+  if (change.old) {
+    const Applied applied = remove(change.old, change.key, change.hash);
+    if (applied != Applied::kDone) return applied;
+  }
+  describe({}, out);
+  return Applied::kDone;
+}
+
+// Finds the place and the version of the key's new entry. False: there is no place.
+bool Partition::begin_entry(Change& change, wire::EntryFields& fields, Outcome& out) {
   change.place = change.old ? change.old.place : index_.vacancy(change.hash);
   if (!change.place) {
     ++counters_.no_space;
     out.reply.status = ReplyStatus::kNoSpace;
-    return Applied::kDone;
+    return false;
   }
   change.version = change.old ? change.old.view.version + 1 : version_floor_ + 1;
-  wire::EntryFields fields;
+  if (change.set_version != 0) change.version = change.set_version;
   fields.version = change.version;
   fields.expiry_ms = change.expiry_ms;
+  return true;
+}
+
+// The rest of try_put(): the conditions are met, and the key is to have a new entry.
+Partition::Applied Partition::store(Change& change, Value value, const Uploaded* uploaded,
+                                    bool cas_class, Outcome& out) {
+  wire::EntryFields fields;
+  if (!begin_entry(change, fields, out)) return Applied::kDone;
   if (uploaded != nullptr) {
     // The value lies behind an expiry field, used or not.
     fields.expiry_field = true;
@@ -257,6 +278,7 @@ void Partition::prepare(Change& change, wire::EntryFields& fields) const {
   change.generation =
       is_cas(change.fresh) ? cas_->generation(change.fresh.offset) : slab_.generation();
   fields.seed = wire::entry_seed(options_.epoch, change.generation);
+  fields.user_flags = change.user_flags;
 }
 
 // The new entry is complete. Applies the change and tells of it.
@@ -268,6 +290,7 @@ Partition::Applied Partition::finish(Change& change, const wire::EntryFields& fi
   out.reply.expiry_ms = change.expiry_ms;
   out.reply.location = change.fresh.offset;
   out.reply.generation = change.generation;
+  out.reply.user_flags = change.user_flags;
   out.reply.flags = 0;
   if (fields.expiry_field) out.reply.flags |= wire::kExpiryField;
   if (is_cas(change.fresh)) out.reply.flags |= wire::kCasClass;
@@ -298,7 +321,8 @@ void Partition::erase(const Request& request, std::string_view key, Session& ses
   until_applied(out, [&] { return try_erase(request, key, session, out); });
 }
 
-void Partition::expire(const Request& request, std::string_view key, Outcome& out) {
+void Partition::expire(const Request& request, std::string_view key, Session& session,
+                       Outcome& out) {
   if (request.expiry_ms == 0 && request.condition > Condition::kIfVersion) {
     out.reply.status = ReplyStatus::kBadRequest;
     return;
@@ -306,11 +330,12 @@ void Partition::expire(const Request& request, std::string_view key, Outcome& ou
   Change change;
   change.key = key;
   change.hash = wire::hash_key(key);
-  until_applied(out, [&] { return try_expire(request, change, out); });
+  until_applied(out, [&] { return try_expire(request, change, session, out); });
   discard(change.fresh);
 }
 
-Partition::Applied Partition::try_expire(const Request& request, Change& change, Outcome& out) {
+Partition::Applied Partition::try_expire(const Request& request, Change& change, Session& session,
+                                         Outcome& out) {
   change.old = look_up(change.key, change.hash);
   const Found& old = change.old;
   describe(old, out);
@@ -318,6 +343,8 @@ Partition::Applied Partition::try_expire(const Request& request, Change& change,
     out.reply.status = ReplyStatus::kNotFound;
     return Applied::kDone;
   }
+  const bool want_previous = (request.flags & wire::kWantPrevious) != 0;
+  if (want_previous && !attach_value(old, session, true, out)) return Applied::kDone;
   out.reply.status = check(request, old.version());
   if (out.reply.status != ReplyStatus::kOk) return Applied::kDone;
   const int64_t wanted = request.expiry_ms;
@@ -336,6 +363,7 @@ Partition::Applied Partition::try_expire(const Request& request, Change& change,
   change.place = old.place;
   change.version = old.view.version + 1;
   change.expiry_ms = wanted;
+  change.user_flags = old.user_flags();
   wire::EntryFields fields;
   fields.version = change.version;
   fields.expiry_ms = wanted;

@@ -44,6 +44,8 @@ void Partition::append_stats(std::string& text) const {
   requests("requests_put", Opcode::kPut);
   requests("requests_delete", Opcode::kDelete);
   requests("requests_expire", Opcode::kExpire);
+  requests("requests_modify", Opcode::kModify);
+  requests("requests_evaluate", Opcode::kEvaluate);
   requests("requests_upload_chunk", Opcode::kUploadChunk);
   requests("requests_upload_commit", Opcode::kUploadCommit);
   requests("requests_release", Opcode::kRelease);

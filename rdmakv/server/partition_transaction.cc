@@ -46,7 +46,8 @@ bool for_each_request(std::span<const std::byte> message, Visit&& visit) {
 }
 
 bool only_looks(Opcode opcode) {
-  return opcode == Opcode::kGet || opcode == Opcode::kInspect || opcode == Opcode::kCount;
+  return opcode == Opcode::kGet || opcode == Opcode::kInspect || opcode == Opcode::kCount ||
+         opcode == Opcode::kEvaluate;
 }
 
 // A precondition that makes sense.
@@ -154,7 +155,7 @@ ReplyStatus Partition::check_transaction(Value message, uint32_t& commands) cons
       if (commands > 0 || !is_sound(request)) return false;
     } else {
       ++commands;
-      if (!may_be_in_transaction(header.opcode)) return false;
+      if (!may_be_in_transaction(header.opcode) || header.ticket != 0) return false;
       if (!makes_sense(header, request.key.size(), request.value.size())) return false;
     }
     if (!has_key(header.opcode) || owns(request.key)) return true;
@@ -243,7 +244,7 @@ void Partition::run_command(const wire::RequestView& command, uint32_t key_lengt
   const std::string_view key = own_key(command.key);
   ++counters_.requests[static_cast<size_t>(command.header.opcode)];
   // Room for the value first: what has been changed could not be told afterwards.
-  const uint64_t bound = reply_value_bound(command.header, key);
+  const uint64_t bound = reply_value_bound(command, key);
   if (grow(space, bound, key_length, out)) {
     run(command.header, key, command.value, session, out);
   }
@@ -267,11 +268,20 @@ void Partition::run_command(const wire::RequestView& command, uint32_t key_lengt
 }
 
 // How long the value in the reply can be. 0 also where there is none.
-uint64_t Partition::reply_value_bound(const Request& request, std::string_view key) {
-  const bool none = request.opcode == Opcode::kInspect || request.opcode == Opcode::kCount ||
-                    request.opcode == Opcode::kExpire || (request.flags & wire::kWantPrevious) == 0;
-  if (none && request.opcode != Opcode::kGet) return 0;
-  return look_up(key, wire::hash_key(key)).view.value.size();
+uint64_t Partition::reply_value_bound(const wire::RequestView& command, std::string_view key) {
+  const Request& request = command.header;
+  switch (request.function) {
+    case wire::Function::kSetFields:
+    case wire::Function::kGetFields:
+      return field_result_bytes(command.value) + sizeof(wire::FieldResult);
+    case wire::Function::kIncrementFloat:
+      return ModificationPlan::kTextBytes;
+    default:
+      break;
+  }
+  const bool whole = request.opcode == Opcode::kGet || request.function == wire::Function::kRange ||
+                     (request.flags & (wire::kWantPrevious | wire::kWantIfUnmet)) != 0;
+  return whole ? look_up(key, wire::hash_key(key)).view.value.size() : 0;
 }
 
 // Room for the headers to come and `bytes` of value behind what is there. False: there is none, and

@@ -56,6 +56,11 @@ void Uploads::append(Upload& upload, std::span<const std::byte> chunk) {
   }
 }
 
+std::span<const std::byte> Uploads::value(const Upload& upload) const {
+  const uint64_t from = wire::entry_value_offset(upload.key_length, true);
+  return {slab_.at(upload.extent.offset) + from, upload.received};
+}
+
 uint64_t Uploads::value_hash(const Upload& upload) const {
   return XXH3_64bits_digest(&hashes_->states[number(upload)]);
 }

@@ -42,6 +42,8 @@ class Uploads {
   // The next bytes of the value; they fit (the caller checked). `chunk` may be changed by a peer
   // meanwhile: what counts is what was copied.
   void append(Upload& upload, std::span<const std::byte> chunk);
+  // The bytes that arrived.
+  std::span<const std::byte> value(const Upload& upload) const;
   // XXH3-64 of all that arrived; only kept for entries of wire::kTwoStepChecksumBytes or more.
   uint64_t value_hash(const Upload& upload) const;
   // Forgets the upload. The extent is the caller's from now on.

@@ -39,6 +39,8 @@ std::string_view code_name(Code code) {
       return "cancelled";
     case Code::kWrongWorker:
       return "not all keys are with one worker";
+    case Code::kInapplicable:
+      return "not applicable to the value";
   }
   return "unknown code";
 }

@@ -30,6 +30,7 @@ enum class Code : uint8_t {
   kBusy,             // a bounded resource is used up for now; try again later
   kCancelled,        // the owner closed the client or the connection
   kWrongWorker,      // the keys are not all with one worker; nothing was changed
+  kInapplicable,     // a function cannot be applied to the value that the key has
 };
 
 // A short name of the code in plain words, e.g. "no such key"; static storage.

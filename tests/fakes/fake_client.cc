@@ -190,7 +190,12 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
     case OperationKind::kDelete:
       return erase(operation, ended);
     case OperationKind::kExpire:
-      return expire(operation);
+      return expire(operation, ended);
+    case OperationKind::kModify:
+      if (operation.ticket.id != 0) return upload(operation, ended);
+      return modify(operation, text(input_of(operation)), ended);
+    case OperationKind::kEvaluate:
+      return evaluate(operation, ended);
     case OperationKind::kCount:
       operation.number = store.size();
       return;
@@ -276,6 +281,10 @@ bool FakeClient::run_part(const wire::RequestView& request, Operation& whole, ui
     case wire::Opcode::kExpire:
       part.kind = OperationKind::kExpire;
       break;
+    case wire::Opcode::kModify:
+    case wire::Opcode::kEvaluate:
+      take_function(request, part);
+      break;
     default:
       part.kind = OperationKind::kCount;
       break;
@@ -287,21 +296,25 @@ bool FakeClient::run_part(const wire::RequestView& request, Operation& whole, ui
     value = pins_[part.ticket.id];
     pins_.erase(part.ticket.id);
   }
-  const bool has_value =
-      part.has_previous || (part.kind == OperationKind::kGet && part.code == Code::kOk);
+  const bool tells_value =
+      part.kind == OperationKind::kGet || part.function == wire::Function::kRange ||
+      part.function == wire::Function::kGetFields || part.function == wire::Function::kSetFields ||
+      part.function == wire::Function::kIncrementFloat;
+  const bool has_value = part.has_previous || (tells_value && part.code == Code::kOk);
   wire::ReplyHeader reply;
   constexpr std::pair<Code, wire::ReplyStatus> kStatus[] = {
       {Code::kOk, wire::ReplyStatus::kOk},
       {Code::kNotFound, wire::ReplyStatus::kNotFound},
       {Code::kVersionMismatch, wire::ReplyStatus::kVersionMismatch},
-      {Code::kConditionNotMet, wire::ReplyStatus::kConditionNotMet}};
+      {Code::kConditionNotMet, wire::ReplyStatus::kConditionNotMet},
+      {Code::kInapplicable, wire::ReplyStatus::kRefused}};
   for (const auto& [code, status] : kStatus) {
     if (code == part.code) reply.status = status;
   }
   reply.flags = has_value ? wire::kHasValue : 0;
   reply.version = part.version;
   reply.expiry_ms = part.expiry;
-  reply.number = part.number;
+  reply.number = part.code == Code::kInapplicable ? static_cast<uint64_t>(part.refusal) : part.number;
   reply.value_length = static_cast<uint32_t>(has_value ? value.size() : part.value_length);
   replies.append(reinterpret_cast<const char*>(&reply), sizeof(reply));
   if (has_value) replies.append(value);
@@ -339,6 +352,7 @@ void FakeClient::get(Operation& operation, Ended& ended) {
   }
   operation.version = entry->version;
   operation.expiry = entry->expiry;
+  operation.user_flags = entry->user_flags;
   operation.value_length = entry->value.size();
   if (operation.kind == OperationKind::kGet) lend(operation, entry->value, ended);
 }
@@ -349,6 +363,9 @@ Code FakeClient::check(const Operation& operation, const Entry* entry) const {
       return entry == nullptr ? Code::kOk : Code::kConditionNotMet;
     case Condition::kIfPresent:
       return entry != nullptr ? Code::kOk : Code::kConditionNotMet;
+    case Condition::kIfVersionOrAbsent:
+      if (entry == nullptr) return Code::kOk;
+      [[fallthrough]];
     case Condition::kIfVersion: {
       const uint64_t version = entry != nullptr ? entry->version : 0;
       return version == operation.expected_version ? Code::kOk : Code::kVersionMismatch;
@@ -366,7 +383,11 @@ void FakeClient::put(Operation& operation, std::string_view value, Ended& ended)
   }
   operation.version = entry != nullptr ? entry->version : 0;
   operation.code = check(operation, entry);
-  if (operation.code != Code::kOk) return;
+  if (operation.code != Code::kOk) {
+    if (!operation.want_if_unmet || entry == nullptr) return;
+    operation.has_previous = true;
+    return lend(operation, entry->value, ended);
+  }
   if (entry == nullptr) {
     entry = &store[std::string(operation.key)];
     entry->version = version_floor_;
@@ -390,11 +411,15 @@ void FakeClient::erase(Operation& operation, Ended& ended) {
   store.erase(store.find(operation.key));
 }
 
-void FakeClient::expire(Operation& operation) {
+void FakeClient::expire(Operation& operation, Ended& ended) {
   Entry* entry = find(operation.key);
   if (entry == nullptr) {
     operation.code = Code::kNotFound;
     return;
+  }
+  if (operation.want_previous) {
+    operation.has_previous = true;
+    lend(operation, entry->value, ended);
   }
   const int64_t current = entry->expiry, wanted = operation.expiry_ms;
   const auto infinite = [](int64_t time) { return time == 0 ? INT64_MAX : time; };
@@ -449,6 +474,10 @@ void FakeClient::upload(Operation& operation, Ended& ended) {
         return;
       }
       put(operation, state.bytes, ended);
+      break;
+    case OperationKind::kModify:
+      operation.ticket = {};
+      modify(operation, state.bytes, ended);
       break;
     default:
       break;

@@ -28,6 +28,7 @@ class FakeClient final : public Client, public AtOnceReader {
     std::string value;
     uint64_t version = 0;
     int64_t expiry = 0;
+    uint16_t user_flags = 0;
   };
 
   FakeClient() : FakeClient(Options{}) {}
@@ -93,10 +94,14 @@ class FakeClient final : public Client, public AtOnceReader {
   void get(Operation& operation, Ended& ended);
   void put(Operation& operation, std::string_view value, Ended& ended);
   void erase(Operation& operation, Ended& ended);
-  void expire(Operation& operation);
+  void expire(Operation& operation, Ended& ended);
   void transact(Operation& operation, Ended& ended);
   bool run_part(const wire::RequestView& request, Operation& whole, uint64_t number,
                 std::string& replies);
+  // fake_client_functions.cc
+  void modify(Operation& operation, std::string_view input, Ended& ended);
+  void evaluate(Operation& operation, Ended& ended);
+  static void take_function(const wire::RequestView& request, Operation& part);
   void upload(Operation& operation, Ended& ended);
   void lend(Operation& operation, const std::string& value, Ended& ended);
   Entry* find(std::string_view key);

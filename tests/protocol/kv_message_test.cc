@@ -186,13 +186,109 @@ TEST(KvMessage, WrongFieldsOfARequestAreErrors) {
   EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(0); }));
   EXPECT_TRUE(with([&](RequestHeader& h) { h.opcode = after(kLastOpcode); }));
   EXPECT_TRUE(with([&](RequestHeader& h) { h.condition = after(kLastCondition); }));
-  EXPECT_TRUE(with([](RequestHeader& h) { h.flags = 4; }));
-  EXPECT_TRUE(with([](RequestHeader& h) { h.reserved = 1; }));
+  EXPECT_TRUE(with([](RequestHeader& h) { h.flags = 8; }));
+  EXPECT_TRUE(with([](RequestHeader& h) { h.function = Function::kAppend; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.key_length = kMaxKeyBytes + 1; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.key_length = ~0u; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.value_length = ~0u; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.value_length = 100; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.key_length = 0, h.value_length = 0; }));
+}
+
+TEST(KvMessage, AFunctionIsOneOfItsOpcode) {
+  const auto reads = [](Opcode opcode, Function function) {
+    Bytes buffer(500);
+    MessageBuilder builder(buffer, MessageKind::kRequests);
+    RequestHeader header;
+    header.opcode = opcode;
+    header.function = function;
+    header.key_length = 1;
+    EXPECT_TRUE(builder.add_request(header, "k", {}));
+    buffer.resize(builder.finish(0));
+    return read_all(buffer) == nullptr;
+  };
+  EXPECT_TRUE(reads(Opcode::kModify, Function::kReplace));
+  EXPECT_TRUE(reads(Opcode::kModify, kLastModify));
+  EXPECT_TRUE(reads(Opcode::kEvaluate, Function::kRange));
+  EXPECT_TRUE(reads(Opcode::kEvaluate, kLastFunction));
+  EXPECT_FALSE(reads(Opcode::kModify, Function::kNone));
+  EXPECT_FALSE(reads(Opcode::kModify, Function::kRange));
+  EXPECT_FALSE(reads(Opcode::kEvaluate, Function::kNone));
+  EXPECT_FALSE(reads(Opcode::kEvaluate, Function::kAppend));
+  EXPECT_FALSE(reads(Opcode::kEvaluate, static_cast<Function>(16)));
+  EXPECT_FALSE(reads(Opcode::kGet, Function::kRange));
+}
+
+TEST(KvMessage, AValueInPartsIsTheirSequence) {
+  ModifyOperands operands;
+  operands.number = -7;
+  operands.comparison_length = 3;
+  RequestHeader header;
+  header.opcode = Opcode::kModify;
+  header.function = Function::kReplace;
+  const ValueParts parts{std::as_bytes(std::span(&operands, 1)), "old", bytes_of("new")};
+  header.key_length = 1;
+  header.value_length = static_cast<uint32_t>(parts.size());
+  Bytes whole(500);
+  MessageBuilder builder(whole, MessageKind::kRequests);
+  ASSERT_TRUE(builder.add_request_in_parts(header, "k", parts));
+  whole.resize(builder.finish(0));
+  // The same without its rest, which is gathered from elsewhere.
+  Bytes head(500);
+  MessageBuilder head_builder(head, MessageKind::kRequests);
+  ASSERT_TRUE(head_builder.add_request_head(header, "k", parts));
+  head.resize(head_builder.finish(0));
+  const auto rest = bytes_of("new");
+  head.insert(head.end(), rest.begin(), rest.end());
+  for (const Bytes& message : {whole, head}) {
+    MessageReader reader(message);
+    RequestView request;
+    ASSERT_TRUE(reader.next(request)) << reader.error();
+    ASSERT_EQ(request.value.size(), sizeof(operands) + 6);
+    ModifyOperands read;
+    std::memcpy(&read, request.value.data(), sizeof(read));
+    EXPECT_EQ(read.number, -7);
+    EXPECT_EQ(std::memcmp(request.value.data() + sizeof(read), "oldnew", 6), 0);
+    EXPECT_FALSE(reader.next(request));
+    EXPECT_TRUE(reader.valid());
+  }
+}
+
+TEST(KvModify, OperandsOutOfRangeAreUnsound) {
+  ModifyOperands modify;
+  EXPECT_TRUE(is_sound(modify));
+  modify.comparison_length = 1;
+  EXPECT_FALSE(is_sound(modify));  // of nothing
+  modify = {.set_version = kMostSetVersion + 1};
+  EXPECT_FALSE(is_sound(modify));
+  modify = {.flags = 4};
+  EXPECT_FALSE(is_sound(modify));
+  modify = {.comparison = static_cast<Comparison>(5)};
+  EXPECT_FALSE(is_sound(modify));
+  EvaluateOperands evaluate;
+  EXPECT_TRUE(is_sound(evaluate));
+  evaluate.reserved[6] = 1;
+  EXPECT_FALSE(is_sound(evaluate));
+  const auto field = [](uint64_t offset, uint8_t bits, uint8_t is_signed) {
+    FieldOperation operation;
+    operation.offset = offset;
+    operation.bits = bits;
+    operation.is_signed = is_signed;
+    return is_sound(operation, 4);
+  };
+  EXPECT_TRUE(field(0, 1, 0));
+  EXPECT_TRUE(field(0, 32, 1));
+  EXPECT_TRUE(field(31, 1, 1));
+  EXPECT_FALSE(field(1, 32, 1));
+  EXPECT_FALSE(field(32, 1, 1));
+  EXPECT_FALSE(field(~uint64_t{0}, 8, 0));
+  EXPECT_FALSE(field(0, 0, 0));
+  EXPECT_FALSE(field(0, 1, 2));
+  FieldOperation wide;
+  wide.bits = 64;
+  EXPECT_FALSE(is_sound(wide, kMaxValueBytes));
+  wide.is_signed = 1;
+  EXPECT_TRUE(is_sound(wide, kMaxValueBytes));
 }
 
 TEST(KvMessage, RequestsAreNotReadAsReplies) {

@@ -78,6 +78,7 @@ class CasBox {
     header.version = ask.version;
     header.expiry_ms = ask.expiry_ms;
     header.ticket = ask.ticket;
+    header.function = ask.function;
     partition->begin_batch();
     const Outcome outcome = partition->execute(
         header, ask.key, std::as_bytes(std::span(ask.value.data(), ask.value.size())), from);

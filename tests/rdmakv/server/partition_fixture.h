@@ -42,6 +42,7 @@ struct Ask {
   int64_t expiry_ms = 0;
   uint8_t flags = 0;
   uint64_t ticket = 0;
+  wire::Function function = wire::Function::kNone;
 };
 
 struct Told {
@@ -80,6 +81,7 @@ class PartitionBox {
     header.version = ask.version;
     header.expiry_ms = ask.expiry_ms;
     header.ticket = ask.ticket;
+    header.function = ask.function;
     header.key_length = static_cast<uint32_t>(ask.key.size());
     header.value_length = static_cast<uint32_t>(ask.value.size());
     partition->begin_batch();
