@@ -88,7 +88,7 @@ uint64_t entry_checksum(const std::byte* extent, uint64_t size, uint64_t value_o
 }
 
 uint64_t hash_value(std::span<const std::byte> value) {
-  return XXH3_64bits(value.data(), value.size());
+  return long_hash(value.data(), value.size(), 0);
 }
 
 void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,

@@ -107,8 +107,8 @@ inline constexpr Condition kLastCondition = Condition::kIfVersionOrAbsent;
 
 // RequestHeader.flags
 inline constexpr uint8_t kKeepExpiry = 1;  // kPut, kUploadCommit: keep the expiry that the key has
-// kPut, kDelete, kExpire, kModify, kUploadCommit: the reply carries the value before, as kGet would, also when the
-// condition was not met.
+// kPut, kDelete, kExpire, kModify, kUploadCommit: the reply carries the value before, as kGet
+// would, also when the condition was not met.
 inline constexpr uint8_t kWantPrevious = 2;
 // kPut, kUploadCommit: likewise, but only when the condition was not met.
 inline constexpr uint8_t kWantIfUnmet = 4;
@@ -150,8 +150,8 @@ struct RequestHeader {
   uint8_t flags = 0;  // kKeepExpiry, kWantPrevious, kWantIfUnmet
   Condition condition = Condition::kAlways;
   Function function = Function::kNone;  // kModify, kEvaluate
-  uint32_t id = 0;        // comes back in the reply; the client's business
-  uint64_t sequence = 0;  // per client id, rising: names the request for ever
+  uint32_t id = 0;                      // comes back in the reply; the client's business
+  uint64_t sequence = 0;                // per client id, rising: names the request for ever
   uint32_t key_length = 0;
   uint32_t value_length = 0;  // bytes of value (or chunk) in this message
   uint64_t version = 0;       // what Condition::kIfVersion asks for
@@ -168,11 +168,11 @@ struct RequestHeader {
 
 struct ReplyHeader {
   ReplyStatus status = ReplyStatus::kOk;
-  uint8_t flags = 0;  // kHasValue, kPinned
+  uint8_t flags = 0;        // kHasValue, kPinned
   uint16_t user_flags = 0;  // of the key after the request (kv_layout.h)
   uint32_t id = 0;          // of the request
-  uint64_t version = 0;   // of the key after the request; 0: no such key
-  int64_t expiry_ms = 0;  // of the key after the request; 0: none
+  uint64_t version = 0;     // of the key after the request; 0: no such key
+  int64_t expiry_ms = 0;    // of the key after the request; 0: none
   // Of the entry: its offset (kv_layout.h), 0: nowhere. It is the entry of the key after the
   // request, but under kPinned the entry that is pinned.
   uint64_t location = 0;
@@ -181,9 +181,9 @@ struct ReplyHeader {
   // kHasValue: of the value that follows; kPinned, kInspect: of the value meant; kModify without a
   // value: of the key's value now.
   uint32_t value_length = 0;
-  // kCount, kClear: keys; kModify, kEvaluate: what the function says; kTransaction that did not take
-  // place: the first precondition that was not met, counted from 0; kPinned: bytes from the start of
-  // the extent at `location` to the value (an entry may have an unused expiry field).
+  // kCount, kClear: keys; kModify, kEvaluate: what the function says; kTransaction that did not
+  // take place: the first precondition that was not met, counted from 0; kPinned: bytes from the
+  // start of the extent at `location` to the value (an entry may have an unused expiry field).
   uint64_t number = 0;
 };
 

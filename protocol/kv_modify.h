@@ -102,9 +102,9 @@ struct Bounds {
 };
 
 // EvaluateOperands.flags
-inline constexpr uint8_t kUnitBits = 1;         // first and last count bits, not bytes
-inline constexpr uint8_t kFindSet = 2;          // kFindBit: a 1
-inline constexpr uint8_t kLastGiven = 4;        // kFindBit: `last` counts, and nothing lies behind it
+inline constexpr uint8_t kUnitBits = 1;   // first and last count bits, not bytes
+inline constexpr uint8_t kFindSet = 2;    // kFindBit: a 1
+inline constexpr uint8_t kLastGiven = 4;  // kFindBit: `last` counts, and nothing lies behind it
 inline constexpr uint8_t kEvaluateFlagsAll = 7;  // of all flags
 
 struct EvaluateOperands {

@@ -8,7 +8,50 @@ namespace {
 // clang-format off
 constexpr CommandDocs kDocs[] = {
     {.name = "cas",
-     .arguments = "key:key#0 version:integer value:string"},
+     .arguments = "key:key#0 version:integer value:string "
+         "expiration:oneof?{seconds:integer='EX' milliseconds:integer='PX' "
+         "unix-time-seconds:unix-time='EXAT' unix-time-milliseconds:unix-time='PXAT' "
+         "keepttl:pure-token='KEEPTTL'}"},
+    {.name = "delex",
+     .arguments = "key:key#0 condition:oneof?{ifeq-value:string='IFEQ' ifne-value:string='IFNE' "
+         "ifdeq-digest:string='IFDEQ' ifdne-digest:string='IFDNE'}"},
+    {.name = "digest",
+     .arguments = "key:key#0"},
+    {.name = "msetex",
+     .arguments = "numkeys:integer data:block*{key:key#0 value:string} "
+         "condition:oneof?{nx:pure-token='NX' xx:pure-token='XX'} "
+         "expiration:oneof?{seconds:integer='EX' milliseconds:integer='PX' "
+         "unix-time-seconds:unix-time='EXAT' unix-time-milliseconds:unix-time='PXAT' "
+         "keepttl:pure-token='KEEPTTL'}"},
+    {.name = "exappend",
+     .arguments = "key:key#0 value:string condition:oneof?{nx:pure-token='NX' xx:pure-token='XX'} "
+         "version:oneof?{version:integer='VER' version:integer='ABS'}"},
+    {.name = "excad",
+     .arguments = "key:key#0 version:integer"},
+    {.name = "excas",
+     .arguments = "key:key#0 value:string version:integer "
+         "expiration:oneof?{seconds:integer='EX' milliseconds:integer='PX' "
+         "unix-time-seconds:unix-time='EXAT' unix-time-milliseconds:unix-time='PXAT' "
+         "keepttl:pure-token='KEEPTTL'}"},
+    {.name = "exget",
+     .arguments = "key:key#0 withflags:pure-token='WITHFLAGS'?"},
+    {.name = "exincrby",
+     .arguments = "key:key#0 increment:integer default:integer='DEF'? "
+         "expiration:oneof?{seconds:integer='EX' milliseconds:integer='PX' "
+         "unix-time-seconds:unix-time='EXAT' unix-time-milliseconds:unix-time='PXAT' "
+         "keepttl:pure-token='KEEPTTL'} condition:oneof?{nx:pure-token='NX' xx:pure-token='XX'} "
+         "version:oneof?{version:integer='VER' version:integer='ABS'} min:integer='MIN'? "
+         "max:integer='MAX'? nonegative:pure-token='NONEGATIVE'? "
+         "withversion:pure-token='WITHVERSION'?"},
+    {.name = "exset",
+     .arguments = "key:key#0 value:string "
+         "expiration:oneof?{seconds:integer='EX' milliseconds:integer='PX' "
+         "unix-time-seconds:unix-time='EXAT' unix-time-milliseconds:unix-time='PXAT' "
+         "keepttl:pure-token='KEEPTTL'} condition:oneof?{nx:pure-token='NX' xx:pure-token='XX'} "
+         "version:oneof?{version:integer='VER' version:integer='ABS'} flags:integer='FLAGS'? "
+         "withversion:pure-token='WITHVERSION'?"},
+    {.name = "exsetver",
+     .arguments = "key:key#0 version:integer"},
     {.name = "getv",
      .arguments = "key:key#0"},
     {.name = "client|maint_notifications",

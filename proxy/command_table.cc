@@ -1,5 +1,7 @@
 #include "proxy/command_table.h"
 
+#include "protocol/resp_parser.h"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -42,8 +44,9 @@ namespace {
 
 std::vector<Command> all_rows() {
   std::vector<Command> rows;
-  for (const std::vector<Command>& group : {string_command_rows(), key_command_rows(),
-                                            version_command_rows(), server_command_rows()}) {
+  for (const std::vector<Command>& group :
+       {string_command_rows(), bitmap_command_rows(), key_command_rows(), version_command_rows(),
+        server_command_rows()}) {
     rows.insert(rows.end(), group.begin(), group.end());
   }
   return rows;
@@ -210,13 +213,17 @@ uint32_t key_access(const Command& command, Arguments arguments) {
          (has("insert") || has("delete") || has("update") ? kWritesKey : 0u);
 }
 
-std::vector<size_t> key_positions(const Command& command, size_t arguments) {
+std::vector<size_t> key_positions(const Command& command, Arguments arguments) {
   std::vector<size_t> positions;
   if (command.first_key == 0) return positions;
-  const int last =
-      command.last_key >= 0 ? command.last_key : static_cast<int>(arguments) + command.last_key;
-  for (int at = command.first_key; at <= last && at < static_cast<int>(arguments);
-       at += command.key_step) {
+  const auto count = static_cast<int64_t>(arguments.size());
+  int64_t last = command.last_key >= 0 ? command.last_key : count + command.last_key;
+  if (command.count_argument != 0) {
+    const int64_t keys = resp::parse_integer(arguments[command.count_argument]).value_or(0);
+    if (keys < 1 || keys > count) return positions;
+    last = command.first_key + (keys - 1) * command.key_step;
+  }
+  for (int64_t at = command.first_key; at <= last && at < count; at += command.key_step) {
     positions.push_back(static_cast<size_t>(at));
   }
   return positions;

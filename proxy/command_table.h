@@ -88,6 +88,8 @@ struct Command {
   int arity = 0;               // arguments, the name included; negative: at least so many
   uint32_t flags = 0;
   int first_key = 0, last_key = 0, key_step = 0;  // negative last_key: counted from the end
+  // Which argument says how many keys there are; 0: none does, they go on to last_key.
+  uint32_t count_argument = 0;
   uint32_t categories = 0;
   // Which argument is the value to be stored, so that a large one can go straight from the socket
   // into registered memory; 0: none. The key is then argument 1.
@@ -152,6 +154,7 @@ class CommandTable {
 
 // The rows: command_rows_GROUP.cc has those of a group, in the order of redis-compat.md.
 std::vector<Command> string_command_rows();
+std::vector<Command> bitmap_command_rows();
 std::vector<Command> key_command_rows();
 std::vector<Command> version_command_rows();
 std::vector<Command> server_command_rows();
@@ -163,8 +166,8 @@ enum KeyAccess : uint32_t { kReadsKey = 1, kWritesKey = 2 };
 std::string_view key_flags(const Command& command, Arguments arguments);
 uint32_t key_access(const Command& command, Arguments arguments);
 
-// Indices into `arguments` of the keys of `command`.
-std::vector<size_t> key_positions(const Command& command, size_t arguments);
+// Indices into `arguments` of the keys of `command`; none where their number is none.
+std::vector<size_t> key_positions(const Command& command, Arguments arguments);
 
 // Equal but for the case of ASCII letters, as strcasecmp has it.
 bool equals_ignoring_case(std::string_view a, std::string_view b);

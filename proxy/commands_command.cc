@@ -78,7 +78,20 @@ void write_flag_set(resp::ReplyWriter& reply, const std::vector<std::string_view
   for (const std::string_view flag : flags) reply.simple_string(flag);
 }
 
-// Our commands' keys are all of the kind "from this argument on, in these steps".
+// Where one argument, the one at which the search begins, says how many keys follow.
+void write_counted_keys(resp::ReplyWriter& reply, const Command& command) {
+  reply.bulk("keynum");
+  reply.bulk("spec");
+  reply.map(3);
+  reply.bulk("keynumidx");
+  reply.integer(0);
+  reply.bulk("firstkey");
+  reply.integer(command.first_key - static_cast<int>(command.count_argument));
+  reply.bulk("keystep");
+  reply.integer(command.key_step);
+}
+
+// Our commands' keys are nearly all of the kind "from this argument on, in these steps".
 void write_key_specification(resp::ReplyWriter& reply, const Command& command) {
   if (command.first_key == 0) return reply.set(0);
   reply.set(1);
@@ -96,10 +109,12 @@ void write_key_specification(resp::ReplyWriter& reply, const Command& command) {
   reply.bulk("spec");
   reply.map(1);
   reply.bulk("index");
-  reply.integer(command.first_key);
+  reply.integer(command.count_argument != 0 ? static_cast<int>(command.count_argument)
+                                            : command.first_key);
   reply.bulk("find_keys");
   reply.map(2);
   reply.bulk("type");
+  if (command.count_argument != 0) return write_counted_keys(reply, command);
   reply.bulk("range");
   reply.bulk("spec");
   reply.map(3);
@@ -118,9 +133,10 @@ void write_info(resp::ReplyWriter& reply, const Command* command) {
   reply.bulk(command->name);
   reply.integer(command->arity);
   write_flags(reply, command->flags);
-  reply.integer(command->first_key);
-  reply.integer(command->last_key);
-  reply.integer(command->key_step);
+  const bool counted = command->count_argument != 0;
+  reply.integer(counted ? 0 : command->first_key);
+  reply.integer(counted ? 0 : command->last_key);
+  reply.integer(counted ? 0 : command->key_step);
   write_categories(reply, command->categories);
   const std::vector<std::string_view> tips = split(command->tips, ',');
   reply.set(tips.size());
@@ -226,7 +242,7 @@ void command_getkeys(Request& request, Arguments arguments) {
   const Arguments called = arguments.subspan(2);
   const Command* command = keyed_command(request, called);
   if (command == nullptr) return;
-  const std::vector<size_t> keys = key_positions(*command, called.size());
+  const std::vector<size_t> keys = key_positions(*command, called);
   resp::ReplyWriter reply = request.reply();
   reply.array(keys.size());
   for (const size_t key : keys) reply.bulk(called[key]);
@@ -237,7 +253,7 @@ void command_getkeysandflags(Request& request, Arguments arguments) {
   const Arguments called = arguments.subspan(2);
   const Command* command = keyed_command(request, called);
   if (command == nullptr) return;
-  const std::vector<size_t> keys = key_positions(*command, called.size());
+  const std::vector<size_t> keys = key_positions(*command, called);
   resp::ReplyWriter reply = request.reply();
   reply.array(keys.size());
   for (const size_t key : keys) {

@@ -3,6 +3,7 @@
 
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/expiry_option.h"
 #include "proxy/fanout.h"
 #include "proxy/put.h"
 #include "proxy/set_options.h"
@@ -11,20 +12,6 @@
 
 namespace rdmakv::proxy::commands {
 namespace {
-
-void finish_expiry_error(Request& request, ExpiryError error) {
-  if (error == ExpiryError::kNotAnInteger) {
-    return request.finish_error("ERR value is not an integer or out of range");
-  }
-  request.text = "ERR invalid expire time in '";
-  request.text.append(request.command().name).append("' command");
-  request.finish_error(request.text);
-}
-
-void count_lookup(Request& request, bool found) {
-  WorkerStats& stats = request.worker().stats();
-  (found ? stats.hits : stats.misses).add();
-}
 
 // The value, or null when there was none.
 void get_done(Request& request) {
@@ -37,7 +24,7 @@ void get_done(Request& request) {
 // The value before the change, or null.
 void previous_done(Request& request) {
   if (finish_if_failed(request)) return;
-  request.operation.has_previous ? finish_with_value(request) : request.finish_null();
+  finish_with_previous(request);
 }
 
 void set_done(Request& request) {
@@ -75,22 +62,74 @@ void get(Request& request, Arguments arguments) {
 
 void set(Request& request, Arguments arguments) {
   Operation& operation = request.operation;
+  std::string_view comparison;
+  operation.kind = OperationKind::kPut;
   if (arguments.size() > 3) {
-    const std::optional<SetOptions> options = parse_set_options(arguments.subspan(3));
+    constexpr uint32_t kAllowed = SetOptions::kConditions | SetOptions::kGet |
+                                  SetOptions::kKeepTtl | SetOptions::kComparisons;
+    const std::optional<SetOptions> options = parse_set_options(arguments.subspan(3), kAllowed);
     if (!options) return request.finish_error("ERR syntax error");
-    if (options->expiry) {
-      const int64_t now =
-          options->relative ? request.worker().client().server_clock_ms(arguments[1]) : 0;
-      const ExpiryError error = parse_expiry(*options->expiry, options->unit, options->relative,
-                                             now, operation.expiry_ms);
-      if (error != ExpiryError::kNone) return finish_expiry_error(request, error);
+    if (const ExpiryError error = read_expiry(request, arguments[1], *options, operation.expiry_ms);
+        error != ExpiryError::kNone) {
+      return finish_expiry_error(request, error);
     }
     operation.keep_expiry = options->keep_ttl;
     operation.want_previous = options->get;
     if (options->if_absent) operation.condition = Condition::kIfAbsent;
     if (options->if_present) operation.condition = Condition::kIfPresent;
+    if (options->comparison != wire::Comparison::kNone) {
+      operation.kind = OperationKind::kModify;
+      operation.function = wire::Function::kReplace;
+      operation.modify.comparison = options->comparison;
+      comparison = arguments[3 + options->compared];
+    }
   }
-  submit_put(request, arguments, 2, operation.want_previous ? &previous_done : &set_done);
+  submit_with_input(request, arguments, 2, operation.want_previous ? &previous_done : &set_done,
+                    comparison);
+}
+
+void getex(Request& request, Arguments arguments) {
+  Operation& operation = request.operation;
+  const std::optional<SetOptions> options =
+      parse_set_options(arguments.subspan(2), SetOptions::kPersist);
+  if (!options) return request.finish_error("ERR syntax error");
+  if (!options->expiry && !options->persist) return get(request, arguments);
+  const ExpiryError error = read_expiry(request, arguments[1], *options, operation.expiry_ms);
+  if (error != ExpiryError::kNone) {
+    // Redis looks the key up before it looks at the time.
+    request.flag = true;
+    request.number = static_cast<int64_t>(error);
+    operation.expiry_ms = 0;
+    operation.kind = OperationKind::kInspect;
+  } else {
+    operation.kind = OperationKind::kExpire;
+    operation.want_previous = true;
+  }
+  request.set_key(arguments[1]);
+  request.submit([](Request& done) {
+    if (finish_if_failed(done)) return;
+    const bool found = done.operation.code != Code::kNotFound;
+    count_lookup(done, found);
+    if (found && done.flag) return finish_expiry_error(done, static_cast<ExpiryError>(done.number));
+    finish_with_previous(done);
+  });
+}
+
+void delex(Request& request, Arguments arguments) {
+  if (arguments.size() == 2) return del(request, arguments);
+  if (arguments.size() != 4) {
+    return request.finish_error("ERR wrong number of arguments for 'delex' command");
+  }
+  Operation& operation = request.operation;
+  operation.modify.comparison = find_comparison(arguments[2]);
+  if (operation.modify.comparison == wire::Comparison::kNone) {
+    return finish_error_if_exists(request, arguments[1],
+                                  "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE", 0);
+  }
+  operation.kind = OperationKind::kModify;
+  operation.function = wire::Function::kRemove;
+  request.set_key_and_value(arguments[1], {}, arguments[3]);
+  request.submit(&setnx_done);
 }
 
 void setnx(Request& request, Arguments arguments) {
@@ -118,7 +157,7 @@ void getdel(Request& request, Arguments arguments) {
   request.submit([](Request& done) {
     if (finish_if_failed(done)) return;
     count_lookup(done, done.operation.has_previous);
-    done.operation.has_previous ? finish_with_value(done) : done.finish_null();
+    finish_with_previous(done);
   });
 }
 

@@ -11,4 +11,9 @@ namespace rdmakv::proxy {
 void submit_put(Request& request, Arguments arguments, size_t value_index,
                 Request::Continuation then);
 
+// The same for any change: request.operation.kind is set, too, and argument `input_index` is its
+// input. `comparison`: with what it compares, copied.
+void submit_with_input(Request& request, Arguments arguments, size_t input_index,
+                       Request::Continuation then, std::string_view comparison = {});
+
 }  // namespace rdmakv::proxy

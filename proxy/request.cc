@@ -28,12 +28,18 @@ void Request::set_key(std::string_view key) {
   set_key_and_value(key, {});
 }
 
-void Request::set_key_and_value(std::string_view key, std::string_view value) {
-  char* const at = memory_.reserve(key.size() + value.size(), worker().memory_blocks());
+void Request::set_key_and_value(std::string_view key, std::string_view value,
+                                std::string_view comparison) {
+  char* const at =
+      memory_.reserve(key.size() + value.size() + comparison.size(), worker().memory_blocks());
+  char* const value_at = at + key.size();
+  char* const comparison_at = value_at + value.size();
   if (!key.empty()) std::memcpy(at, key.data(), key.size());
-  if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
+  if (!value.empty()) std::memcpy(value_at, value.data(), value.size());
+  if (!comparison.empty()) std::memcpy(comparison_at, comparison.data(), comparison.size());
   operation.key = {at, key.size()};
-  operation.input = std::as_bytes(std::span(at + key.size(), value.size()));
+  operation.input = std::as_bytes(std::span(value_at, value.size()));
+  operation.comparison = {comparison_at, comparison.size()};
 }
 
 LargeArgument* Request::large_argument(size_t index) const {

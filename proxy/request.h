@@ -35,6 +35,14 @@ struct MemoryBlock {
 
 // Where the bytes that an operation refers to stay until it is done: inside the object when they
 // are few, in a pooled block, or on the heap when they are many.
+// What a reply has around a value (value_reply.h).
+enum class ValueFrame : uint8_t {
+  kNone,
+  kVersion,          // [value, version]
+  kVersionAndFlags,  // [value, version, flags]
+  kCasFailed,        // [CAS_FAILED, value, version]
+};
+
 class RequestMemory {
  public:
   static constexpr size_t kInlineBytes = 256;
@@ -63,10 +71,11 @@ class Request {
   Worker& worker() const;
   const Command& command() const { return *command_; }
 
-  // Copies key (and value) to where the operation may refer to them: sets operation.key (and
-  // input).
+  // Copies key (and value, and what it is compared with) to where the operation may refer to them:
+  // sets operation.key (and input, and comparison).
   void set_key(std::string_view key);
-  void set_key_and_value(std::string_view key, std::string_view value);
+  void set_key_and_value(std::string_view key, std::string_view value,
+                         std::string_view comparison = {});
   // The large argument at `index`, to be taken over by the handler; null if that one was small.
   LargeArgument* large_argument(size_t index) const;
 
@@ -119,7 +128,8 @@ class Request {
   Continuation continuation = nullptr;  // of the operation under way
   int64_t number = 0;
   bool flag = false;
-  std::string text;  // for rare commands
+  ValueFrame frame = ValueFrame::kNone;  // around the value that is the reply
+  std::string text;                      // for rare commands
 
  private:
   friend class Connection;

@@ -29,31 +29,59 @@ const ExpiryOption* find_expiry_option(std::string_view name) {
 }  // namespace
 
 // The same option twice is fine, the last one counts; two that contradict each other are not.
-std::optional<SetOptions> parse_set_options(Arguments options) {
+std::optional<SetOptions> parse_set_options(Arguments options, uint32_t allowed) {
   SetOptions result;
   const ExpiryOption* chosen = nullptr;
+  const auto allows = [allowed](uint32_t what) { return (allowed & what) != 0; };
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
-    if (equals_ignoring_case(option, "nx") && !result.if_present) {
+    const bool has_next = i + 1 < options.size();
+    const bool compares = result.comparison != wire::Comparison::kNone;
+    const bool conditional = result.if_absent || result.if_present || compares;
+    if (allows(SetOptions::kConditions) && equals_ignoring_case(option, "nx") &&
+        !result.if_present && !compares) {
       result.if_absent = true;
-    } else if (equals_ignoring_case(option, "xx") && !result.if_absent) {
+    } else if (allows(SetOptions::kConditions) && equals_ignoring_case(option, "xx") &&
+               !result.if_absent && !compares) {
       result.if_present = true;
-    } else if (equals_ignoring_case(option, "get")) {
+    } else if (allows(SetOptions::kGet) && equals_ignoring_case(option, "get")) {
       result.get = true;
-    } else if (equals_ignoring_case(option, "keepttl") && chosen == nullptr) {
+    } else if (allows(SetOptions::kKeepTtl) && equals_ignoring_case(option, "keepttl") &&
+               chosen == nullptr) {
       result.keep_ttl = true;
-    } else if (const ExpiryOption* found = find_expiry_option(option);
-               found != nullptr && !result.keep_ttl && i + 1 < options.size() &&
-               (chosen == nullptr || chosen == found)) {
-      chosen = found;
+    } else if (allows(SetOptions::kPersist) && equals_ignoring_case(option, "persist") &&
+               chosen == nullptr) {
+      result.persist = true;
+    } else if (const wire::Comparison found = find_comparison(option);
+               allows(SetOptions::kComparisons) && found != wire::Comparison::kNone && has_next &&
+               !conditional) {
+      result.comparison = found;
+      result.compared = ++i;
+    } else if (const ExpiryOption* expiry = find_expiry_option(option);
+               expiry != nullptr && !result.keep_ttl && !result.persist && has_next &&
+               (chosen == nullptr || chosen == expiry)) {
+      chosen = expiry;
       result.expiry = options[++i];
-      result.unit = found->unit;
-      result.relative = found->relative;
+      result.unit = expiry->unit;
+      result.relative = expiry->relative;
     } else {
       return std::nullopt;
     }
   }
   return result;
+}
+
+wire::Comparison find_comparison(std::string_view name) {
+  using wire::Comparison;
+  constexpr std::pair<std::string_view, Comparison> kNames[] = {
+      {"ifeq", Comparison::kEqual},
+      {"ifne", Comparison::kNotEqual},
+      {"ifdeq", Comparison::kDigestEqual},
+      {"ifdne", Comparison::kDigestNotEqual}};
+  for (const auto& [own, comparison] : kNames) {
+    if (equals_ignoring_case(name, own)) return comparison;
+  }
+  return Comparison::kNone;
 }
 
 ExpiryError parse_expiry(std::string_view text, TimeUnit unit, bool relative, int64_t now_ms,

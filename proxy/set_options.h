@@ -5,22 +5,37 @@
 #include <optional>
 #include <string_view>
 
+#include "protocol/kv_modify.h"
 #include "proxy/command_table.h"
 
 namespace rdmakv::proxy {
 
 enum class TimeUnit : uint8_t { kSeconds, kMilliseconds };
 
+// What SET, GETEX, MSETEX and CAS can be told behind their other arguments.
 struct SetOptions {
-  bool if_absent = false, if_present = false, get = false, keep_ttl = false;
+  // Which of them a command takes.
+  enum Allowed : uint32_t {
+    kConditions = 1,  // NX XX
+    kGet = 2,
+    kKeepTtl = 4,
+    kPersist = 8,
+    kComparisons = 16,  // IFEQ IFNE IFDEQ IFDNE
+  };
+  bool if_absent = false, if_present = false, get = false, keep_ttl = false, persist = false;
   // EX, PX, EXAT, PXAT: the argument, its unit, and whether it counts from now.
   std::optional<std::string_view> expiry;
   TimeUnit unit = TimeUnit::kSeconds;
   bool relative = false;
+  wire::Comparison comparison = wire::Comparison::kNone;
+  size_t compared = 0;  // which of the options it compares with
 };
 
-// Reads the options behind "SET key value"; nothing: a syntax error.
-std::optional<SetOptions> parse_set_options(Arguments options);
+// Reads `options`; nothing: a syntax error.
+std::optional<SetOptions> parse_set_options(Arguments options, uint32_t allowed);
+
+// IFEQ and the like, in any case; kNone: it is none of them.
+wire::Comparison find_comparison(std::string_view name);
 
 enum class ExpiryError : uint8_t { kNone, kNotAnInteger, kInvalid };
 

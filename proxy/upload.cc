@@ -138,7 +138,9 @@ void Upload::try_commit() {
     abandon();
     return;
   }
-  request.operation.kind = OperationKind::kUploadCommit;
+  if (request.operation.kind != OperationKind::kModify) {
+    request.operation.kind = OperationKind::kUploadCommit;
+  }
   request.operation.ticket = ticket_;
   request.operation.total = total_;
   request.submit(then_);

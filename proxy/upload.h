@@ -44,8 +44,8 @@ class Upload {
   void advance(size_t bytes);
   bool waits_for_arena() const { return waits_for_arena_; }
 
-  // The command is complete and `request`.operation filled in (but for kind and ticket): submits it
-  // as the commit as soon as every chunk has arrived. After a failure its code becomes the
+  // The command is complete and `request`.operation filled in (but for the ticket): submits it, a
+  // kPut as the commit, as soon as every chunk has arrived. After a failure its code becomes the
   // request's.
   void commit(Request& request, void (*then)(Request&));
   // Nobody wants it any more: aborts.

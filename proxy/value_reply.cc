@@ -9,14 +9,50 @@ namespace {
 void end_value(Request& request) {
   resp::ReplyWriter reply = request.reply();
   reply.bulk_end();
-  if (request.flag) reply.integer(request.number);
+  if (request.frame != ValueFrame::kNone) {
+    reply.integer(static_cast<int64_t>(request.operation.version));
+  }
+  if (request.frame == ValueFrame::kVersionAndFlags) reply.integer(request.operation.user_flags);
   request.finish();
 }
 
 void begin_value(Request& request, uint64_t length) {
   resp::ReplyWriter reply = request.reply();
-  if (request.flag) reply.array(2);
+  switch (request.frame) {
+    case ValueFrame::kNone:
+      break;
+    case ValueFrame::kVersion:
+      reply.array(2);
+      break;
+    case ValueFrame::kVersionAndFlags:
+      reply.array(3);
+      break;
+    case ValueFrame::kCasFailed:
+      reply.array(3);
+      reply.simple_string("CAS_FAILED");
+      break;
+  }
   reply.bulk_header(length);
+}
+
+std::string_view refusal_text(wire::Refusal why) {
+  switch (why) {
+    case wire::Refusal::kNotAnInteger:
+      return "ERR value is not an integer or out of range";
+    case wire::Refusal::kOverflow:
+      return "ERR increment or decrement would overflow";
+    case wire::Refusal::kNotAFloat:
+      return "ERR value is not a valid float";
+    case wire::Refusal::kNotFinite:
+      return "ERR increment would produce NaN or Infinity";
+    case wire::Refusal::kTooLong:
+      return "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    case wire::Refusal::kBadDigest:
+      return "ERR must be exactly 16 hexadecimal characters";
+    case wire::Refusal::kNone:
+      break;
+  }
+  return "ERR server error: refused for no known reason";
 }
 
 void stream_pinned(Request& request) {
@@ -27,10 +63,9 @@ void stream_pinned(Request& request) {
 
 }  // namespace
 
-void finish_with_value(Request& request, bool with_version) {
+void finish_with_value(Request& request, ValueFrame frame) {
   Operation& operation = request.operation;
-  request.flag = with_version;
-  request.number = static_cast<int64_t>(operation.version);
+  request.frame = frame;
   if (operation.value.size() >= wire::kLargeValue || operation.ticket) {
     request.connection().note_reply_bytes(operation.value_length);
   }
@@ -55,12 +90,39 @@ bool finish_if_failed(Request& request) {
     case Code::kVersionMismatch:
     case Code::kConditionNotMet:
       return false;
+    case Code::kInapplicable:
+      request.error(refusal_text(request.operation.refusal));
+      request.finish();
+      return true;
     default:
       break;
   }
   request.fail(code);
   request.finish();
   return true;
+}
+
+void finish_with_previous(Request& request) {
+  request.operation.has_previous ? finish_with_value(request) : request.finish_null();
+}
+
+void count_lookup(Request& request, bool found) {
+  WorkerStats& stats = request.worker().stats();
+  (found ? stats.hits : stats.misses).add();
+}
+
+void finish_error_if_exists(Request& request, std::string_view key, std::string_view error,
+                            int64_t if_none) {
+  request.operation = Operation{};
+  request.operation.kind = OperationKind::kInspect;
+  request.set_key(key);
+  request.text = error;
+  request.number = if_none;
+  request.submit([](Request& done) {
+    if (finish_if_failed(done)) return;
+    done.operation.code == Code::kOk ? done.finish_error(done.text)
+                                     : done.finish_integer(done.number);
+  });
 }
 
 }  // namespace rdmakv::proxy

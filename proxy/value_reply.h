@@ -6,12 +6,21 @@
 
 namespace rdmakv::proxy {
 
-// Writes request.operation's value as a bulk and finishes the request. With `version`: an array of
-// the value and the operation's version.
-void finish_with_value(Request& request, bool with_version = false);
+// Writes request.operation's value as a bulk, in its frame, and finishes the request.
+void finish_with_value(Request& request, ValueFrame frame = ValueFrame::kNone);
+// The value before the change, or null.
+void finish_with_previous(Request& request);
 
-// The operation ended without an answer to the command (timeout and the like): replies so, gives a
-// pin back, finishes. False: it did not, go on.
+// Counts a look-up of a key in the statistics.
+void count_lookup(Request& request, bool found);
+
+// Replies with `error` if the key exists, else with `if_none`: where Redis looks the key up before
+// it looks at what is wrong.
+void finish_error_if_exists(Request& request, std::string_view key, std::string_view error,
+                            int64_t if_none);
+
+// The operation ended without an answer to the command (timeout and the like), or could not be
+// applied to the value: replies so, gives a pin back, finishes. False: it did not, go on.
 bool finish_if_failed(Request& request);
 
 }  // namespace rdmakv::proxy

@@ -276,6 +276,7 @@ void Worker::release(Request& request) {
   request.at_head_ = nullptr;
   request.number = 0;
   request.flag = false;
+  request.frame = ValueFrame::kNone;
   if (!request.text.empty()) std::string().swap(request.text);
   requests_.give(&request);
 }

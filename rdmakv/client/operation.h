@@ -92,12 +92,13 @@ struct Operation {
   uint32_t length = 0;  // kReadPinned: how many bytes
   uint64_t total = 0;   // kUploadBegin: bytes of the whole value
   Ticket ticket;        // kReadPinned, kRelease, kUpload..., kModify if its input was uploaded;
-                        // result of kUploadBegin, and of whatever brings a value, when the value is pinned: value_length > 0, value empty. Release it.
+                        // result of kUploadBegin, and of whatever brings a value, when the value is
+                        // pinned: value_length > 0, value empty. Release it.
   uint16_t server = 0, worker = 0;  // kPing, kStats
   wire::Function function = wire::Function::kNone;
   wire::ModifyOperands modify;      // kModify; its comparison_length is filled in by the client
   wire::EvaluateOperands evaluate;  // kEvaluate
-  std::string_view comparison;      // kModify: with what modify.comparison compares; stays till done
+  std::string_view comparison;  // kModify: with what modify.comparison compares; stays till done
 
   Done done = nullptr;      // called from Client::poll(), never from submit()
   void* context = nullptr;  // the caller's
@@ -107,10 +108,10 @@ struct Operation {
   uint64_t version = 0;       // of the key now; 0: no such key
   int64_t expiry = 0;         // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
   uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
-  uint64_t number = 0;        // kCount, kClear, kTransaction; kModify, kEvaluate: what the function says
+  uint64_t number = 0;  // kCount, kClear, kTransaction; kModify, kEvaluate: what the function says
   wire::Refusal refusal = wire::Refusal::kNone;  // with Code::kInapplicable
   uint16_t user_flags = 0;                       // of the key now
-  bool has_previous = false;  // want_previous: there was one
+  bool has_previous = false;                     // want_previous: there was one
   ReadPath path = ReadPath::kRequest;
   std::span<const std::byte>
       value;  // the bytes lent: valid during done(), or as long as `buffer` is kept

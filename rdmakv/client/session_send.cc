@@ -101,9 +101,9 @@ bool for_each_key(const Operation& transaction, Visit&& visit) {
 
 // The bytes of a computed value in the reply, as far as they depend on what is asked alone.
 uint64_t result_bytes(const Operation& operation) {
-  const bool fields = has_function(operation.kind) &&
-                      (operation.function == wire::Function::kSetFields ||
-                       operation.function == wire::Function::kGetFields);
+  const bool fields =
+      has_function(operation.kind) && (operation.function == wire::Function::kSetFields ||
+                                       operation.function == wire::Function::kGetFields);
   return fields ? operation.input.size() / sizeof(wire::FieldOperation) * sizeof(wire::FieldResult)
                 : 0;
 }
@@ -230,8 +230,7 @@ uint32_t Session::landing_wish(const Operation& operation) const {
         operation.destination.size() + sizeof(wire::MessageHeader) + wire::reply_bytes(0);
     return static_cast<uint32_t>(std::min<uint64_t>(wire::padded(whole), BufferArena::kLargest));
   }
-  const uint64_t results =
-      sizeof(wire::MessageHeader) + wire::reply_bytes(result_bytes(operation));
+  const uint64_t results = sizeof(wire::MessageHeader) + wire::reply_bytes(result_bytes(operation));
   if (results >= wire::kLargeValue) {
     return static_cast<uint32_t>(std::min<uint64_t>(results, BufferArena::kLargest));
   }
@@ -368,8 +367,8 @@ bool Session::send_request(Outgoing& out) {
   out.header.key_length = static_cast<uint32_t>(out.key.size());
   const uint64_t value_length = out.parts().size();
   out.header.value_length = static_cast<uint32_t>(value_length);
-  const bool done = fits_message(out.key.size(), value_length) ? append(out, index)
-                                                               : write_to_ring(out, index);
+  const bool done =
+      fits_message(out.key.size(), value_length) ? append(out, index) : write_to_ring(out, index);
   if (!done) {
     blocked_ = true;
     give_back(index);
@@ -455,12 +454,12 @@ bool Session::write_to_ring(Outgoing& out, uint32_t index) {
   return true;
 }
 
-// [message header | request header | key | operands] from a message buffer, or from the arena when the key is
-// too long for one, then the value from registered memory.
+// [message header | request header | key | operands] from a message buffer, or from the arena when
+// the key is too long for one, then the value from registered memory.
 bool Session::post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
                            RemoteAddress to, uint32_t immediate) {
-  const uint64_t head_bytes = sizeof(wire::MessageHeader) + sizeof(header) + out.key.size() +
-                              out.parts().head_size();
+  const uint64_t head_bytes =
+      sizeof(wire::MessageHeader) + sizeof(header) + out.key.size() + out.parts().head_size();
   const bool copies_value = out.take == nullptr && !out.registered;
   const bool head_in_arena = head_bytes > endpoint_->options().message_bytes;
   const uint64_t copied = (head_in_arena ? head_bytes : 0) + (copies_value ? out.value.size() : 0);

@@ -128,7 +128,8 @@ FieldResult execute_field(const FieldOperation& operation, std::span<std::byte> 
   const Wide most = most_of(operation);
   if (now < least || now > most) {
     if (operation.overflow == FieldOperation::Overflow::kFail) return {0, 1};
-    if (operation.overflow == FieldOperation::Overflow::kSaturate) now = std::clamp(now, least, most);
+    if (operation.overflow == FieldOperation::Overflow::kSaturate)
+      now = std::clamp(now, least, most);
   }
   const uint64_t mask = operation.bits == 64 ? ~uint64_t{0} : (uint64_t{1} << operation.bits) - 1;
   const uint64_t after = static_cast<uint64_t>(now) & mask;

@@ -138,8 +138,8 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
   }
   ++counters_.requests[static_cast<size_t>(request.opcode)];
   stuck_ = false;
-  const bool takes_extents = request.opcode == Opcode::kPut ||
-                             request.opcode == Opcode::kGrants || request.opcode == Opcode::kModify;
+  const bool takes_extents = request.opcode == Opcode::kPut || request.opcode == Opcode::kGrants ||
+                             request.opcode == Opcode::kModify;
   if (takes_extents && wants_tending()) tend(kRelocationsPerRequest);
   key = own_key(key);
   if (takes_key(request.opcode) && !owns(key)) {

@@ -335,13 +335,13 @@ class Partition {
   PartitionCounters counters_;
   std::unique_ptr<char[]> key_;  // private copy of the request's key
   ModificationPlan plan_;        // of modify()
-  std::unique_ptr<std::byte[]> results_;  // of modify() and evaluate_function(), for their Outcomes
   WalkCopies found_;             // of look_at()
   WalkCopies applied_;           // of apply()
   EntryCopy seen_;               // of see()
   bool transacting_ = false;
   std::unique_ptr<std::byte[]> transaction_;  // private copy of a transaction's message
   std::unique_ptr<std::byte[]> small_reply_;  // of a transaction
+  std::unique_ptr<std::byte[]> results_;      // of functions, for their Outcomes
   bool stuck_ = false;  // the pool is full: tend() cannot help before something changes
   wire::Grant granted_[wire::kMostGrants];  // of grants(), for its Outcome
   std::string stats_text_;

@@ -84,7 +84,8 @@ bool Partition::may_modify(const Request& request, const Modification& todo,
                            std::optional<Value> value, Outcome& out) {
   out.reply.status = check(request, out.reply.version);
   if (out.reply.status != ReplyStatus::kOk) return false;
-  const bool needs_key = todo.function == Function::kRemove || todo.function == Function::kSetVersion;
+  const bool needs_key =
+      todo.function == Function::kRemove || todo.function == Function::kSetVersion;
   if (needs_key && !value) {
     out.reply.status = ReplyStatus::kNotFound;
     return false;
@@ -110,8 +111,8 @@ Partition::Applied Partition::store_built(Change& change, const Modification& to
   wire::EntryFields fields;
   if (!begin_entry(change, fields, out)) return Applied::kDone;
   fields.expiry_field = change.expiry_ms != 0;
-  const bool cas_class = change.old.cas_class && change.expiry_ms == 0 &&
-                         change.user_flags == 0 && !transacting_;
+  const bool cas_class =
+      change.old.cas_class && change.expiry_ms == 0 && change.user_flags == 0 && !transacting_;
   const uint64_t bytes = wire::entry_bytes(change.key.size(), plan_.length, fields.expiry_field);
   if (!reserve(change, bytes, cas_class, out)) return Applied::kDone;
   std::span<std::byte> results;
@@ -164,8 +165,7 @@ std::span<std::byte> Partition::result_room(uint64_t bytes, size_t key_length,
   }
   slab_.free(extent.offset);  // when the pin is given up
   // Clients know where the value of an entry may begin.
-  std::byte* const at =
-      slab_.at(extent.offset) + wire::entry_value_offset(key_length, false);
+  std::byte* const at = slab_.at(extent.offset) + wire::entry_value_offset(key_length, false);
   out.has_value = true;
   out.pinned = !transacting_;
   out.value = {at, bytes};

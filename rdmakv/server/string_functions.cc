@@ -271,8 +271,7 @@ std::optional<Evaluation> parse_evaluation(Function function, Bytes value) {
 std::optional<bool> comparison_met(const Modification& todo, std::optional<Bytes> old) {
   const wire::Comparison how = todo.operands.comparison;
   if (how == wire::Comparison::kNone) return true;
-  const bool wants_equal =
-      how == wire::Comparison::kEqual || how == wire::Comparison::kDigestEqual;
+  const bool wants_equal = how == wire::Comparison::kEqual || how == wire::Comparison::kDigestEqual;
   if (!old) return !wants_equal;
   if (how == wire::Comparison::kEqual || how == wire::Comparison::kNotEqual) {
     return std::ranges::equal(todo.comparison, *old) == wants_equal;
@@ -281,8 +280,7 @@ std::optional<bool> comparison_met(const Modification& todo, std::optional<Bytes
   return digests_equal(text_of(todo.comparison), wire::hash_value(*old)) == wants_equal;
 }
 
-void plan_modification(const Modification& todo, std::optional<Bytes> old,
-                       ModificationPlan& plan) {
+void plan_modification(const Modification& todo, std::optional<Bytes> old, ModificationPlan& plan) {
   plan.status = ReplyStatus::kOk;
   plan.refusal = Refusal::kNone;
   plan.stores = true;

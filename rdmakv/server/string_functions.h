@@ -50,9 +50,9 @@ struct ModificationPlan {
 
   wire::ReplyStatus status = wire::ReplyStatus::kOk;  // or kRefused, kBadRequest: nothing is done
   wire::Refusal refusal = wire::Refusal::kNone;
-  bool stores = true;        // false: the value stays, and so does its version
-  uint64_t length = 0;       // of the new value
-  int64_t number = 0;        // of the reply
+  bool stores = true;         // false: the value stays, and so does its version
+  uint64_t length = 0;        // of the new value
+  int64_t number = 0;         // of the reply
   uint64_t result_bytes = 0;  // of the reply's value, which build_value() writes
   uint32_t text_length = 0;
   std::array<char, kTextBytes> text;  // kIncrement, kIncrementFloat: the new value

@@ -314,7 +314,8 @@ bool FakeClient::run_part(const wire::RequestView& request, Operation& whole, ui
   reply.flags = has_value ? wire::kHasValue : 0;
   reply.version = part.version;
   reply.expiry_ms = part.expiry;
-  reply.number = part.code == Code::kInapplicable ? static_cast<uint64_t>(part.refusal) : part.number;
+  reply.number =
+      part.code == Code::kInapplicable ? static_cast<uint64_t>(part.refusal) : part.number;
   reply.value_length = static_cast<uint32_t>(has_value ? value.size() : part.value_length);
   replies.append(reinterpret_cast<const char*>(&reply), sizeof(reply));
   if (has_value) replies.append(value);
@@ -403,11 +404,15 @@ void FakeClient::erase(Operation& operation, Ended& ended) {
     operation.code = Code::kNotFound;
     return;
   }
+  operation.version = entry->version;
+  operation.code = check(operation, entry);
+  if (operation.code != Code::kOk) return;
   if (operation.want_previous) {
     operation.has_previous = true;
     lend(operation, entry->value, ended);
   }
   version_floor_ = std::max(version_floor_, entry->version);
+  operation.version = 0;
   store.erase(store.find(operation.key));
 }
 

@@ -40,6 +40,10 @@ void FakeClient::modify(Operation& operation, std::string_view input, Ended& end
     operation.code = Code::kConditionNotMet;
     return;
   }
+  if (operation.function == wire::Function::kSetVersion && entry == nullptr) {
+    operation.code = Code::kNotFound;
+    return;
+  }
   if (operation.function == wire::Function::kRemove) {
     operation.code = entry != nullptr ? Code::kOk : Code::kNotFound;
     if (entry != nullptr) store.erase(store.find(operation.key));
@@ -110,8 +114,7 @@ void FakeClient::evaluate(Operation& operation, Ended& ended) {
   const server::EvaluationResult result = server::evaluate(asked, value);
   operation.number = static_cast<uint64_t>(result.number);
   if (operation.function != wire::Function::kRange) return;
-  lend(operation,
-       {reinterpret_cast<const char*>(result.range.data()), result.range.size()}, ended);
+  lend(operation, {reinterpret_cast<const char*>(result.range.data()), result.range.size()}, ended);
 }
 
 }  // namespace rdmakv::fakes

@@ -101,10 +101,17 @@ TEST(CommandTable, Resolves) {
 }
 
 TEST(CommandTable, KeyPositions) {
-  EXPECT_EQ(key_positions(*table().find("mset"), 5), (std::vector<size_t>{1, 3}));
-  EXPECT_EQ(key_positions(*table().find("del"), 4), (std::vector<size_t>{1, 2, 3}));
-  EXPECT_EQ(key_positions(*table().find("get"), 2), (std::vector<size_t>{1}));
-  EXPECT_TRUE(key_positions(*table().find("ping"), 2).empty());
+  using Words = std::vector<std::string_view>;
+  const auto positions = [](const Words& words) {
+    return key_positions(*table().find(words[0]), words);
+  };
+  EXPECT_EQ(positions({"mset", "a", "1", "b", "2"}), (std::vector<size_t>{1, 3}));
+  EXPECT_EQ(positions({"del", "a", "b", "c"}), (std::vector<size_t>{1, 2, 3}));
+  EXPECT_EQ(positions({"get", "a"}), (std::vector<size_t>{1}));
+  EXPECT_TRUE(positions({"ping", "a"}).empty());
+  EXPECT_EQ(positions({"msetex", "2", "a", "1", "b", "2", "EX", "9"}), (std::vector<size_t>{2, 4}));
+  EXPECT_TRUE(positions({"msetex", "x", "a", "1"}).empty());
+  EXPECT_TRUE(positions({"msetex", "99", "a", "1"}).empty());
 }
 
 // "| `GET` | supported | ... |" of a page: name in lower case -> second column. Options are left

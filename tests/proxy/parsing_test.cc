@@ -15,8 +15,32 @@ namespace {
 
 using Words = std::vector<std::string_view>;
 
+// As SET takes them.
 std::optional<SetOptions> parse(Words words) {
-  return parse_set_options(words);
+  return parse_set_options(words, SetOptions::kConditions | SetOptions::kGet |
+                                      SetOptions::kKeepTtl | SetOptions::kComparisons);
+}
+
+TEST(SetOptions, OnlyWhatTheCommandTakes) {
+  const Words nx = {"NX"}, get = {"GET"}, keep = {"KEEPTTL"}, persist = {"PERSIST"},
+              equal = {"IFEQ", "a"}, expiry = {"EX", "1"};
+  for (const Words& words : {nx, get, keep, persist, equal}) {
+    EXPECT_FALSE(parse_set_options(words, 0)) << words[0];
+  }
+  EXPECT_TRUE(parse_set_options(expiry, 0));
+  EXPECT_TRUE(parse_set_options(persist, SetOptions::kPersist));
+  const Words both = {"PERSIST", "EX", "1"};
+  EXPECT_FALSE(parse_set_options(both, SetOptions::kPersist));
+}
+
+TEST(SetOptions, Comparisons) {
+  const auto options = parse({"GET", "ifdne", "0123456789abcdef", "EX", "9"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->comparison, wire::Comparison::kDigestNotEqual);
+  EXPECT_EQ(options->compared, 2u);
+  EXPECT_FALSE(parse({"IFEQ"}));
+  EXPECT_FALSE(parse({"IFEQ", "a", "NX"}));
+  EXPECT_FALSE(parse({"XX", "IFEQ", "a"}));
 }
 
 TEST(SetOptions, None) {

@@ -119,7 +119,8 @@ TEST(BitFunctions, Overflow) {
   for (const OverflowCase& c : cases) {
     std::vector<std::byte> bytes(8);
     bool changed = false;
-    execute_field(field(FieldOperation::Kind::kSet, c.is_signed, c.bits, 0, c.start), bytes, changed);
+    execute_field(field(FieldOperation::Kind::kSet, c.is_signed, c.bits, 0, c.start), bytes,
+                  changed);
     const wire::FieldResult result = execute_field(
         field(FieldOperation::Kind::kIncrement, c.is_signed, c.bits, 0, c.number, c.overflow),
         bytes, changed);

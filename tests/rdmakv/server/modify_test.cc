@@ -160,9 +160,9 @@ TEST_F(ModifyTest, AnUploadIsTheInput) {
   // The key of another upload, an input besides the upload, a ticket of none.
   EXPECT_EQ(modify(Function::kAppend, "k", none, 0, Condition::kAlways, 0, 0, upload("x")).status,
             ReplyStatus::kBadRequest);
-  EXPECT_EQ(modify(Function::kAppend, "k", none + "y", 0, Condition::kAlways, 0, 0, upload("k"))
-                .status,
-            ReplyStatus::kBadRequest);
+  EXPECT_EQ(
+      modify(Function::kAppend, "k", none + "y", 0, Condition::kAlways, 0, 0, upload("k")).status,
+      ReplyStatus::kBadRequest);
   EXPECT_EQ(modify(Function::kAppend, "k", none, 0, Condition::kAlways, 0, 0, 999).status,
             ReplyStatus::kNoSuchTicket);
   EXPECT_EQ(box_.session->uploads.open(), 0u);
@@ -314,9 +314,10 @@ TEST_F(ModifyTest, WithinATransaction) {
   add(Opcode::kEvaluate, Function::kGetFields, value_of(wire::EvaluateOperands{}, {}, fields));
   add(Opcode::kModify, Function::kIncrement, modify_value(1, {}));
   const auto bytes = builder.finish();
-  const Told told = box_.ask({.opcode = Opcode::kTransaction,
-                              .key = "k",
-                              .value = {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+  const Told told =
+      box_.ask({.opcode = Opcode::kTransaction,
+                .key = "k",
+                .value = {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
   ASSERT_EQ(told.status, ReplyStatus::kOk);
   wire::MessageReader reader(std::as_bytes(std::span(told.value)), 10);
   wire::ReplyView reply;

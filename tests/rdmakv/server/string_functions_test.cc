@@ -30,8 +30,7 @@ struct Result {
 // Both halves, as the partition does them.
 Result modify(const Modification& todo, std::optional<std::string_view> old) {
   static const auto plan = std::make_unique<ModificationPlan>();
-  const std::optional<Bytes> before =
-      old ? std::optional<Bytes>(bytes_of(*old)) : std::nullopt;
+  const std::optional<Bytes> before = old ? std::optional<Bytes>(bytes_of(*old)) : std::nullopt;
   plan_modification(todo, before, *plan);
   Result result{plan->status, plan->refusal, plan->stores, Built::kSame, plan->number, {}, {}};
   if (plan->status != ReplyStatus::kOk || !plan->stores) return result;
@@ -42,7 +41,8 @@ Result modify(const Modification& todo, std::optional<std::string_view> old) {
   return result;
 }
 
-Modification make(Function function, std::string_view bytes, int64_t number = 0, uint8_t flags = 0) {
+Modification make(Function function, std::string_view bytes, int64_t number = 0,
+                  uint8_t flags = 0) {
   Modification todo;
   todo.function = function;
   todo.operands.number = number;
@@ -65,8 +65,7 @@ TEST(StringFunctions, AppendAndReplace) {
 
 TEST(StringFunctions, ARangeIsSetBehindZeros) {
   EXPECT_EQ(modify(make(Function::kSetRange, "XY", 1), "abcd").value, "aXYd");
-  EXPECT_EQ(modify(make(Function::kSetRange, "XY", 6), "abcd").value,
-            std::string("abcd\0\0XY", 8));
+  EXPECT_EQ(modify(make(Function::kSetRange, "XY", 6), "abcd").value, std::string("abcd\0\0XY", 8));
   EXPECT_EQ(modify(make(Function::kSetRange, "XY", 2), std::nullopt).value,
             std::string("\0\0XY", 4));
   const Result nothing = modify(make(Function::kSetRange, "", 100), "abcd");
@@ -93,9 +92,9 @@ TEST(StringFunctions, BoundedIncrements) {
   bounds.least = -10;
   bounds.most = 10;
   const auto run = [&bounds](std::optional<std::string_view> old, int64_t by) {
-    return modify(make(Function::kIncrement,
-                       {reinterpret_cast<const char*>(&bounds), sizeof(bounds)}, by),
-                  old);
+    return modify(
+        make(Function::kIncrement, {reinterpret_cast<const char*>(&bounds), sizeof(bounds)}, by),
+        old);
   };
   EXPECT_EQ(run("5", 5).number, 10);
   EXPECT_EQ(run("5", 6).refusal, Refusal::kOverflow);

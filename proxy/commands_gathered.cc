@@ -1,0 +1,184 @@
+// Commands that compute with the values of several keys, here: BITOP and LCS.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "protocol/resp_parser.h"
+#include "proxy/commands.h"
+#include "proxy/lcs.h"
+#include "proxy/value_gather.h"
+#include "proxy/value_reply.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy::commands {
+namespace {
+
+constexpr std::string_view kSyntax = "ERR syntax error";
+
+// ---- BITOP
+// ---------------------------------------------------------------------------------------
+
+enum class BitOperation : uint8_t { kAnd, kOr, kXor, kNot };
+
+std::optional<BitOperation> parse_bit_operation(std::string_view name) {
+  constexpr std::pair<std::string_view, BitOperation> kNames[] = {{"and", BitOperation::kAnd},
+                                                                  {"or", BitOperation::kOr},
+                                                                  {"xor", BitOperation::kXor},
+                                                                  {"not", BitOperation::kNot}};
+  for (const auto& [own, operation] : kNames) {
+    if (equals_ignoring_case(name, own)) return operation;
+  }
+  return std::nullopt;
+}
+
+// Into `to`; beyond the end of `from` there are zeros.
+void combine(BitOperation operation, std::span<char> to, std::string_view from) {
+  for (size_t i = 0; i < to.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(i < from.size() ? from[i] : 0);
+    const auto before = static_cast<unsigned char>(to[i]);
+    unsigned char after = before;
+    switch (operation) {
+      case BitOperation::kAnd:
+        after = before & byte;
+        break;
+      case BitOperation::kOr:
+        after = before | byte;
+        break;
+      case BitOperation::kXor:
+        after = before ^ byte;
+        break;
+      case BitOperation::kNot:
+        after = static_cast<unsigned char>(~byte);
+        break;
+    }
+    to[i] = static_cast<char>(after);
+  }
+}
+
+std::string combine_all(BitOperation operation, ValueGather::Values values) {
+  size_t longest = 0;
+  for (const std::string& value : values) longest = std::max(longest, value.size());
+  std::string result = std::move(values.front());
+  result.resize(longest);
+  if (operation == BitOperation::kNot) combine(operation, result, std::string(result));
+  for (size_t i = 1; i < values.size(); ++i) combine(operation, result, values[i]);
+  return result;
+}
+
+// Stores the result, or removes the key where it would be empty.
+void store_result(Request& request, std::string_view key, std::string result) {
+  Operation& operation = request.operation;
+  request.number = static_cast<int64_t>(result.size());
+  request.set_key(key);
+  operation.kind = result.empty() ? OperationKind::kDelete : OperationKind::kPut;
+  if (!result.empty()) {
+    auto memory = std::make_unique_for_overwrite<std::byte[]>(result.size());
+    std::memcpy(memory.get(), result.data(), result.size());
+    operation.input = {memory.get(), result.size()};
+    request.keep(std::move(memory));
+  }
+  request.submit([](Request& done) {
+    if (!finish_if_failed(done)) done.finish_integer(done.number);
+  });
+  ValueGather::release(request);
+}
+
+// ---- LCS
+// -----------------------------------------------------------------------------------------
+
+struct LcsOptions {
+  bool length = false, matches = false, with_length = false;
+  int64_t least = 0;
+};
+
+// What is wrong with them; empty: nothing.
+std::string_view parse_lcs_options(Arguments options, LcsOptions& result) {
+  for (size_t i = 0; i < options.size(); ++i) {
+    if (equals_ignoring_case(options[i], "idx")) {
+      result.matches = true;
+    } else if (equals_ignoring_case(options[i], "len")) {
+      result.length = true;
+    } else if (equals_ignoring_case(options[i], "withmatchlen")) {
+      result.with_length = true;
+    } else if (equals_ignoring_case(options[i], "minmatchlen") && i + 1 < options.size()) {
+      const std::optional<int64_t> least = resp::parse_integer(options[++i]);
+      if (!least) return "ERR value is not an integer or out of range";
+      result.least = std::max<int64_t>(*least, 0);
+    } else {
+      return kSyntax;
+    }
+  }
+  if (result.length && result.matches) {
+    return "ERR If you want both the length and indexes, please just use IDX.";
+  }
+  return {};
+}
+
+void write_matches(resp::ReplyWriter& reply, const Lcs& lcs, const LcsOptions& options) {
+  std::vector<LcsMatch> shown;
+  for (const LcsMatch& match : lcs.matches) {
+    if (int64_t{match.length()} >= options.least) shown.push_back(match);
+  }
+  reply.map(2);
+  reply.bulk("matches");
+  reply.array(shown.size());
+  for (const LcsMatch& match : shown) {
+    reply.array(options.with_length ? 3 : 2);
+    reply.array(2);
+    reply.integer(match.a_first);
+    reply.integer(match.a_last);
+    reply.array(2);
+    reply.integer(match.b_first);
+    reply.integer(match.b_last);
+    if (options.with_length) reply.integer(match.length());
+  }
+  reply.bulk("len");
+  reply.integer(lcs.length);
+}
+
+void finish_lcs(Request& request, std::string_view a, std::string_view b,
+                const LcsOptions& options) {
+  ValueGather::release(request);
+  if (lcs_table_bytes(a.size(), b.size()) > wire::kMaxValueBytes) {
+    return request.finish_error(
+        "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+  }
+  const Lcs lcs = longest_common_subsequence(a, b, options.length);
+  resp::ReplyWriter reply = request.reply();
+  if (options.matches) {
+    write_matches(reply, lcs, options);
+  } else if (options.length) {
+    reply.integer(lcs.length);
+  } else {
+    reply.bulk(lcs.text);
+  }
+  request.finish();
+}
+
+}  // namespace
+
+// Not atomic: each source as it is at some time while the command runs, then the result.
+void bitop(Request& request, Arguments arguments) {
+  const std::optional<BitOperation> operation = parse_bit_operation(arguments[1]);
+  if (!operation) return request.finish_error(kSyntax);
+  if (*operation == BitOperation::kNot && arguments.size() != 4) {
+    return request.finish_error("ERR BITOP NOT must be called with a single source key.");
+  }
+  ValueGather::start(request, arguments.subspan(3),
+                     [operation = *operation, key = std::string(arguments[2])](
+                         Request& going, ValueGather::Values values) {
+                       store_result(going, key, combine_all(operation, std::move(values)));
+                     });
+}
+
+void lcs(Request& request, Arguments arguments) {
+  LcsOptions options;
+  const std::string_view error = parse_lcs_options(arguments.subspan(3), options);
+  if (!error.empty()) return request.finish_error(error);
+  ValueGather::start(request, arguments.subspan(1, 2),
+                     [options](Request& going, ValueGather::Values values) {
+                       finish_lcs(going, values[0], values[1], options);
+                     });
+}
+
+}  // namespace rdmakv::proxy::commands

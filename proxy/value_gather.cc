@@ -1,0 +1,124 @@
+#include "proxy/value_gather.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "proxy/connection.h"
+#include "proxy/worker.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+constexpr uint64_t kPieceBytes = uint64_t{256} * 1024;
+
+}  // namespace
+
+void ValueGather::start(Request& request, Arguments keys, Then then) {
+  auto owner = std::make_unique<ValueGather>(request, std::move(then));
+  ValueGather* const self = owner.get();
+  self->self_ = std::move(owner);
+  request.connection().block(Connection::kIssuing);
+  self->missing_ = keys.size();
+  for (const std::string_view key : keys) {
+    auto part = std::make_unique<Part>();
+    part->gather = self;
+    part->key = key;
+    self->parts_.push_back(std::move(part));
+  }
+  for (const std::unique_ptr<Part>& part : self->parts_) {
+    part->operation.kind = OperationKind::kGet;
+    part->operation.key = part->key;
+    part->operation.done = &ValueGather::got;
+    part->operation.context = part.get();
+    request.worker().submit(part->operation);
+  }
+}
+
+void ValueGather::release(Request& request) {
+  request.connection().unblock(Connection::kIssuing);
+}
+
+void ValueGather::got(Operation& operation) {
+  auto& part = *static_cast<Part*>(operation.context);
+  part.gather->take(part);
+}
+
+void ValueGather::take(Part& part) {
+  Operation& operation = part.operation;
+  const bool found = operation.code == Code::kOk;
+  if (!found && operation.code != Code::kNotFound) fail(operation.code);
+  if (found) bytes_ += operation.value_length;
+  if (bytes_ > kMostBytes) too_large_ = true;
+  part.pin = std::exchange(operation.ticket, Ticket{});
+  if (found && !part.pin && !too_large_) {
+    part.value.assign(reinterpret_cast<const char*>(operation.value.data()),
+                      operation.value.size());
+  }
+  operation.buffer.reset();
+  if (part.pin && failure_ == Code::kOk && !too_large_) {
+    part.value.resize(operation.value_length);
+    return read_on(part);
+  }
+  if (part.pin) request_.worker().release_pin(part.pin);
+  part_over();
+}
+
+// The next piece of a pinned value. Without registered memory for it the command fails: it is not
+// worth waiting for.
+void ValueGather::read_on(Part& part) {
+  const uint64_t left = part.value.size() - part.read;
+  ValueBuffer buffer;
+  if (left > 0 && failure_ == Code::kOk) {
+    buffer = request_.worker().client().allocate(
+        static_cast<uint32_t>(std::min<uint64_t>(left, kPieceBytes)));
+    if (!buffer) fail(Code::kBusy);
+  }
+  if (!buffer) {
+    request_.worker().release_pin(part.pin);
+    return part_over();
+  }
+  Operation& operation = part.operation;
+  operation = Operation{};
+  operation.kind = OperationKind::kReadPinned;
+  operation.ticket = part.pin;
+  operation.offset = part.read;
+  operation.length = static_cast<uint32_t>(std::min<uint64_t>(left, kPieceBytes));
+  operation.buffer = std::move(buffer);
+  operation.done = &ValueGather::piece_read;
+  operation.context = &part;
+  request_.worker().submit(operation);
+}
+
+void ValueGather::piece_read(Operation& operation) {
+  auto& part = *static_cast<Part*>(operation.context);
+  if (operation.code == Code::kOk) {
+    std::memcpy(part.value.data() + part.read, operation.buffer.data(), operation.length);
+    part.read += operation.length;
+  } else {
+    part.gather->fail(operation.code);
+  }
+  operation.buffer.reset();
+  part.gather->read_on(part);
+}
+
+void ValueGather::fail(Code code) {
+  if (failure_ == Code::kOk) failure_ = code;
+}
+
+void ValueGather::part_over() {
+  if (--missing_ > 0) return;
+  const std::unique_ptr<ValueGather> self = std::move(self_);
+  Request& request = request_;
+  if (failure_ != Code::kOk || too_large_) {
+    release(request);
+    too_large_ ? request.error("ERR the values are larger than the proxy takes")
+               : request.fail(failure_);
+    return request.finish();
+  }
+  Values values;
+  for (const std::unique_ptr<Part>& part : parts_) values.push_back(std::move(part->value));
+  then_(request, std::move(values));
+}
+
+}  // namespace rdmakv::proxy

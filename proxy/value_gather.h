@@ -1,0 +1,65 @@
+// Fetches the whole values of some keys into memory of the proxy, for the rare commands that
+// compute with several values: BITOP, LCS. All GETs are under way at the same time; a value that
+// the server keeps pinned is READ in pieces. Not atomic: each value is one that its key had at some
+// time while the command ran.
+//
+// Nothing else of the connection is issued until release() is called, so the order of its commands
+// is kept.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/request.h"
+#include "rdmakv/client/operation.h"
+
+namespace rdmakv::proxy {
+
+class ValueGather {
+ public:
+  // What all values of one command may take.
+  static constexpr uint64_t kMostBytes = uint64_t{1} << 30;
+  // An empty string where there is no such key.
+  using Values = std::vector<std::string>;
+  // Called once all are there; goes on with the request: calls release() when it has submitted its
+  // last operation, or before it finishes. (When a value could not be had the request is finished
+  // with an error, and this is not called.)
+  using Then = std::function<void(Request& request, Values values)>;
+
+  static void start(Request& request, Arguments keys, Then then);
+  static void release(Request& request);
+
+  // For start().
+  ValueGather(Request& request, Then then) : request_(request), then_(std::move(then)) {}
+
+ private:
+  struct Part {
+    ValueGather* gather = nullptr;
+    std::string key;
+    Operation operation;
+    Ticket pin;
+    std::string value;
+    uint64_t read = 0;
+  };
+
+  static void got(Operation& operation);
+  static void piece_read(Operation& operation);
+  void take(Part& part);
+  void read_on(Part& part);
+  void fail(Code code);
+  void part_over();
+
+  std::unique_ptr<ValueGather> self_;  // until the last part is over
+  Request& request_;
+  Then then_;
+  std::vector<std::unique_ptr<Part>> parts_;
+  size_t missing_ = 0;
+  uint64_t bytes_ = 0;
+  Code failure_ = Code::kOk;
+  bool too_large_ = false;
+};
+
+}  // namespace rdmakv::proxy
