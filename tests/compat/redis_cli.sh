@@ -28,9 +28,11 @@ same "mass insertion" "errors: 0, replies: 1000" \
   "$(for i in $(seq 1000); do printf 'SET mass:%d %d\r\n' "$i" "$i"; done | cli --pipe | tail -n 1)"
 same "value from standard input" "0123456789" "$(printf 0123456789 | cli -x set x >/dev/null; cli get x)"
 same "unknown command" "ERR unknown command 'nosuch', with args beginning with: 'x' " "$(cli nosuch x | head -n 1)"
-# Interactive, on a terminal: redis-cli asks for COMMAND DOCS when it connects.
+# Interactive, on a terminal: redis-cli asks for COMMAND DOCS when it connects, and shows the arguments
+# that they tell as hints.
 terminal=$(dirname "$0")/../integration/terminal.py
 if "$terminal" '> ' 'set tty yes\r' OK 'get tty\r' '"yes"' 'getv tty\r' '2) (integer) 1' \
+  'cas ' 'key version value' 'tty 1 no\r' '2) (integer) 2' 'set ' '[NX|XX]' \
   -- redis-cli -h "$PROXY_HOST" -p "$PROXY_PORT"; then
   echo "ok   redis-cli: interactive"
 else
