@@ -10,7 +10,8 @@
 //             a GET, request and reply of a PUT, WRITE of a CAS; connects to nobody
 //
 // One key of 16 bytes. Polls without sleeping. Prints the median latency in microseconds, and
-// operations per second with DEPTH under way at a time (default 1). An operation that went another
+// operations per second with DEPTH under way at a time (default 1). Ends after kMostSeconds, with
+// fewer operations then. An operation that went another
 // way than asked for is an error, but for CAS, which goes by request while the client waits for
 // grants: those are left out, and more than one in ten is an error.
 #include <algorithm>
@@ -32,6 +33,7 @@ namespace {
 
 constexpr std::string_view kKey = "compare-wire key";
 static_assert(kKey.size() == 16);
+constexpr uint64_t kMostSeconds = 3;
 
 [[noreturn]] void die(const std::string& what) {
   std::fprintf(stderr, "client_latency: %s\n", what.c_str());
@@ -69,6 +71,7 @@ class Measurement {
     std::vector<Timed> places(wanted_.depth);
     left_ = wanted_.count;
     const uint64_t began = steady_ns();
+    until_ns_ = began + kMostSeconds * 1'000'000'000;
     for (Timed& place : places) {
       place.measurement = this;
       submit(place);
@@ -78,14 +81,14 @@ class Measurement {
       client_.poll();
     }
     const double seconds = static_cast<double>(steady_ns() - began) / 1e9;
-    if (other_ways_ * 10 > wanted_.count) {
-      die(std::to_string(other_ways_) + " of " + std::to_string(wanted_.count) +
-          " went another way");
+    const size_t all = latencies_.size() + other_ways_;
+    if (latencies_.empty() || other_ways_ * 10 > all) {
+      die(std::to_string(other_ways_) + " of " + std::to_string(all) + " went another way");
     }
     std::nth_element(latencies_.begin(), latencies_.begin() + latencies_.size() / 2,
                      latencies_.end());
     std::printf("%.3f %.0f\n", static_cast<double>(latencies_[latencies_.size() / 2]) / 1e3,
-                wanted_.count / seconds);
+                static_cast<double>(all) / seconds);
   }
 
  private:
@@ -143,7 +146,8 @@ class Measurement {
   static void done(Operation& operation) {
     auto& place = static_cast<Timed&>(operation);
     Measurement& self = *place.measurement;
-    const uint64_t took = steady_ns() - place.began_ns;
+    const uint64_t now = steady_ns();
+    const uint64_t took = now - place.began_ns;
     if (operation.code != Code::kOk) die(std::string(code_name(operation.code)));
     self.version_ = operation.version;
     if (self.went_as_wanted(operation)) {
@@ -153,7 +157,7 @@ class Measurement {
     }
     operation.buffer.reset();
     --self.under_way_;
-    if (self.left_ > 0) self.submit(place);
+    if (self.left_ > 0 && now < self.until_ns_) self.submit(place);
   }
 
   Client& client_;
@@ -161,9 +165,10 @@ class Measurement {
   std::vector<std::byte> value_;
   std::vector<uint64_t> latencies_;
   uint64_t version_ = 0;
+  uint64_t until_ns_ = 0;
   uint32_t left_ = 0;
   uint32_t under_way_ = 0;
-  uint32_t other_ways_ = 0;
+  size_t other_ways_ = 0;
 };
 
 uint32_t number(const char* text) {
