@@ -4,7 +4,7 @@
 //
 //   get       GET of a value of BYTES by one READ at a cached location; lent, not copied
 //   get-rpc   the same by request
-//   put       PUT
+//   put       PUT; of 4 KB and more from a registered buffer, filled before the clock starts
 //   cas       one-sided CAS
 //   sizes     prints what goes over the wire for such a value, in bytes: READ, request and reply of
 //             a GET, request and reply of a PUT, WRITE of a CAS; connects to nobody
@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -138,10 +139,18 @@ class Measurement {
   void submit(Timed& place) {
     prepare(place);
     place.done = &Measurement::done;
+    if (wanted_.kind == "put" && wanted_.bytes >= wire::kLargeValue) fill_buffer(place);
     --left_;
     ++under_way_;
     place.began_ns = steady_ns();
     client_.submit(place);
+  }
+  void fill_buffer(Operation& operation) {
+    operation.input = {};
+    operation.input_buffer = client_.allocate(wanted_.bytes);
+    if (!operation.input_buffer) die("no registered buffer");
+    std::memcpy(operation.input_buffer.data(), value_.data(), value_.size());
+    operation.input_buffer.set_length(wanted_.bytes);
   }
   static void done(Operation& operation) {
     auto& place = static_cast<Timed&>(operation);
