@@ -131,12 +131,26 @@ void write_arguments(resp::ReplyWriter& reply, const std::vector<Argument>& argu
   }
 }
 
+// Entries begin with a version; only a bar before one separates them.
+std::vector<std::string_view> history_entries(std::string_view history) {
+  std::vector<std::string_view> entries;
+  size_t begin = 0;
+  for (size_t at = 0; at < history.size(); ++at) {
+    const bool before_version =
+        at + 1 < history.size() && '0' <= history[at + 1] && history[at + 1] <= '9';
+    if (history[at] != '|' || !before_version) continue;
+    entries.push_back(history.substr(begin, at - begin));
+    begin = at + 1;
+  }
+  entries.push_back(history.substr(begin));
+  return entries;
+}
+
 void write_history(resp::ReplyWriter& reply, std::string_view history) {
+  const std::vector<std::string_view> entries = history_entries(history);
   reply.bulk("history");
-  reply.set(static_cast<uint64_t>(std::count(history.begin(), history.end(), '|')) + 1);
-  while (!history.empty()) {
-    const std::string_view entry = history.substr(0, history.find('|'));
-    history.remove_prefix(std::min(entry.size() + 1, history.size()));
+  reply.set(entries.size());
+  for (const std::string_view entry : entries) {
     const size_t space = entry.find(' ');
     reply.array(2);
     reply.bulk(entry.substr(0, space));

@@ -31,7 +31,7 @@ std::vector<Command> bitmap_command_rows() {
      .since = "2.6.0", .group = "bitmap", .complexity = "O(N)", .handler = commands::bitop},
     {.name = "bitfield", .arity = -2, .flags = kWrite | kDenyoom, .first_key = 1, .last_key = 1,
      .key_step = 1, .categories = acl::kWrite | acl::kBitmap | acl::kSlow,
-     .key_flags = "RW update access variable_flags",
+     .key_flags = "RW access update variable_flags",
      .key_notes = "This command allows both access and modification of the key",
      .summary = "Perform arbitrary bitfield integer operations on strings", .since = "3.2.0",
      .group = "bitmap", .complexity = "O(1) for each subcommand specified",

@@ -42,7 +42,10 @@ class Server(Differential):
             COMMAND HELP
             COMMAND HELP x
         """)
-        ours = {"cas", "getv", "client|setinfo", "client|no-touch", "client|maint_notifications"}
+        # Ours, Tair's, and those of newer Redis; and BITOP, of which one key specification is told, not two.
+        ours = {"cas", "getv", "client|setinfo", "client|no-touch", "client|maint_notifications", "delex",
+                "digest", "msetex", "exappend", "excad", "excas", "exget", "exincrby", "exset", "exsetver",
+                "bitop"}
         for redis, proxy in self.pairs():
             names = [name.decode() for name in decode(proxy.call("COMMAND", "LIST"))]
             known = [name for name in names if name not in ours]
@@ -146,8 +149,10 @@ class Server(Differential):
 
     def test_unknown(self):
         page = (ROOT / "redis-compat.md").read_text()
-        absent = [name.lower() for name, status in re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", page,
-                                                              re.M) if status != "supported"]
+        rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", page, re.M)
+        refused = {name.lower() for name, status in rows if status == "refused"}
+        absent = [name.lower() for name, status in rows
+                  if status in ("not yet", "not planned") and name.lower().split(" ")[0] not in refused]
         self.assertGreater(len(absent), 200)
         with Connection(self.stack.port) as proxy:
             for name in absent:
