@@ -20,6 +20,12 @@ BIN = pathlib.Path(os.environ.get("RDMAKV_BIN", ROOT / "build" / "bin"))
 PATIENCE = float(os.environ.get("RDMAKV_TEST_PATIENCE", "120"))
 
 
+def memory_factor():
+    """Sanitizers keep memory of their own beside each byte of the program, and round sizes up."""
+    program = (BIN / "kv_proxy").read_bytes()
+    return 3 if b"__asan_init" in program or b"__tsan_init" in program else 1
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
