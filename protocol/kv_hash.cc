@@ -51,4 +51,8 @@ uint64_t hash_key(std::string_view key) {
   return XXH3_64bits(key.data(), key.size());
 }
 
+uint64_t hash_key(std::string_view key, uint64_t seed) {
+  return XXH3_64bits_withSeed(key.data(), key.size(), seed);
+}
+
 }  // namespace rdmakv::wire

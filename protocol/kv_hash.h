@@ -15,6 +15,8 @@ uint16_t hash_slot(std::string_view key);
 
 // XXH3-64 of the key, seed 0.
 uint64_t hash_key(std::string_view key);
+// The same under a seed.
+uint64_t hash_key(std::string_view key, uint64_t seed);
 
 // Worker of `workers` that owns a hash slot within its server: equal, contiguous stretches of
 // slots.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "protocol/rules.h"
+#include "rdmakv/client/clock.h"
 
 namespace rdmakv {
 namespace {
@@ -236,22 +237,22 @@ bool DirectReader::end_chain(Endpoint& endpoint) {
 
 // ---- what came ---------------------------------------------------------------------------------
 
-void DirectReader::on_read(uint64_t context, uint64_t now_ns, int64_t latest_ms) {
+void DirectReader::on_read(uint64_t context, int64_t latest_ms) {
   const uint64_t up_to = context & ~kContextBit;
   if (up_to > chained_) return;
   while (completed_ < up_to && posted_.count > 0) {
     ++completed_;
-    arrived(reads_[posted_.pop()], now_ns, latest_ms);
+    arrived(reads_[posted_.pop()], latest_ms);
   }
 }
 
-void DirectReader::arrived(Read& read, uint64_t now_ns, int64_t latest_ms) {
+void DirectReader::arrived(Read& read, int64_t latest_ms) {
   if (read.operation == nullptr) return release(read);
   switch (read.step) {
     case Step::kBuckets:
       return buckets_arrived(read);
     case Step::kEntry:
-      return entry_arrived(read, now_ns, latest_ms);
+      return entry_arrived(read, latest_ms);
     case Step::kPieces:
       return piece_arrived(read, latest_ms);
   }
@@ -291,12 +292,13 @@ void DirectReader::next_candidate(Read& read) {
   again(read);
 }
 
-void DirectReader::entry_arrived(Read& read, uint64_t now_ns, int64_t latest_ms) {
+void DirectReader::entry_arrived(Read& read, int64_t latest_ms) {
   const ValueBuffer& into = read.large ? read.large : read.small;
   const Judgement found = judge_entry({into.data(), read.asked}, read.pointer, read.operation->key,
                                       layout_.epoch(), latest_ms);
   // What a slot names only in part is what it meant only while its extent cannot have been reused.
-  if (read.located && now_ns - read.begun_ns > kPromptNs) return detour(read, Detour::kLate);
+  // The turn's time will not do: the READ may have been carried out after it.
+  if (read.located && steady_ns() - read.begun_ns > kPromptNs) return detour(read, Detour::kLate);
   switch (found.verdict) {
     case Verdict::kAccepted:
       return accept(read, found);

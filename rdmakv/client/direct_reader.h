@@ -73,7 +73,7 @@ class DirectReader {
   bool pump(Endpoint& endpoint, uint64_t now_ns);
   // A READ with this context is done, and with it all before it. `latest_ms`: the latest that the
   // server's clock may show now.
-  void on_read(uint64_t context, uint64_t now_ns, int64_t latest_ms);
+  void on_read(uint64_t context, int64_t latest_ms);
 
   bool busy() const { return in_use_ > 0; }
 
@@ -123,9 +123,9 @@ class DirectReader {
   bool chain(Endpoint& endpoint, LocalBuffer into, RemoteAddress from);
   bool end_chain(Endpoint& endpoint);
 
-  void arrived(Read& read, uint64_t now_ns, int64_t latest_ms);
+  void arrived(Read& read, int64_t latest_ms);
   void buckets_arrived(Read& read);
-  void entry_arrived(Read& read, uint64_t now_ns, int64_t latest_ms);
+  void entry_arrived(Read& read, int64_t latest_ms);
   void piece_arrived(Read& read, int64_t latest_ms);
   void next_candidate(Read& read);
   void forward(Read& read, const Pointer& next);

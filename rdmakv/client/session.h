@@ -225,8 +225,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // session_swap.cc
   bool send_swap(Operation& operation);
   void swapped(uint64_t context, uint64_t now);
-  void learn_cas(uint64_t hash, const Pointer& pointer, uint64_t version, int64_t expiry_ms,
-                 bool cas_class);
+  void learn_cas(uint64_t hash, std::string_view key, const Pointer& pointer, uint64_t version,
+                 int64_t expiry_ms, bool cas_class);
   void send_grant_request();
   void take_grants(const wire::ReplyView& reply, uint64_t now);
 

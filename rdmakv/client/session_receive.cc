@@ -70,7 +70,7 @@ void Session::on_completion(const Completion& completion, uint64_t now) {
     case CompletionKind::kRead:
       if (completion.code != Code::kOk) return;  // kDisconnected follows
       if ((completion.context & DirectReader::kContextBit) != 0) {
-        direct_.on_read(completion.context, now, clock_.latest_ms(now));
+        direct_.on_read(completion.context, clock_.latest_ms(now));
       } else {
         reader_.on_read(completion.context);
       }
@@ -290,7 +290,7 @@ void Session::learn(const Operation& operation, const RequestSlot& slot,
                     const wire::ReplyHeader& reply) {
   if (slot.order >= KeyOrder::kCounts) return;
   if ((reply.flags & wire::kPinned) == 0) {
-    learn_cas(slot.hash, {reply.location, reply.generation, wire::kGenerationMask}, reply.version,
+    learn_cas(slot.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask}, reply.version,
               reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
   }
   if (reply.location == 0) {

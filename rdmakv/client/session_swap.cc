@@ -24,7 +24,7 @@ bool Session::send_swap(Operation& operation) {
   const bool wanted = context_.options.cas_path == CasPath::kAuto && swaps_.enabled() &&
                       operation.internal[kByRequest] == 0;
   const uint64_t hash = wanted ? wire::hash_key(operation.key) : 0;
-  const CasTable::Entry* known = wanted ? cas_table_.find(hash) : nullptr;
+  const CasTable::Entry* known = wanted ? cas_table_.find(hash, operation.key, now_ns_) : nullptr;
   const uint64_t bytes = wire::entry_bytes(operation.key.size(), input_of(operation).size(), false);
   if (known != nullptr && known->version == operation.expected_version &&
       order_.may_swap(KeyOrder::of(hash))) {
@@ -48,8 +48,12 @@ void Session::swapped(uint64_t context, uint64_t now) {
   ++context_.counts.round_trips;
   if (told.won) {
     ++context_.counts.cas.swaps_won;
-    cas_table_.learn(told.hash, told.now, told.version);
-    cas_table_.won(told.hash);
+    if (told.operation != nullptr) {
+      cas_table_.learn(told.hash, told.operation->key, told.now, told.version, now);
+      cas_table_.won(told.hash);
+    } else {
+      cas_table_.forget(told.hash);
+    }
     context_.locations->learn(told.hash, index_,
                               {told.now.offset, told.now.generation, told.length});
   } else {
@@ -73,12 +77,12 @@ void Session::swapped(uint64_t context, uint64_t now) {
 
 // Entries of the cas class are only remembered while they do not expire: whether one has expired is
 // for the server to say.
-void Session::learn_cas(uint64_t hash, const Pointer& pointer, uint64_t version, int64_t expiry_ms,
-                        bool cas_class) {
+void Session::learn_cas(uint64_t hash, std::string_view key, const Pointer& pointer,
+                        uint64_t version, int64_t expiry_ms, bool cas_class) {
   if (!swaps_.enabled()) return;
   if (cas_class && expiry_ms == 0 && pointer.offset != 0) {
     cas_wanted_ = true;
-    cas_table_.learn(hash, pointer, version);
+    cas_table_.learn(hash, key, pointer, version, now_ns_);
   } else {
     cas_table_.forget(hash);
   }
@@ -110,9 +114,10 @@ void Session::take_grants(const wire::ReplyView& reply, uint64_t now) {
   if (count == 0) grants_again_ns_ = now + kGrantPauseNs;
 }
 
-void Session::cas_entry_seen(Operation&, uint64_t hash, const Judgement& found, uint64_t offset) {
-  learn_cas(hash, {offset, found.generation, wire::kGenerationMask}, found.entry.version,
-            found.entry.expiry_ms, true);
+void Session::cas_entry_seen(Operation& operation, uint64_t hash, const Judgement& found,
+                             uint64_t offset) {
+  learn_cas(hash, operation.key, {offset, found.generation, wire::kGenerationMask},
+            found.entry.version, found.entry.expiry_ms, true);
 }
 
 }  // namespace rdmakv

@@ -87,7 +87,10 @@ Partition::Applied Partition::apply(const Change& change) {
   step(Step::kFlipped);
   if (change.fresh && change.expiry_ms != 0) expiry_.added(change.expiry_ms);
   if (old && old.view.expiry_ms != 0) expiry_.removed();
-  if (old && !old.cas_class) slab_.free(old.offset);
+  if (old && !old.cas_class) {
+    slab_.entry_died(old.generation);
+    slab_.free(old.offset);
+  }
   return Applied::kDone;
 }
 

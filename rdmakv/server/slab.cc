@@ -79,6 +79,7 @@ void Slab::append(Batch& batch, const Batch& more, const Slab& slab) {
 void Slab::begin(uint64_t now_ns) {
   assert(now_ns >= now_ns_);
   now_ns_ = now_ns;
+  generations_.begin(now_ns);
   if (open_.head != 0) {
     Batch* last = batches_ == 0 ? nullptr : &closed_[(first_batch_ + batches_ - 1) % kBatches];
     // Few batches, however often the clock is read: a young one takes more, and a later stamp.
@@ -282,7 +283,7 @@ SlabAccounting Slab::accounting() const {
 }
 
 uint64_t Slab::private_bytes() const {
-  return heap_.private_bytes() + pins_.private_bytes() + records_.size() * sizeof(Record);
+  return generations_.private_bytes() + heap_.private_bytes() + pins_.private_bytes() + records_.size() * sizeof(Record);
 }
 
 bool Slab::consistent() const {

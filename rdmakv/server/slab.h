@@ -19,18 +19,17 @@
 // at or after every free in it, and its extents become free once a later reading is kQuarantineNs
 // further.
 //
-// Generations are not counted but read off the clock: the generation of an entry is the number of
-// the millisecond in which it was built, modulo 2^26.
+// Generations are not counted but read off the clock (generation_clock.h): the generation of an entry
+// is the number of the millisecond in which it was built, modulo 2^26.
 // - It rises with each reuse of any place: between building one entry at a place and building the
 //   next there, the first is freed and quarantined for at least 1 ms, so the tick differs,
 //   forwards.
 // - That holds for every overlap of places, not only for the same extent of the same slab: the
-// pages of
-//   a slab go back to the heap only after all its extents left quarantine. So a slab carved from
-//   recycled pages cannot restart below what a stale pointer holds, without a table of generations.
-// - It repeats after 2^26 ms = 18.6 h (counting, at one reuse a quarantine, has the same bound);
-//   clients drop locations older than 1 h. Even at a repeat a reader is not misled as long as a
-//   READ takes less than the quarantine: it sees one entry, whole, live and of its own key.
+//   pages of a slab go back to the heap only after all its extents left quarantine. So a slab carved
+//   from recycled pages cannot restart below what a stale pointer holds, without a table of
+//   generations.
+// - It repeats after 2^26 ms = 18.6 h, but never while a location of an entry that had it may still
+//   be in use: those generations are skipped.
 //
 // Pins. A pinned extent is neither quarantined nor reused when it is freed, but when its last pin
 // goes.
@@ -44,6 +43,7 @@
 #include <vector>
 
 #include "protocol/kv_layout.h"
+#include "rdmakv/server/generation_clock.h"
 #include "rdmakv/server/page_heap.h"
 #include "rdmakv/server/pin_counts.h"
 
@@ -80,9 +80,9 @@ class Slab {
 
   // A new reading of the steady clock, not before the last one. Ends quarantines.
   void begin(uint64_t now_ns);
-  uint32_t generation() const {
-    return static_cast<uint32_t>(now_ns_ / 1'000'000) & wire::kGenerationMask;
-  }
+  uint32_t generation() const { return generations_.now(); }
+  // An entry in the pool, built under this generation, is dead.
+  void entry_died(uint32_t generation) { generations_.died(generation); }
 
   // Room for `bytes`. The first word of what comes back is not live.
   Extent allocate(uint64_t bytes);
@@ -146,6 +146,7 @@ class Slab {
   std::span<std::byte> pool_;
   PageHeap heap_;
   PinCounts pins_;
+  GenerationClock generations_;
   uint64_t now_ns_ = 0;
   std::vector<Record> records_;
   uint32_t unused_records_ = kNone;

@@ -2,46 +2,11 @@
 // update() on top of it.
 #include <thread>
 
-#include "rdmakv/client/cas_table.h"
 #include "rdmakv/client/update.h"
 #include "tests/rdmakv/client/client_server_fixture.h"
 
 namespace rdmakv {
 namespace {
-
-TEST(CasTable, RemembersTheNewestEntry) {
-  CasTable table;
-  EXPECT_EQ(table.find(1), nullptr);
-  table.reset();
-  EXPECT_EQ(table.find(1), nullptr);
-  table.learn(1, {10, 1, wire::kGenerationMask}, 5);
-  table.learn(1, {20, 2, wire::kGenerationMask}, 6);
-  ASSERT_NE(table.find(1), nullptr);
-  EXPECT_EQ(table.find(1)->pointer.offset, 20u);
-  EXPECT_EQ(table.find(1)->version, 6u);
-  table.forget(1);
-  EXPECT_EQ(table.find(1), nullptr);
-}
-
-TEST(CasTable, PausesDoubleAndEndWithAWin) {
-  CasTable table;
-  table.reset();
-  uint64_t last = 0;
-  for (int i = 0; i < 40; ++i) {
-    table.learn(1, {10, 1, wire::kGenerationMask}, 5);
-    table.lost(1, 1000);
-    table.learn(1, {10, 1, wire::kGenerationMask}, 5);
-    const uint64_t until = table.find(1)->by_request_until_ns;
-    EXPECT_GE(until, last);
-    EXPECT_LE(until, 1000 + CasTable::kLongestPauseNs);
-    last = until;
-  }
-  EXPECT_EQ(last, 1000 + CasTable::kLongestPauseNs);
-  table.won(1);
-  table.lost(1, 0);
-  table.learn(1, {10, 1, wire::kGenerationMask}, 5);
-  EXPECT_EQ(table.find(1)->by_request_until_ns, CasTable::kFirstPauseNs);
-}
 
 class OneSidedCasTest : public ClientServerTest {
  protected:
