@@ -282,6 +282,25 @@ class OwnStack(unittest.TestCase):
         finally:
             stack.stop()
 
+    def test_mget_of_cached_keys_is_one_doorbell(self):
+        with make_stack(workers=1, threads=1) as stack, \
+                redis.Redis(port=stack.port) as client:
+            keys = [f"key:{i}" for i in range(16)]
+            values = [f"value {i}".encode() for i in range(16)]
+            client.mset(dict(zip(keys, values)))
+            client.mget(keys)  # now the locations are known
+            before = client.info("backends")
+            self.assertEqual(client.mget(keys), values)
+            after = client.info("backends")
+
+            def cost(name):
+                return after["backend_" + name] - before["backend_" + name]
+
+            self.assertEqual(cost("reads"), 16)
+            self.assertEqual(cost("sends") + cost("writes") + cost("messages_received"), 0)
+            self.assertEqual(cost("doorbells"), 1)
+            self.assertEqual(cost("completions"), 1)
+
 
 class CommandLine(unittest.TestCase):
     """What the programs say to bad options."""

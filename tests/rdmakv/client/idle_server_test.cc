@@ -7,13 +7,12 @@
 #include <fstream>
 
 #include "rdmakv/client/client_counters.h"
-#include "rdmakv/client/update.h"
 #include "tests/rdmakv/client/client_server_fixture.h"
 
 namespace rdmakv {
 namespace {
 
-class CostTest : public ClientServerTest {
+class IdleServerTest : public ClientServerTest {
  protected:
   static void put(Client& client, std::string_view key, std::string_view value) {
     ASSERT_EQ(async_put(client, std::string(key), std::string(value)).wait().code, Code::kOk);
@@ -62,7 +61,7 @@ class CostTest : public ClientServerTest {
 // The server's threads sleep. What they are allowed: the turns of the two requests that ask for the
 // count, and now and then a look at a silent client; in processor time 50 ns for an operation, of
 // which the least turn takes many times more.
-TEST_F(CostTest, AMillionCachedGetsCostTheServerNothing) {
+TEST_F(IdleServerTest, AMillionCachedGetsCostTheServerNothing) {
   constexpr uint64_t kGets = 1'000'000;
   constexpr uint64_t kMostTurns = 100;
   constexpr uint64_t kMostCpuNs = kGets * 50;
@@ -89,57 +88,6 @@ TEST_F(CostTest, AMillionCachedGetsCostTheServerNothing) {
   EXPECT_EQ(cost.verbs.doorbells, kGets);
   EXPECT_EQ(cost.verbs.completions, kGets);
   EXPECT_EQ(cost.round_trips, kGets);
-}
-
-TEST_F(CostTest, APutIsOneSend) {
-  start(64 << 20, 1);
-  const auto client = open();
-  put(*client, "key", "value");
-  const ClientCounters cost = cost_of(*client, [&] { put(*client, "key", "another"); });
-  EXPECT_EQ(cost.verbs.sends, 1u);
-  EXPECT_EQ(work_requests(cost.verbs), 1u);
-  EXPECT_EQ(cost.verbs.doorbells, 1u);
-  EXPECT_EQ(cost.round_trips, 1u);
-}
-
-TEST_F(CostTest, APutOf4KbIsOneWrite) {
-  start(64 << 20, 1);
-  const auto client = open();
-  put(*client, "key", "value");
-  const std::string value(4096, 'v');
-  const ClientCounters cost = cost_of(*client, [&] { put(*client, "key", value); });
-  EXPECT_EQ(cost.verbs.writes, 1u);
-  EXPECT_EQ(work_requests(cost.verbs), 1u);
-  EXPECT_EQ(cost.verbs.doorbells, 1u);
-  EXPECT_EQ(cost.round_trips, 1u);
-}
-
-// The function that is always overtaken: every attempt is lost, and as many are made as allowed.
-TEST_F(CostTest, UpdateGivesUp) {
-  start(64 << 20, 1);
-  const auto client = open();
-  const auto fabric = open_fabric();
-  const auto other = open(*fabric);
-  put(*client, "key", "0");
-  UpdateOptions options;
-  options.attempts = 5;
-  options.longest_pause_ns = options.first_pause_ns = 1000;
-  uint32_t calls = 0;
-  const Updated told = update(
-      *client, "key",
-      [&](const OldValue& old, std::string& fresh) {
-        EXPECT_TRUE(old);
-        put(*other, "key", std::to_string(++calls));
-        fresh = "mine";
-        return true;
-      },
-      options);
-  EXPECT_EQ(told.code, Code::kBusy);
-  EXPECT_EQ(told.attempts, 5u);
-  EXPECT_EQ(calls, 5u);
-  TestOperation get(OperationKind::kGet, "key");
-  run(*client, get);
-  EXPECT_EQ(get.lent, "5");
 }
 
 }  // namespace
