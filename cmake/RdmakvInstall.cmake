@@ -21,6 +21,7 @@ set(rdmakv_cpp_headers
   rdmakv/client/client.h
   rdmakv/client/future.h
   rdmakv/client/operation.h
+  rdmakv/client/update.h
   rdmakv/transport/authentication.h
   rdmakv/transport/endpoint.h
   rdmakv/transport/fabric.h
