@@ -71,10 +71,8 @@ bool SwapWriter::post(Endpoint& endpoint, Swap& swap) {
     if (!endpoint.write({&entry, 1}, layout_.at(swap.grant.offset), context, false)) return false;
     swap.stage = Stage::kWritten;
   }
-  const uint64_t desired =
-      wire::FirstWord::make_dead(true, swap.grant.generation, swap.grant.offset).encode();
   if (!endpoint.compare_and_swap(arena_.local(swap.buffer, wire::kCasExtentBytes, sizeof(uint64_t)),
-                                 layout_.at(swap.old.offset), expected(swap), desired, context,
+                                 layout_.at(swap.old.offset), expected(swap), desired(swap), context,
                                  true)) {
     return false;
   }
@@ -93,7 +91,10 @@ SwapWriter::Outcome SwapWriter::on_swapped(uint64_t context) {
   std::memcpy(&found, swap.buffer.data() + wire::kCasExtentBytes, sizeof(found));
   Outcome told;
   told.known = true;
-  told.won = found == expected(swap);
+  // An adapter that is asked again, because its answer was lost, may carry out the ATOMIC again: it
+  // then finds what it stored the first time. That is a win; taken for a loss, the grant, which is
+  // linked, would be written over.
+  told.won = found == expected(swap) || found == desired(swap);
   told.operation = swap.operation;
   told.hash = swap.hash;
   told.order = swap.order;

@@ -96,6 +96,10 @@ class SwapWriter {
   uint64_t expected(const Swap& swap) const {
     return wire::FirstWord::make_live(swap.old.generation, true).encode();
   }
+  // What nobody but the ATOMIC of this swap stores anywhere: the grant is ours alone.
+  uint64_t desired(const Swap& swap) const {
+    return wire::FirstWord::make_dead(true, swap.grant.generation, swap.grant.offset).encode();
+  }
   bool post(Endpoint& endpoint, Swap& swap);
 
   BufferArena& arena_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ class RecordingEndpoint final : public Endpoint {
   };
   std::vector<Posted> posted;
   size_t room = 100;
+  int answer = 0;  // an ATOMIC finds: what it expects, what it stores, something else
 
   bool write(std::span<const LocalBuffer> body, RemoteAddress to, uint64_t, bool) override {
     if (posted.size() == room) return false;
@@ -31,9 +33,11 @@ class RecordingEndpoint final : public Endpoint {
     posted.push_back({"write", to.address, std::move(bytes)});
     return true;
   }
-  bool compare_and_swap(LocalBuffer, RemoteAddress at, uint64_t, uint64_t, uint64_t, bool,
-                        bool) override {
+  bool compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected,
+                        uint64_t desired, uint64_t, bool, bool) override {
     if (posted.size() == room) return false;
+    const uint64_t found[] = {expected, desired, expected + 1};
+    std::memcpy(previous.address, &found[answer], sizeof(found[answer]));
     posted.push_back({"swap", at.address, {}});
     return true;
   }
@@ -109,6 +113,22 @@ TEST_F(SwapWriterTest, ASwapThatHadNoRoomFollowsItsWrite) {
   EXPECT_FALSE(writer_.pump(endpoint_));
   ASSERT_EQ(endpoint_.posted.size(), 2u);
   EXPECT_EQ(endpoint_.posted[1].kind, "swap");
+}
+
+// The answer to an ATOMIC was lost on the wire, and the adapter carried it out again.
+TEST_F(SwapWriterTest, WhatItStoredItselfIsAWin) {
+  for (const int answer : {1, 2}) {
+    writer_.reset(layout_);
+    writer_.add_grant({.offset = kNew, .generation = 5});
+    ASSERT_TRUE(writer_.begin(operation_, 1, 0, {kOld, 9, wire::kGenerationMask}));
+    endpoint_.answer = answer;
+    EXPECT_FALSE(writer_.pump(endpoint_));
+    const SwapWriter::Outcome told = writer_.on_swapped(0);
+    ASSERT_TRUE(told.known);
+    EXPECT_EQ(told.won, answer == 1);
+    // Won: the grant is linked, and never used again.
+    EXPECT_EQ(writer_.ready(64), answer != 1);
+  }
 }
 
 // A grant outside its region, by a server that must not be believed, is none.
