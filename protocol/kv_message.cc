@@ -82,7 +82,7 @@ bool MessageReader::next(ReplyView& reply) {
   if (!take(&reply.header, sizeof(reply.header))) return false;
   const ReplyHeader& header = reply.header;
   if (header.status > ReplyStatus::kRefused) return fail("unknown status");
-  constexpr uint8_t kKnown = kHasValue | kPinned | kExpiryField | kCasClass;
+  constexpr uint8_t kKnown = kHasValue | kPinned | kExpiryField | kCasClass | kOneKey;
   if ((header.flags & ~kKnown) != 0) return fail("unknown flag");
   const uint64_t length = (header.flags & kHasValue) != 0 ? header.value_length : 0;
   if (length > rest_.size()) return fail("reply longer than its message");

@@ -85,8 +85,19 @@ enum class Opcode : uint8_t {
   // A function of the key's value (kv_modify.h), executed in one step.
   kModify = 17,
   kEvaluate = 18,  // changes nothing
+  // Keys of this partition, in the order of its index, from the place `cursor` on: at most `wanted`
+  // of them, and no more than go into a message -> the value is [u32 length | key] for each, not
+  // aligned, and `cursor` where to go on, 0 when the end was reached. The reply to a long search
+  // may hold no key. A key too long for a message comes alone, as the value of a kOneKey reply.
+  kScan = 19,
+  kRandomKey = 20,  // -> any key, each as likely as the others, kOneKey; `cursor`: number of keys
+  // The key named by the request's value is stored anew, with the value and the expiry of `key`,
+  // under a condition on it and not on `key`. Both are of this worker, or kWrongWorker; kNotFound
+  // when there is no `key`. kRename removes `key` in the same step.
+  kCopy = 21,
+  kRename = 22,
 };
-inline constexpr Opcode kLastOpcode = Opcode::kEvaluate;
+inline constexpr Opcode kLastOpcode = Opcode::kRename;
 
 // What a mutation requires of the key's present state; unmet: kConditionNotMet (or
 // kVersionMismatch).
@@ -119,6 +130,7 @@ inline constexpr uint8_t kHasValue = 1;  // value_length bytes of value follow t
 inline constexpr uint8_t kPinned = 2;
 inline constexpr uint8_t kExpiryField = 4;  // the entry at `location` has an expiry field
 inline constexpr uint8_t kCasClass = 8;     // the entry at `location` may be changed by ATOMICs
+inline constexpr uint8_t kOneKey = 16;      // kScan, kRandomKey: the value is one key, as it is
 
 enum class ReplyStatus : uint8_t {
   kOk = 0,
@@ -154,12 +166,15 @@ struct RequestHeader {
   uint64_t sequence = 0;                // per client id, rising: names the request for ever
   uint32_t key_length = 0;
   uint32_t value_length = 0;  // bytes of value (or chunk) in this message
-  uint64_t version = 0;       // what Condition::kIfVersion asks for
+  union {
+    uint64_t version = 0;  // what Condition::kIfVersion asks for
+    uint64_t cursor;       // kScan: where to begin; 0: at the beginning
+  };
   union {
     int64_t expiry_ms = 0;  // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
     uint64_t offset;        // kUploadChunk: where the chunk lies in the value
     uint64_t total;         // kUploadBegin: bytes of the whole value
-    uint64_t wanted;        // kGrants: extents
+    uint64_t wanted;        // kGrants: extents; kScan: keys
   };
   uint64_t ticket = 0;  // kRelease: the pin; kUpload...: the upload; kModify: that, or 0; else 0
   uint32_t landing_offset = 0;  // units of kRingUnit in the client's landing region
@@ -170,9 +185,12 @@ struct ReplyHeader {
   ReplyStatus status = ReplyStatus::kOk;
   uint8_t flags = 0;        // kHasValue, kPinned
   uint16_t user_flags = 0;  // of the key after the request (kv_layout.h)
-  uint32_t id = 0;          // of the request
-  uint64_t version = 0;     // of the key after the request; 0: no such key
-  int64_t expiry_ms = 0;    // of the key after the request; 0: none
+  uint32_t id = 0;        // of the request
+  union {
+    uint64_t version = 0;  // of the key after the request; 0: no such key
+    uint64_t cursor;       // kScan, kRandomKey
+  };
+  int64_t expiry_ms = 0;  // of the key after the request; 0: none
   // Of the entry: its offset (kv_layout.h), 0: nowhere. It is the entry of the key after the
   // request, but under kPinned the entry that is pinned.
   uint64_t location = 0;

@@ -177,8 +177,13 @@ Code ClientCore::check(const Operation& operation) const {
       return operation.ticket && (operation.ticket.session & 0xffff) < sessions_.size()
                  ? Code::kOk
                  : Code::kInvalidArgument;
+    case OperationKind::kCopy:
+    case OperationKind::kRename:
+      return input > wire::kMaxKeyBytes ? Code::kTooLarge : Code::kOk;
     case OperationKind::kPing:
     case OperationKind::kStats:
+    case OperationKind::kScan:
+    case OperationKind::kRandomKey:
       return operation.server < servers_.size() && operation.worker < wire::kMaxWorkers
                  ? Code::kOk
                  : Code::kInvalidArgument;
@@ -203,6 +208,7 @@ void ClientCore::submit(Operation& operation) {
   operation.has_previous = false;
   operation.refusal = wire::Refusal::kNone;
   operation.user_flags = 0;
+  operation.one_key = false;
   operation.path = ReadPath::kRequest;
   operation.internal[kByRequest] = 0;
   operation.value = {};
@@ -235,13 +241,26 @@ void ClientCore::route(Operation& operation) {
       session = sessions_[operation.ticket.session & 0xffff].get();
       break;
     case OperationKind::kPing:
-    case OperationKind::kStats: {
+    case OperationKind::kStats:
+    case OperationKind::kScan:
+    case OperationKind::kRandomKey: {
       const bool known = map_.workers(operation.server) != 0;
       if (known && operation.worker >= map_.workers(operation.server)) {
         operation.code = Code::kInvalidArgument;
         return finish(operation);
       }
       session = session_of(operation.server, known ? operation.worker : uint16_t{0});
+      break;
+    }
+    case OperationKind::kCopy:
+    case OperationKind::kRename: {
+      const SlotMap::Place place = map_.place_of_key(operation.key);
+      const std::span<const std::byte> to = input_of(operation);
+      if (place != map_.place_of_key({reinterpret_cast<const char*>(to.data()), to.size()})) {
+        operation.code = Code::kWrongWorker;
+        return finish(operation);
+      }
+      session = session_of(place.server, place.worker);
       break;
     }
     default: {

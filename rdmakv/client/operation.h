@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -42,7 +43,21 @@ enum class OperationKind : uint8_t {
   kTransaction,
   kPing,
   kStats,  // of one worker of one server: `server`, `worker`
+  // Of one worker too. Keys, from place `offset` of its index on: at most `length` of them ->
+  // `value` as the wire has it (for_each_scanned_key()), `number` where to go on, 0: at the end.
+  // kInvalidArgument: there is no such worker. `destination` has kMaxKeyBytes.
+  kScan,
+  kRandomKey,  // likewise -> `value` is the key, `number` how many keys this worker has
+  // The key `input` gets the value and the expiry of `key`, under the condition on it; kRename
+  // removes `key`, in the same step. kWrongWorker: they are not on one worker.
+  kCopy,
+  kRename,
 };
+
+// What a kScan or a kRandomKey brings is lent as with kGet, or goes to the destination.
+constexpr bool brings_keys(OperationKind kind) {
+  return kind == OperationKind::kScan || kind == OperationKind::kRandomKey;
+}
 
 using Condition = wire::Condition;
 
@@ -88,13 +103,13 @@ struct Operation {
   // kGet: where the value is to be copied, of any size. Without it (data() null) the value is lent:
   // see `value`. Too small: kTooLarge, `value_length` tells the need.
   std::span<std::byte> destination;
-  uint64_t offset = 0;  // kReadPinned, kUploadChunk
-  uint32_t length = 0;  // kReadPinned: how many bytes
+  uint64_t offset = 0;  // kReadPinned, kUploadChunk, kScan
+  uint32_t length = 0;  // kReadPinned: how many bytes; kScan: how many keys
   uint64_t total = 0;   // kUploadBegin: bytes of the whole value
   Ticket ticket;        // kReadPinned, kRelease, kUpload..., kModify if its input was uploaded;
                         // result of kUploadBegin, and of whatever brings a value, when the value is
                         // pinned: value_length > 0, value empty. Release it.
-  uint16_t server = 0, worker = 0;  // kPing, kStats
+  uint16_t server = 0, worker = 0;  // kPing, kStats, kScan, kRandomKey
   wire::Function function = wire::Function::kNone;
   wire::ModifyOperands modify;      // kModify; its comparison_length is filled in by the client
   wire::EvaluateOperands evaluate;  // kEvaluate
@@ -108,7 +123,9 @@ struct Operation {
   uint64_t version = 0;       // of the key now; 0: no such key
   int64_t expiry = 0;         // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
   uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
-  uint64_t number = 0;  // kCount, kClear, kTransaction; kModify, kEvaluate: what the function says
+  // kCount, kClear, kTransaction, kScan, kRandomKey; kModify, kEvaluate: what the function says
+  uint64_t number = 0;
+  bool one_key = false;  // kScan: `value` is one key and nothing else
   wire::Refusal refusal = wire::Refusal::kNone;  // with Code::kInapplicable
   uint16_t user_flags = 0;                       // of the key now
   bool has_previous = false;                     // want_previous: there was one
@@ -122,5 +139,25 @@ struct Operation {
   Operation* next = nullptr;
   uint64_t internal[8] = {};
 };
+
+// Calls visit(std::string_view) for each key that a kScan brought. False: `value` is malformed.
+template <typename Visit>
+bool for_each_scanned_key(const Operation& scan, Visit&& visit) {
+  std::string_view rest(reinterpret_cast<const char*>(scan.value.data()), scan.value.size());
+  if (scan.one_key) {
+    visit(rest);
+    return true;
+  }
+  while (!rest.empty()) {
+    uint32_t length = 0;
+    if (rest.size() < sizeof(length)) return false;
+    std::memcpy(&length, rest.data(), sizeof(length));
+    rest.remove_prefix(sizeof(length));
+    if (rest.size() < length) return false;
+    visit(rest.substr(0, length));
+    rest.remove_prefix(length);
+  }
+  return true;
+}
 
 }  // namespace rdmakv

@@ -21,6 +21,8 @@ bool is_read(OperationKind kind) {
     case OperationKind::kCount:
     case OperationKind::kPing:
     case OperationKind::kStats:
+    case OperationKind::kScan:
+    case OperationKind::kRandomKey:
       return true;
     default:
       return false;

@@ -176,7 +176,7 @@ const char* check_reply(const Operation& operation, const wire::ReplyHeader& rep
   const bool has_value = (reply.flags & wire::kHasValue) != 0;
   const bool pinned = (reply.flags & wire::kPinned) != 0;
   const bool ok = reply.status == wire::ReplyStatus::kOk;
-  const bool is_get = operation.kind == OperationKind::kGet;
+  const bool is_get = operation.kind == OperationKind::kGet || brings_keys(operation.kind);
   const bool may_bring = is_get || operation.want_previous || operation.want_if_unmet ||
                          operation.kind == OperationKind::kModify ||
                          operation.kind == OperationKind::kEvaluate ||
@@ -213,7 +213,8 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
   operation.code = code_of(header.status);
   operation.version = header.version;
   operation.expiry = header.expiry_ms;
-  operation.number = header.number;
+  operation.number = brings_keys(operation.kind) ? header.cursor : header.number;
+  operation.one_key = (header.flags & wire::kOneKey) != 0;
   operation.user_flags = header.user_flags;
   if (operation.code == Code::kInapplicable) {
     operation.refusal = static_cast<wire::Refusal>(header.number);
@@ -243,7 +244,8 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
 // the operation's.
 void Session::take_value(Operation& operation, std::span<const std::byte> value,
                          ValueBuffer& landing) {
-  if (operation.kind == OperationKind::kGet && operation.destination.data() != nullptr) {
+  if (operation.destination.data() != nullptr &&
+      (operation.kind == OperationKind::kGet || brings_keys(operation.kind))) {
     if (value.size() > operation.destination.size()) {
       operation.code = Code::kTooLarge;
       return;
@@ -262,7 +264,8 @@ void Session::take_value(Operation& operation, std::span<const std::byte> value,
 
 bool Session::pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const {
   const uint64_t location = reply.location;
-  const size_t key_length = operation.key.size();
+  // Of a scan it is the key that is pinned, and it begins where a value behind no key would.
+  const size_t key_length = brings_keys(operation.kind) ? 0 : operation.key.size();
   // A part of a value begins anywhere in its entry.
   const bool offset_known = operation.kind == OperationKind::kEvaluate ||
                             reply.number == wire::entry_value_offset(key_length, false) ||
@@ -273,12 +276,11 @@ bool Session::pin_makes_sense(const Operation& operation, const wire::ReplyHeade
 
 void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
   const uint64_t location = reply.location;
-  operation.number = 0;
+  if (!brings_keys(operation.kind)) operation.number = 0;
   operation.ticket = {reply.ticket, ticket_session(), reply.generation,
                       location * wire::kExtentUnit + reply.number};
-  if (operation.kind != OperationKind::kGet || operation.destination.data() == nullptr) {
-    return context_.finish(operation);
-  }
+  const bool may_copy = operation.kind == OperationKind::kGet || brings_keys(operation.kind);
+  if (!may_copy || operation.destination.data() == nullptr) return context_.finish(operation);
   if (operation.destination.size() >= reply.value_length) return reader_.add(operation);
   give_up_pin(reply.ticket);
   operation.ticket = {};

@@ -42,6 +42,14 @@ wire::Opcode opcode_of(OperationKind kind) {
       return wire::Opcode::kStats;
     case OperationKind::kTransaction:
       return wire::Opcode::kTransaction;
+    case OperationKind::kScan:
+      return wire::Opcode::kScan;
+    case OperationKind::kRandomKey:
+      return wire::Opcode::kRandomKey;
+    case OperationKind::kCopy:
+      return wire::Opcode::kCopy;
+    case OperationKind::kRename:
+      return wire::Opcode::kRename;
     case OperationKind::kReadPinned:  // never sent
     case OperationKind::kPing:
       break;
@@ -68,6 +76,8 @@ bool has_order(wire::Opcode opcode) {
     case wire::Opcode::kUploadCommit:
     case wire::Opcode::kModify:
     case wire::Opcode::kEvaluate:
+    case wire::Opcode::kCopy:
+    case wire::Opcode::kRename:
       return true;
     default:
       return false;
@@ -85,7 +95,8 @@ bool has_function(OperationKind kind) {
 
 bool carries_value(OperationKind kind) {
   return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk ||
-         kind == OperationKind::kTransaction || has_function(kind);
+         kind == OperationKind::kTransaction || has_function(kind) ||
+         kind == OperationKind::kCopy || kind == OperationKind::kRename;
 }
 
 // visit(count in KeyOrder) for each key of a transaction; until it returns false.
@@ -208,6 +219,10 @@ wire::RequestHeader Session::header_of(const Operation& operation) {
   header.expiry_ms = operation.expiry_ms;
   if (operation.kind == OperationKind::kUploadBegin) header.total = operation.total;
   if (operation.kind == OperationKind::kUploadChunk) header.offset = operation.offset;
+  if (operation.kind == OperationKind::kScan) {
+    header.cursor = operation.offset;
+    header.wanted = operation.length;
+  }
   if (needs_ticket(operation)) header.ticket = operation.ticket.id;
   return header;
 }

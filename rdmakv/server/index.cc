@@ -18,7 +18,9 @@ Index::Index(std::span<std::byte> memory, const EntryMemory& entries, uint32_t s
       bucket_count_(static_cast<uint32_t>(
           std::min<size_t>(memory.size() / sizeof(wire::Bucket), ~uint32_t{0}))),
       entries_(entries),
-      nodes_(stash_slots) {
+      nodes_(stash_slots),
+      region_shift_(region_shift(steps())),
+      region_keys_((steps() >> region_shift_) + 1) {
   assert(bucket_count_ > 0);
   const uint32_t chains = std::max(std::bit_ceil(std::max(stash_slots, 1u)), 2u);
   chain_shift_ = 32 - static_cast<uint32_t>(std::countr_zero(chains));
@@ -100,6 +102,7 @@ wire::Slot Index::at(Place place) const {
 void Index::insert(Place place, uint64_t hash, wire::Slot slot) {
   slot.fingerprint = wire::key_place(hash, bucket_count_).fingerprint;
   ++size_;
+  ++region_keys(place);
   if (place.slot != Place::kStash) {
     slot.overflow = overflowed(place.bucket);
     store(place.bucket, place.slot, slot.encode());
@@ -129,6 +132,7 @@ void Index::replace(Place place, wire::Slot slot) {
 
 void Index::remove(Place place) {
   --size_;
+  --region_keys(place);
   if (place.slot == Place::kStash) {
     remove_from_stash(place.node);
     return;
@@ -186,6 +190,33 @@ void Index::set_overflow(uint32_t bucket, bool on) {
   }
 }
 
+uint32_t Index::region_shift(uint32_t steps) {
+  const uint64_t slots = uint64_t{steps} * wire::kSlotsPerBucket;
+  const auto slot_bits = static_cast<uint32_t>(std::bit_width(slots)) / 2;
+  constexpr uint32_t kStepBits = std::countr_zero(wire::kSlotsPerBucket);
+  return slot_bits > kStepBits ? slot_bits - kStepBits : 0;
+}
+
+uint32_t Index::first_occupied(uint32_t step) const {
+  while (step < steps() && region_keys_[step >> region_shift_] == 0) {
+    step = ((step >> region_shift_) + 1) << region_shift_;
+  }
+  return std::min(step, steps());
+}
+
+Index::Place Index::nth(uint64_t n) const {
+  assert(n < size_);
+  uint32_t region = 0;
+  for (; n >= region_keys_[region]; ++region) n -= region_keys_[region];
+  Place found = nowhere();
+  for (uint32_t step = region << region_shift_; !found && step < steps(); ++step) {
+    visit(step, [&](Place place, wire::Slot) {
+      if (n-- == 0) found = place;
+    });
+  }
+  return found;
+}
+
 bool Index::consistent() const {
   uint64_t keys = 0;
   std::vector<bool> expected(bucket_count_);
@@ -205,7 +236,11 @@ bool Index::consistent() const {
       if ((occupied || i == 0) && ((word & 1) != 0) != expected[bucket]) return false;
     }
   }
-  return stashed == stashed_ && keys + stashed == size_;
+  std::vector<uint32_t> counted(region_keys_.size());
+  for (uint32_t step = 0; step < steps(); ++step) {
+    visit(step, [&](Place, wire::Slot) { ++counted[step >> region_shift_]; });
+  }
+  return stashed == stashed_ && keys + stashed == size_ && counted == region_keys_;
 }
 
 }  // namespace rdmakv::server

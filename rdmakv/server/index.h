@@ -61,7 +61,8 @@ class Index {
   uint64_t stashed() const { return stashed_; }
   uint32_t bucket_count() const { return bucket_count_; }
   uint64_t private_bytes() const {
-    return nodes_.size() * sizeof(Node) + heads_.size() * sizeof(uint32_t);
+    return nodes_.size() * sizeof(Node) +
+           (heads_.size() + region_keys_.size()) * sizeof(uint32_t);
   }
 
   // Iteration: `step` 0 .. steps()-1 each name up to 8 slots, and all together every slot there is.
@@ -71,7 +72,13 @@ class Index {
            static_cast<uint32_t>((nodes_.size() + kNodesPerStep - 1) / kNodesPerStep);
   }
   template <typename Visit>
-  void visit(uint32_t step, Visit&& visit);
+  void visit(uint32_t step, Visit&& visit) const;
+  // From `step` on, the first step at which there may be a key; steps() when there is none. Passes
+  // by whole regions that are empty.
+  uint32_t first_occupied(uint32_t step) const;
+  // The place of key number `n` < size() in the order of iteration. Looks at the counts of the
+  // regions and at the slots of one: O(sqrt(steps())).
+  Place nth(uint64_t n) const;
 
   // Walks everything; false when the books do not agree. For tests.
   bool consistent() const;
@@ -79,6 +86,14 @@ class Index {
  private:
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kNodesPerStep = 8;
+
+  // A region is a run of 2^region_shift_ steps, and there are about as many regions as a region has
+  // slots. How many keys each holds is counted.
+  static uint32_t region_shift(uint32_t steps);
+  uint32_t step_of(Place place) const {
+    return place.slot == Place::kStash ? bucket_count_ + place.node / kNodesPerStep : place.bucket;
+  }
+  uint32_t& region_keys(Place place) { return region_keys_[step_of(place) >> region_shift_]; }
 
   struct Node {             // of the stash
     uint64_t slot = 0;      // offset 0: unused
@@ -108,10 +123,12 @@ class Index {
   uint32_t unused_ = kNone;
   std::vector<Node> nodes_;
   std::vector<uint32_t> heads_;
+  uint32_t region_shift_;
+  std::vector<uint32_t> region_keys_;
 };
 
 template <typename Visit>
-void Index::visit(uint32_t step, Visit&& visit) {
+void Index::visit(uint32_t step, Visit&& visit) const {
   if (step < bucket_count_) {
     for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
       const auto slot = wire::Slot::decode(load(step, i));

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "rdmakv/server/entry.h"
+#include "rdmakv/transport/authentication.h"
 
 namespace rdmakv::server {
 
@@ -28,6 +29,8 @@ bool takes_key(Opcode opcode) {
     case Opcode::kExpire:
     case Opcode::kUploadBegin:
     case Opcode::kTransaction:
+    case Opcode::kCopy:
+    case Opcode::kRename:
     case Opcode::kModify:
     case Opcode::kEvaluate:
       return true;
@@ -44,6 +47,8 @@ bool takes_value(Opcode opcode) {
     case Opcode::kTransaction:
     case Opcode::kModify:
     case Opcode::kEvaluate:
+    case Opcode::kCopy:
+    case Opcode::kRename:
       return true;
     default:
       return false;
@@ -55,6 +60,8 @@ bool takes_condition(Opcode opcode, Condition condition) {
   switch (opcode) {
     case Opcode::kPut:
     case Opcode::kUploadCommit:
+    case Opcode::kCopy:
+    case Opcode::kRename:
       return condition <= Condition::kIfVersion;
     case Opcode::kModify:
       return condition <= Condition::kIfVersion || condition == Condition::kIfVersionOrAbsent;
@@ -88,6 +95,8 @@ bool takes_flags(Opcode opcode, uint8_t flags) {
 bool Partition::makes_sense(const Request& request, size_t key_bytes, size_t value_bytes) {
   const Opcode opcode = request.opcode;
   const bool may_have_key = takes_key(opcode) || opcode == Opcode::kUploadCommit;
+  const bool names_two_keys = opcode == Opcode::kCopy || opcode == Opcode::kRename;
+  if (names_two_keys && value_bytes > wire::kMaxKeyBytes) return false;
   if (key_bytes > (may_have_key ? wire::kMaxKeyBytes : 0)) return false;
   if (value_bytes > 0 && !takes_value(opcode)) return false;
   return takes_condition(opcode, request.condition) && takes_flags(opcode, request.flags);
@@ -110,7 +119,10 @@ Partition::Partition(const PartitionOptions& options)
       key_(std::make_unique<char[]>(wire::kMaxKeyBytes)),
       transaction_(std::make_unique_for_overwrite<std::byte[]>(wire::kMaxChunk)),
       small_reply_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)),
-      results_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)) {
+      results_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)),
+      other_key_(std::make_unique<char[]>(wire::kMaxKeyBytes)),
+      scanned_(std::make_unique<std::byte[]>(wire::kLargeValue)),
+      random_(random_u64()) {
   stats_text_.reserve(kStatsReserve);
   begin_batch();
 }
@@ -203,6 +215,16 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       break;
     case Opcode::kEvaluate:
       evaluate_function(request, key, value, session, out);
+      break;
+    case Opcode::kScan:
+      scan(request, session, out);
+      break;
+    case Opcode::kRandomKey:
+      random_key(session, out);
+      break;
+    case Opcode::kCopy:
+    case Opcode::kRename:
+      copy(request, key, value, out);
       break;
   }
 }
@@ -319,8 +341,8 @@ uint64_t Partition::max_value_bytes() const {
 }
 
 uint64_t Partition::private_bytes() const {
-  return slab_.private_bytes() + index_.private_bytes() + wire::kMaxKeyBytes + kStatsReserve +
-         wire::kMaxChunk + 2 * uint64_t{wire::kLargeValue} +
+  return slab_.private_bytes() + index_.private_bytes() + 2 * wire::kMaxKeyBytes + kStatsReserve +
+         wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} +
          (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 

@@ -252,6 +252,13 @@ class Partition {
   void erase(const Request& request, std::string_view key, Session& session, Outcome& out);
   void expire(const Request& request, std::string_view key, Session& session, Outcome& out);
   void clear(Outcome& out);
+
+  // What is there, and one key under another's name (partition_scan.cc).
+  void scan(const Request& request, Session& session, Outcome& out);
+  void random_key(Session& session, Outcome& out);
+  bool attach_key(const Found& found, const Session& session, Outcome& out);
+  void copy(const Request& request, std::string_view key, Value to, Outcome& out);
+  void rename(const Found& source, std::string_view key, Change& change, Outcome& out);
   void begin_upload(const Request& request, std::string_view key, Session& session, Outcome& out);
   void append_upload(const Request& request, Value chunk, Session& session, Outcome& out);
   void commit_upload(const Request& request, std::string_view key, Session& session, Outcome& out);
@@ -276,6 +283,10 @@ class Partition {
   void run_transaction(Value message, uint32_t key_length, Session& session, Outcome& out);
   ReplyStatus check_transaction(Value message, uint32_t& commands) const;
   bool settle(Value message, Outcome& out);
+  // The steps of a transaction, for one key.
+  bool settle_key(std::string_view key, Outcome& out);
+  void hide_key(std::string_view key);
+  void show_key(std::string_view key);
   Applied try_settle(Change& change, Outcome& out);
   bool preconditions_met(Value message, Outcome& out);
   void hide(Value message);
@@ -344,6 +355,9 @@ class Partition {
   std::unique_ptr<std::byte[]> results_;      // of functions, for their Outcomes
   bool stuck_ = false;  // the pool is full: tend() cannot help before something changes
   wire::Grant granted_[wire::kMostGrants];  // of grants(), for its Outcome
+  std::unique_ptr<char[]> other_key_;       // private copy of the key that copy() stores
+  std::unique_ptr<std::byte[]> scanned_;    // of scan(), for its Outcome
+  uint64_t random_ = 0;                     // state of random_key()
   std::string stats_text_;
   StatsSource more_stats_ = nullptr;
   void* more_stats_context_ = nullptr;

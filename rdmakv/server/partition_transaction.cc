@@ -170,14 +170,18 @@ ReplyStatus Partition::check_transaction(Value message, uint32_t& commands) cons
 bool Partition::settle(Value message, Outcome& out) {
   if (cas_ == nullptr) return true;
   return for_each_request(message, [&](const wire::RequestView& request) {
-    if (!has_key(request.header.opcode)) return true;
-    Change change;
-    change.key = request.key;
-    change.hash = wire::hash_key(request.key);
-    until_applied(out, [&] { return try_settle(change, out); });
-    discard(change.fresh);
-    return out.reply.status == ReplyStatus::kOk;
+    return !has_key(request.header.opcode) || settle_key(request.key, out);
   });
+}
+
+bool Partition::settle_key(std::string_view key, Outcome& out) {
+  if (cas_ == nullptr) return true;
+  Change change;
+  change.key = key;
+  change.hash = wire::hash_key(key);
+  until_applied(out, [&] { return try_settle(change, out); });
+  discard(change.fresh);
+  return out.reply.status == ReplyStatus::kOk;
 }
 
 Partition::Applied Partition::try_settle(Change& change, Outcome& out) {
@@ -209,14 +213,27 @@ void Partition::hide(Value message) {
   if (!holds(Rule::kOneStep)) return;
   for_each_request(message, [&](const wire::RequestView& request) {
     if (!has_key(request.header.opcode)) return true;
-    const uint64_t hash = wire::hash_key(request.key);
-    index_.hold(hash);
-    if (only_looks(request.header.opcode)) return true;
-    const Found found = look_up(request.key, hash);
-    if (found) hide_entry(found.extent);
-    step(Step::kHidden);
+    if (only_looks(request.header.opcode)) {
+      index_.hold(wire::hash_key(request.key));
+    } else {
+      hide_key(request.key);
+    }
     return true;
   });
+}
+
+void Partition::hide_key(std::string_view key) {
+  const uint64_t hash = wire::hash_key(key);
+  index_.hold(hash);
+  const Found found = look_up(key, hash);
+  if (found) hide_entry(found.extent);
+  step(Step::kHidden);
+}
+
+void Partition::show_key(std::string_view key) {
+  const Index::Place place = index_.find(wire::hash_key(key), key);
+  if (place) show_entry(slab_.at(index_.at(place).offset));
+  step(Step::kShown);
 }
 
 // Every key is shown before the first bucket is released: where a key is gone, a miss may say so
@@ -224,10 +241,7 @@ void Partition::hide(Value message) {
 void Partition::show(Value message) {
   if (!holds(Rule::kOneStep)) return;
   for_each_request(message, [&](const wire::RequestView& request) {
-    if (!has_key(request.header.opcode)) return true;
-    const Index::Place place = index_.find(wire::hash_key(request.key), request.key);
-    if (place) show_entry(slab_.at(index_.at(place).offset));
-    step(Step::kShown);
+    if (has_key(request.header.opcode)) show_key(request.key);
     return true;
   });
   for_each_request(message, [&](const wire::RequestView& request) {

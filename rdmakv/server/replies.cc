@@ -91,7 +91,7 @@ void Replies::add_large(const wire::RequestHeader& request, const Outcome& outco
     return;
   }
   ++counters_.pinned;
-  header.flags = wire::kPinned;
+  header.flags = wire::kPinned | (header.flags & wire::kOneKey);
   header.ticket = session_.pins.add(outcome.extent);
   header.location = outcome.extent;
   header.generation = outcome.generation;

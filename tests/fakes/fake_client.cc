@@ -227,6 +227,19 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
     case OperationKind::kPing:
     case OperationKind::kStats:
       return;
+    case OperationKind::kScan:
+      return scan(operation, ended);
+    case OperationKind::kRandomKey:
+      operation.number = store.size();
+      if (store.empty()) {
+        operation.code = Code::kNotFound;
+      } else {
+        ended.lent = store.begin()->first;
+      }
+      return;
+    case OperationKind::kCopy:
+    case OperationKind::kRename:
+      return copy(operation);
   }
 }
 
@@ -323,6 +336,49 @@ bool FakeClient::run_part(const wire::RequestView& request, Operation& whole, ui
   return true;
 }
 
+// The place in the index is the number in the map's order, so it holds while no key comes or goes.
+void FakeClient::scan(Operation& operation, Ended& ended) {
+  if (operation.server != 0 || operation.worker != 0) {
+    operation.code = Code::kInvalidArgument;
+    return;
+  }
+  uint64_t at = 0;
+  for (const auto& [key, entry] : store) {
+    if (at >= operation.offset + operation.length) break;
+    if (at++ < operation.offset) continue;
+    const auto length = static_cast<uint32_t>(key.size());
+    ended.lent.append(reinterpret_cast<const char*>(&length), sizeof(length)).append(key);
+  }
+  operation.number = at < store.size() ? at : 0;
+}
+
+void FakeClient::copy(Operation& operation) {
+  const std::string to(text(input_of(operation)));
+  if (different_workers) {
+    operation.code = Code::kWrongWorker;
+    return;
+  }
+  const Entry* from = find(operation.key);
+  if (from == nullptr) {
+    operation.code = Code::kNotFound;
+    return;
+  }
+  operation.code = check(operation, find(to));
+  if (operation.code != Code::kOk) return;
+  Entry copied = *from;
+  const Entry* old = find(to);
+  copied.version = (old != nullptr ? old->version : version_floor_) + 1;
+  store[to] = copied;
+  if (operation.kind == OperationKind::kRename) erase_key(operation.key);
+  operation.version = copied.version;
+}
+
+void FakeClient::erase_key(std::string_view key) {
+  const auto found = store.find(key);
+  version_floor_ = std::max(version_floor_, found->second.version);
+  store.erase(found);
+}
+
 // As a server would: in the message when small, in a landing buffer, or pinned.
 void FakeClient::lend(Operation& operation, const std::string& value, Ended& ended) {
   operation.value_length = value.size();
@@ -411,9 +467,10 @@ void FakeClient::erase(Operation& operation, Ended& ended) {
     operation.has_previous = true;
     lend(operation, entry->value, ended);
   }
-  version_floor_ = std::max(version_floor_, entry->version);
+  operation.code = check(operation, entry);
+  if (operation.code != Code::kOk) return;
   operation.version = 0;
-  store.erase(store.find(operation.key));
+  erase_key(operation.key);
 }
 
 void FakeClient::expire(Operation& operation, Ended& ended) {

@@ -57,6 +57,7 @@ class FakeClient final : public Client, public AtOnceReader {
   std::function<Code(const Operation&)> fault;
   size_t at_once = 0;  // so many keys, at most, does one get_at_once() answer
   size_t answered_at_once = 0;
+  bool different_workers = false;  // no two keys are on one worker
   bool newest_first = false;  // completions of one poll in reverse order
 
   // Operations run, but do not end.
@@ -103,6 +104,9 @@ class FakeClient final : public Client, public AtOnceReader {
   void evaluate(Operation& operation, Ended& ended);
   static void take_function(const wire::RequestView& request, Operation& part);
   void upload(Operation& operation, Ended& ended);
+  void scan(Operation& operation, Ended& ended);
+  void copy(Operation& operation);
+  void erase_key(std::string_view key);
   void lend(Operation& operation, const std::string& value, Ended& ended);
   Entry* find(std::string_view key);
   Code check(const Operation& operation, const Entry* entry) const;
