@@ -193,8 +193,8 @@ bool AclSelector::allows_key(std::string_view key, uint32_t access) const {
 AclVerdict AclSelector::check(const Command& command, Arguments arguments) const {
   if (!allows_command(command, arguments)) return {AclVerdict::kCommandDenied, 0};
   if (all_keys_ || command.first_key == 0) return {};
-  const uint32_t access = key_access(command, arguments);
   for (const size_t position : key_positions(command, arguments)) {
+    const uint32_t access = key_access(command, arguments, position);
     if (!allows_key(arguments[position], access)) return {AclVerdict::kKeyDenied, position};
   }
   return {};

@@ -188,7 +188,7 @@ const Command* CommandTable::resolve(Arguments arguments, const Command** contai
   return nullptr;
 }
 
-std::string_view key_flags(const Command& command, Arguments arguments) {
+std::string_view key_flags(const Command& command, Arguments arguments, size_t key) {
   const auto has = [arguments](std::initializer_list<std::string_view> options, size_t from) {
     return std::any_of(arguments.begin() + static_cast<ptrdiff_t>(std::min(from, arguments.size())),
                        arguments.end(), [options](std::string_view argument) {
@@ -197,15 +197,24 @@ std::string_view key_flags(const Command& command, Arguments arguments) {
                          });
                        });
   };
-  if (command.key_flags.find("variable_flags") == std::string_view::npos) return command.key_flags;
+  if (command.key_flags.find("variable_flags") == std::string_view::npos) {
+    std::string_view flags = command.key_flags;
+    for (size_t at = static_cast<size_t>(command.first_key); at < key;
+         at += static_cast<size_t>(command.key_step)) {
+      const size_t bar = flags.find('|');
+      if (bar == std::string_view::npos) break;
+      flags.remove_prefix(bar + 1);
+    }
+    return flags.substr(0, flags.find('|'));
+  }
   if (command.name == "set") return has({"get"}, 3) ? "RW access update" : "OW update";
   if (command.name == "bitfield")
     return has({"set", "incrby"}, 2) ? "RW access update" : "RO access";
   return command.key_flags;
 }
 
-uint32_t key_access(const Command& command, Arguments arguments) {
-  const std::string_view flags = key_flags(command, arguments);
+uint32_t key_access(const Command& command, Arguments arguments, size_t key) {
+  const std::string_view flags = key_flags(command, arguments, key);
   const auto has = [flags](std::string_view flag) {
     return flags.find(flag) != std::string_view::npos;
   };

@@ -95,7 +95,9 @@ struct Command {
   // into registered memory; 0: none. The key is then argument 1.
   uint32_t value_argument = 0;
   std::string_view tips = {};       // separated by commas
-  std::string_view key_flags = {};  // of the key specification, separated by spaces
+  // Of the key specification, separated by spaces. Where keys differ, several, separated by bars:
+  // each of one key, the last one of all the others.
+  std::string_view key_flags = {};
   std::string_view key_notes = {};
   std::string_view summary = {}, since = {}, group = {}, complexity = {};
   Handler handler = nullptr;  // null: a container of subcommands only
@@ -162,9 +164,9 @@ std::vector<Command> server_command_rows();
 // What a command does to its keys, as ACL key patterns tell reading from writing; a mix of both is
 // possible, and neither (EXISTS).
 enum KeyAccess : uint32_t { kReadsKey = 1, kWritesKey = 2 };
-// The flags of the key specification, which for some commands depend on the options.
-std::string_view key_flags(const Command& command, Arguments arguments);
-uint32_t key_access(const Command& command, Arguments arguments);
+// The flags of the key that is argument `key`, which for some commands depend on the options.
+std::string_view key_flags(const Command& command, Arguments arguments, size_t key);
+uint32_t key_access(const Command& command, Arguments arguments, size_t key);
 
 // Indices into `arguments` of the keys of `command`; none where their number is none.
 std::vector<size_t> key_positions(const Command& command, Arguments arguments);

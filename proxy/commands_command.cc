@@ -91,17 +91,17 @@ void write_counted_keys(resp::ReplyWriter& reply, const Command& command) {
   reply.integer(command.key_step);
 }
 
-// Our commands' keys are nearly all of the kind "from this argument on, in these steps".
-void write_key_specification(resp::ReplyWriter& reply, const Command& command) {
-  if (command.first_key == 0) return reply.set(0);
-  reply.set(1);
+// Our commands' keys are nearly all of the kind "from this argument on, in these steps". `first`,
+// `last`: as in the row.
+void write_key_specification(resp::ReplyWriter& reply, const Command& command,
+                             std::string_view flags, int first, int last) {
   reply.map(command.key_notes.empty() ? 3 : 4);
   if (!command.key_notes.empty()) {
     reply.bulk("notes");
     reply.bulk(command.key_notes);
   }
   reply.bulk("flags");
-  write_flag_set(reply, split(command.key_flags, ' '));
+  write_flag_set(reply, split(flags, ' '));
   reply.bulk("begin_search");
   reply.map(2);
   reply.bulk("type");
@@ -109,8 +109,7 @@ void write_key_specification(resp::ReplyWriter& reply, const Command& command) {
   reply.bulk("spec");
   reply.map(1);
   reply.bulk("index");
-  reply.integer(command.count_argument != 0 ? static_cast<int>(command.count_argument)
-                                            : command.first_key);
+  reply.integer(command.count_argument != 0 ? static_cast<int>(command.count_argument) : first);
   reply.bulk("find_keys");
   reply.map(2);
   reply.bulk("type");
@@ -120,11 +119,22 @@ void write_key_specification(resp::ReplyWriter& reply, const Command& command) {
   reply.map(3);
   reply.bulk("lastkey");
   // Counted from the first key here; from the name in the classic column.
-  reply.integer(command.last_key > 0 ? command.last_key - command.first_key : command.last_key);
+  reply.integer(last > 0 ? last - first : last);
   reply.bulk("keystep");
   reply.integer(command.key_step);
   reply.bulk("limit");
   reply.integer(0);
+}
+
+void write_key_specifications(resp::ReplyWriter& reply, const Command& command) {
+  if (command.first_key == 0) return reply.set(0);
+  const std::vector<std::string_view> all = split(command.key_flags, '|');
+  reply.set(all.size());
+  int first = command.first_key;
+  for (size_t i = 0; i < all.size(); ++i, first += command.key_step) {
+    const bool is_last = i + 1 == all.size();
+    write_key_specification(reply, command, all[i], first, is_last ? command.last_key : first);
+  }
 }
 
 void write_info(resp::ReplyWriter& reply, const Command* command) {
@@ -141,7 +151,7 @@ void write_info(resp::ReplyWriter& reply, const Command* command) {
   const std::vector<std::string_view> tips = split(command->tips, ',');
   reply.set(tips.size());
   for (const std::string_view tip : tips) reply.bulk(tip);
-  write_key_specification(reply, *command);
+  write_key_specifications(reply, *command);
   reply.set(command->subcommands.size());
   for (const Command* subcommand : command->subcommands) write_info(reply, subcommand);
 }
@@ -259,7 +269,7 @@ void command_getkeysandflags(Request& request, Arguments arguments) {
   for (const size_t key : keys) {
     reply.array(2);
     reply.bulk(called[key]);
-    write_flag_set(reply, split(key_flags(*command, called), ' '));
+    write_flag_set(reply, split(key_flags(*command, called, key), ' '));
   }
   request.finish();
 }

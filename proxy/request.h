@@ -130,6 +130,11 @@ class Request {
   bool flag = false;
   ValueFrame frame = ValueFrame::kNone;  // around the value that is the reply
   std::string text;                      // for rare commands
+  // What a command of several steps keeps between them; ends with the request.
+  struct State {
+    virtual ~State() = default;
+  };
+  std::unique_ptr<State> state;
 
  private:
   friend class Connection;

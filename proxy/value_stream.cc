@@ -9,8 +9,13 @@
 namespace rdmakv::proxy {
 
 ValueStream::ValueStream(Worker& worker, Request* request, const Ticket& ticket, uint64_t length,
-                         Done done)
-    : worker_(worker), request_(request), ticket_(ticket), length_(length), done_(done) {}
+                         Done done, Observe observe)
+    : worker_(worker),
+      request_(request),
+      ticket_(ticket),
+      length_(length),
+      done_(done),
+      observe_(observe) {}
 
 void ValueStream::pump() {
   if (finished_ || request_ == nullptr) return;
@@ -72,6 +77,7 @@ void ValueStream::emit() {
     ValueBuffer buffer = std::move(piece.operation.buffer);
     if (code_ != Code::kOk || request_ == nullptr || request_->connection().closed()) continue;
     const std::span<const std::byte> bytes(buffer.data(), piece.operation.length);
+    if (observe_ != nullptr) observe_(*request_, bytes);
     request_->output().append_value(std::move(buffer), bytes);
     emitted_ += piece.operation.length;
     request_->connection().output_grew();

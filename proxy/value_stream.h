@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "rdmakv/client/operation.h"
 
@@ -23,10 +24,13 @@ class ValueStream {
   static constexpr uint32_t kPieceBytes = 256 * 1024;
   static constexpr size_t kPieces = 2;
   using Done = void (*)(Request& request);
+  using Observe = void (*)(Request& request, std::span<const std::byte> piece);
 
   // `request` is the head of its connection's queue and has written the bulk's header; `done` is
-  // called when all of the value is in the output, or when the connection is gone.
-  ValueStream(Worker& worker, Request* request, const Ticket& ticket, uint64_t length, Done done);
+  // called when all of the value is in the output, or when the connection is gone; `observe`, if
+  // any, with each piece as it goes there.
+  ValueStream(Worker& worker, Request* request, const Ticket& ticket, uint64_t length, Done done,
+              Observe observe);
   ValueStream(const ValueStream&) = delete;
   ValueStream& operator=(const ValueStream&) = delete;
 
@@ -62,6 +66,7 @@ class ValueStream {
   int outstanding_ = 0;
   Code code_ = Code::kOk;
   Done done_;
+  Observe observe_;
   Operation release_;
   bool released_ = false;
   bool finished_ = false;

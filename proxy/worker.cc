@@ -271,6 +271,7 @@ void Worker::release(Request& request) {
   request.kept_arguments_.reset();
   std::destroy_at(&request.operation);
   std::construct_at(&request.operation);
+  request.state.reset();
   request.fanout = nullptr;
   request.stream = nullptr;
   request.at_head_ = nullptr;
@@ -312,14 +313,14 @@ Upload& Worker::start_upload(Connection& connection, std::string_view key, uint6
 }
 
 void Worker::stream_value(Request* request, const Ticket& ticket, uint64_t length,
-                          ValueStream::Done done) {
-  ValueStream& stream = streams_.emplace_back(*this, request, ticket, length, done);
+                          ValueStream::Done done, ValueStream::Observe observe) {
+  ValueStream& stream = streams_.emplace_back(*this, request, ticket, length, done, observe);
   request->stream = &stream;
   stream.pump();
 }
 
 void Worker::release_pin(const Ticket& ticket) {
-  streams_.emplace_back(*this, nullptr, ticket, 0, nullptr).give_back();
+  streams_.emplace_back(*this, nullptr, ticket, 0, nullptr, nullptr).give_back();
 }
 
 OutputChain& Worker::sink() {

@@ -137,7 +137,7 @@ class Worker {
   Upload& start_upload(Connection& connection, std::string_view key, uint64_t total);
   // Writes a pinned value to the output of `request`, which is the head of its queue.
   void stream_value(Request* request, const Ticket& ticket, uint64_t length,
-                    ValueStream::Done done);
+                    ValueStream::Done done, ValueStream::Observe observe = nullptr);
   void release_pin(const Ticket& ticket);
 
   Pool<Request>& requests() { return requests_; }

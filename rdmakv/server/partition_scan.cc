@@ -52,8 +52,8 @@ void Partition::scan(const Request& request, Session& session, Outcome& out) {
   size_t used = 0;
   uint64_t taken = 0;
   uint64_t next = 0;  // where the first key is that was not taken
-  const auto first_step = static_cast<uint32_t>(
-      std::min<uint64_t>(request.cursor / kSlots, index_.steps()));
+  const auto first_step =
+      static_cast<uint32_t>(std::min<uint64_t>(request.cursor / kSlots, index_.steps()));
   uint32_t step = index_.first_occupied(first_step);
   for (uint32_t looked = 0; next == 0 && step < index_.steps();
        step = index_.first_occupied(step + 1), ++looked) {
@@ -129,8 +129,8 @@ void Partition::random_key(Session& session, Outcome& out) {
 
 // ---- one entry, two names ----------------------------------------------------------------------
 
-// Both keys leave the cas class first, as in a transaction: from then on only this thread can change
-// them, so what was read is still there when its copy is stored.
+// Both keys leave the cas class first, as in a transaction: from then on only this thread can
+// change them, so what was read is still there when its copy is stored.
 void Partition::copy(const Request& request, std::string_view key, Value to, Outcome& out) {
   if (!to.empty()) std::memcpy(other_key_.get(), to.data(), to.size());
   Change change;

@@ -55,11 +55,14 @@ TEST(CommandTable, BadRenamesAreToldApart) {
 
 TEST(CommandTable, KeyAccessDependsOnOptions) {
   const std::string_view set[] = {"set", "k", "v"}, set_get[] = {"set", "k", "v", "GET"};
-  EXPECT_EQ(key_access(*table().find("set"), set), kWritesKey);
-  EXPECT_EQ(key_access(*table().find("set"), set_get), kReadsKey | kWritesKey);
+  EXPECT_EQ(key_access(*table().find("set"), set, 1), kWritesKey);
+  EXPECT_EQ(key_access(*table().find("set"), set_get, 1), kReadsKey | kWritesKey);
   const std::string_view get[] = {"get", "k"};
-  EXPECT_EQ(key_access(*table().find("get"), get), kReadsKey);
-  EXPECT_EQ(key_access(*table().find("exists"), get), 0u);
+  EXPECT_EQ(key_access(*table().find("get"), get, 1), kReadsKey);
+  EXPECT_EQ(key_access(*table().find("exists"), get, 1), 0u);
+  const std::string_view rename[] = {"rename", "a", "b"};
+  EXPECT_EQ(key_access(*table().find("rename"), rename, 1), kReadsKey | kWritesKey);
+  EXPECT_EQ(key_access(*table().find("rename"), rename, 2), kWritesKey);
 }
 
 TEST(CommandTable, EveryRowCanBeExecutedOrContains) {

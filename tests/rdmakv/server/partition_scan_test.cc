@@ -32,9 +32,8 @@ class ScanTest : public testing::Test {
     EXPECT_TRUE(box_.empty_after_clear());
   }
   Told scan(uint64_t cursor, uint64_t wanted) {
-    return box_.ask({.opcode = Opcode::kScan,
-                     .version = cursor,
-                     .expiry_ms = static_cast<int64_t>(wanted)});
+    return box_.ask(
+        {.opcode = Opcode::kScan, .version = cursor, .expiry_ms = static_cast<int64_t>(wanted)});
   }
   // Times that a whole scan meets each key; `between` is called after each request.
   template <typename Between>
@@ -117,8 +116,12 @@ TEST_F(ScanTest, WhatStaysIsMetWhileKeysChange) {
 }
 
 TEST_F(ScanTest, KeysTooLongForAMessageComeAlone) {
-  std::set<std::string> all = {"short", std::string(4090, 'a'), std::string(4091, 'b'),
-                               std::string(4096, 'c'), std::string(wire::kMaxKeyBytes, 'd'), ""};
+  std::set<std::string> all = {"short",
+                               std::string(4090, 'a'),
+                               std::string(4091, 'b'),
+                               std::string(4096, 'c'),
+                               std::string(wire::kMaxKeyBytes, 'd'),
+                               ""};
   for (const std::string& key : all) box_.put(key, "v");
   const std::map<std::string, int> met = scan_all(100);
   EXPECT_EQ(met.size(), all.size());
