@@ -7,6 +7,9 @@
 namespace rdmakv::proxy {
 namespace {
 
+// Redis says that nothing matches a pattern of more (its recursion is bounded).
+constexpr int kMostStars = 1000;
+
 uint8_t fold(char c, bool ignore_case) {
   const auto byte = static_cast<uint8_t>(c);
   return ignore_case && byte >= 'A' && byte <= 'Z' ? byte + 32 : byte;
@@ -50,9 +53,13 @@ bool element_matches(std::string_view pattern, size_t& at, char text, bool ignor
 bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case) {
   constexpr size_t kNone = ~size_t{0};
   size_t at = 0, position = 0, star = kNone, star_position = 0;
+  int stars = 0;
   while (position < text.size()) {
     if (at < pattern.size() && pattern[at] == '*') {
-      star = ++at;
+      while (at < pattern.size() && pattern[at] == '*') ++at;
+      if (at == pattern.size()) return true;
+      if (++stars > kMostStars) return false;
+      star = at;
       star_position = position;
       continue;
     }
