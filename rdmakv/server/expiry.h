@@ -36,14 +36,17 @@ class ExpirySweep {
   int64_t due_ms() const { return passing_ ? 0 : bound_ == kNever ? kNever : bound_ + 1; }
   bool due(int64_t now_ms) const { return keys_ > 0 && now_ms >= due_ms(); }
 
-  // Names the next of `steps` steps of the pass under way; starts one if there is none.
-  uint32_t next(uint32_t steps) {
+  // Names the next of `steps` steps of the pass under way, or `steps` when nothing is left; starts
+  // one if there is none. `skip(step)`: the first from there on that may hold keys.
+  template <typename Skip>
+  uint32_t next(uint32_t steps, Skip&& skip) {
     if (!passing_) {
       passing_ = true;
       cursor_ = 0;
       seen_ = kNever;
     }
-    const uint32_t step = cursor_++;
+    const uint32_t step = skip(cursor_);
+    cursor_ = step + 1;
     ending_ = cursor_ >= steps;
     return step;
   }

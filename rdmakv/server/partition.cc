@@ -319,7 +319,9 @@ void Partition::release(const Request& request, Session& session, Outcome& out) 
 
 void Partition::sweep(uint32_t steps) {
   for (uint32_t i = 0; i < steps && expiry_.due(now_ms_); ++i) {
-    index_.visit(expiry_.next(index_.steps()), [this](Index::Place place, wire::Slot slot) {
+    const uint32_t next = expiry_.next(
+        index_.steps(), [this](uint32_t from) { return index_.first_occupied(from); });
+    index_.visit(next, [this](Index::Place place, wire::Slot slot) {
       if (slot.size_class == wire::kCasSizeClass) return;  // none of these expires
       const Found found = look_at(place);
       if (found.view.expiry_ms == 0) return;
