@@ -185,7 +185,7 @@ struct ReplyHeader {
   ReplyStatus status = ReplyStatus::kOk;
   uint8_t flags = 0;        // kHasValue, kPinned
   uint16_t user_flags = 0;  // of the key after the request (kv_layout.h)
-  uint32_t id = 0;        // of the request
+  uint32_t id = 0;          // of the request
   union {
     uint64_t version = 0;  // of the key after the request; 0: no such key
     uint64_t cursor;       // kScan, kRandomKey

@@ -125,7 +125,7 @@ struct Operation {
   uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
   // kCount, kClear, kTransaction, kScan, kRandomKey; kModify, kEvaluate: what the function says
   uint64_t number = 0;
-  bool one_key = false;  // kScan: `value` is one key and nothing else
+  bool one_key = false;                          // kScan: `value` is one key and nothing else
   wire::Refusal refusal = wire::Refusal::kNone;  // with Code::kInapplicable
   uint16_t user_flags = 0;                       // of the key now
   bool has_previous = false;                     // want_previous: there was one

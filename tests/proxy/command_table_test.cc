@@ -178,5 +178,52 @@ TEST(CompatPage, CoversAllOfRedis) {
   EXPECT_GE(page_rows().size(), 366u);
 }
 
+// What Redis 7.2, 7.4, 8.0, 8.2 and 8.4 have added, modules left out.
+TEST(CompatPage, CoversWhatNewerVersionsHaveAdded) {
+  constexpr std::string_view kAdded[] = {
+      "client|maint_notifications",
+      "client|no-touch",
+      "client|setinfo",
+      "cluster|migration",
+      "cluster|myshardid",
+      "cluster|slot-stats",
+      "delex",
+      "digest",
+      "hexpire",
+      "hexpireat",
+      "hexpiretime",
+      "hgetdel",
+      "hgetex",
+      "hpersist",
+      "hpexpire",
+      "hpexpireat",
+      "hpexpiretime",
+      "hpttl",
+      "hsetex",
+      "httl",
+      "msetex",
+      "vadd",
+      "vcard",
+      "vdim",
+      "vemb",
+      "vgetattr",
+      "vinfo",
+      "vismember",
+      "vlinks",
+      "vrandmember",
+      "vrange",
+      "vrem",
+      "vsetattr",
+      "vsim",
+      "waitaof",
+      "xackdel",
+      "xdelex",
+  };
+  const std::map<std::string, std::string> rows = page_rows();
+  for (const std::string_view name : kAdded) {
+    EXPECT_TRUE(rows.contains(std::string(name))) << name;
+  }
+}
+
 }  // namespace
 }  // namespace rdmakv::proxy

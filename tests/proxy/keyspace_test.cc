@@ -115,7 +115,9 @@ TEST_F(RenameTest, GivesUpOnAKeyThatChangesForEver) {
     if (operation.kind == OperationKind::kDelete) ++fake_->store["a"].version;
     return Code::kOk;
   };
-  EXPECT_EQ(call("RENAME a b").substr(0, 31), "-ERR the key changes too often ");
+  send(client_, "RENAME a b\r\n");
+  for (int i = 0; i < 100; ++i) run();
+  EXPECT_EQ(client_.take().substr(0, 31), "-ERR the key changes too often ");
   fake_->fault = nullptr;
   EXPECT_EQ(call("GET a"), "$1\r\nv\r\n");
 }
@@ -178,9 +180,9 @@ TEST(DumpFormat, ComesBack) {
     const std::string payload = dump_string(value);
     ASSERT_EQ(restore_string(payload, back, plain), Restored::kOk);
     EXPECT_EQ(back, value);
-    const std::string in_pieces = dump_head(value.size()) + value;
-    ASSERT_EQ(restore_string(in_pieces + dump_footer(crc64(0, in_pieces)), back, plain),
-              Restored::kOk);
+    std::string in_pieces = dump_head(value.size()) + value;
+    in_pieces += dump_footer(crc64(0, in_pieces));
+    ASSERT_EQ(restore_string(in_pieces, back, plain), Restored::kOk);
     EXPECT_EQ(back, value);
   }
 }
@@ -196,7 +198,7 @@ TEST(DumpFormat, HostilePayloadsAreRefused) {
     return restore_string(sealed(body), value, plain);
   };
   EXPECT_EQ(restore_string("", value, plain), Restored::kWrongChecksum);
-  EXPECT_EQ(restore_string(std::string(10, '\0'), value, plain), Restored::kWrongChecksum);
+  EXPECT_EQ(restore_string("xxxxxxxxxx", value, plain), Restored::kWrongChecksum);
   EXPECT_EQ(restore(""), Restored::kBadFormat);
   EXPECT_EQ(restore({"\x01\x01x", 3}), Restored::kBadFormat);   // a list
   EXPECT_EQ(restore({"\0", 1}), Restored::kBadFormat);          // no length
