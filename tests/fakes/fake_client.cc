@@ -209,6 +209,7 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
         operation.code = Code::kUnavailable;
         return;
       }
+      if (!operation.buffer) operation.buffer = arena_->allocate(operation.length);
       std::memcpy(operation.buffer.data(), pin->second.data() + operation.offset, operation.length);
       operation.buffer.set_length(operation.length);
       operation.value = {operation.buffer.data(), operation.length};
