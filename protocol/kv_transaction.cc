@@ -17,6 +17,11 @@ bool TransactionBuilder::require(std::string_view key, uint64_t version) {
 
 bool TransactionBuilder::add(RequestHeader header, std::string_view key,
                              std::span<const std::byte> value) {
+  return add_parts(header, key, {{}, {}, value});
+}
+
+bool TransactionBuilder::add_parts(RequestHeader header, std::string_view key,
+                                   const ValueParts& value) {
   if (count_ == kMaxRequestsPerTransaction) return false;
   header.id = count_;
   header.key_length = static_cast<uint32_t>(key.size());
@@ -27,7 +32,13 @@ bool TransactionBuilder::add(RequestHeader header, std::string_view key,
   std::memcpy(to, &header, sizeof(header));
   to += sizeof(header);
   if (!key.empty()) std::memcpy(to, key.data(), key.size());
-  if (!value.empty()) std::memcpy(to + key.size(), value.data(), value.size());
+  to += key.size();
+  const std::span<const std::byte> pieces[] = {
+      value.operands, std::as_bytes(std::span(value.comparison)), value.rest};
+  for (const std::span<const std::byte> piece : pieces) {
+    if (!piece.empty()) std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  }
   ++count_;
   return true;
 }

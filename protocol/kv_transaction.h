@@ -60,6 +60,7 @@ class TransactionBuilder {
   // key_length and value_length of the header are filled in. False, and nothing has changed: there
   // are kMaxRequestsPerTransaction already.
   bool add(RequestHeader header, std::string_view key, std::span<const std::byte> value);
+  bool add_parts(RequestHeader header, std::string_view key, const ValueParts& value);
   uint32_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
   uint64_t bytes() const { return bytes_.size(); }

@@ -43,6 +43,8 @@ enum CommandFlag : uint32_t {
   // Not Redis's: runs when all earlier commands of its connection are done, and before any later
   // one.
   kRunsAlone = 1u << 31,
+  // Not Redis's: several round trips, or all workers; so it cannot be part of one step.
+  kNotInTransaction = 1u << 29,
   // Not Redis's, and every command has it: so CLIENT PAUSE can be one test of the flags.
   kEveryCommand = 1u << 30,
 };
@@ -94,7 +96,7 @@ struct Command {
   // Which argument is the value to be stored, so that a large one can go straight from the socket
   // into registered memory; 0: none. The key is then argument 1.
   uint32_t value_argument = 0;
-  std::string_view tips = {};       // separated by commas
+  std::string_view tips = {};  // separated by commas
   // Of the key specification, separated by spaces. Where keys differ, several, separated by bars:
   // each of one key, the last one of all the others.
   std::string_view key_flags = {};

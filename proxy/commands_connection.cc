@@ -149,6 +149,7 @@ void reset(Request& request, Arguments) {
   request.set_silent(session.skip_reply);
   if (session.monitor) request.worker().remove_monitor(request.connection());
   session = Connection::Session{};
+  request.connection().end_transaction();
   const AclUserPointer& everybody = request.worker().default_user();
   request.connection().become(everybody, everybody->no_password() && everybody->enabled());
   request.reply().simple_string("RESET");

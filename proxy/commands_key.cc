@@ -42,40 +42,6 @@ void expire_done(Request& request) {
   request.finish_integer(request.operation.code == Code::kOk ? 1 : 0);
 }
 
-void expire_if_sooner(Request& request);
-
-void finish_expire_if_sooner(Request& request) {
-  request.connection().unblock(Connection::kIssuing);
-  expire_done(request);
-}
-
-// XX LT is the one pair of conditions that no single operation has: only a key that has an expiry,
-// and that a later one. So it is looked at first, and set if it still has that version. Later
-// commands of the connection are not issued before that is over, or they would come in between.
-void expire_inspected(Request& request) {
-  Operation& operation = request.operation;
-  if (operation.code == Code::kOk &&
-      (operation.expiry == 0 || operation.expiry <= request.number)) {
-    operation.code = Code::kConditionNotMet;
-  }
-  if (operation.code != Code::kOk) return finish_expire_if_sooner(request);
-  operation.kind = OperationKind::kExpire;
-  operation.condition = Condition::kIfVersion;
-  operation.expected_version = operation.version;
-  operation.expiry_ms = request.number;
-  request.submit([](Request& done) {
-    // Changed in between by another client: look again.
-    if (done.operation.code == Code::kVersionMismatch) return expire_if_sooner(done);
-    finish_expire_if_sooner(done);
-  });
-}
-
-void expire_if_sooner(Request& request) {
-  request.operation.kind = OperationKind::kInspect;
-  request.operation.condition = Condition::kAlways;
-  request.submit(&expire_inspected);
-}
-
 void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relative) {
   ExpireOptions options;
   const std::string_view problem = parse_expire_options(arguments.subspan(3), options);
@@ -99,18 +65,14 @@ void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relat
   // its own clock, a millisecond is left. (And 0 would mean no expiry.)
   operation.expiry_ms = time <= now ? 1 : time;
   request.set_key(arguments[1]);
-  if (options.xx && options.lt) {
-    request.number = operation.expiry_ms;
-    // Two round trips: what comes behind on this connection must not get in between.
-    request.connection().block(Connection::kBarrier);
-    return expire_if_sooner(request);
-  }
   operation.kind = OperationKind::kExpire;
   // A key without an expiry is never less than anything, so XX GT is GT.
   if (options.xx) operation.condition = Condition::kIfExpiry;
   if (options.nx) operation.condition = Condition::kIfNoExpiry;
   if (options.gt) operation.condition = Condition::kIfLater;
-  if (options.lt) operation.condition = Condition::kIfSooner;
+  if (options.lt) {
+    operation.condition = options.xx ? Condition::kIfExpirySooner : Condition::kIfSooner;
+  }
   request.submit(&expire_done);
 }
 

@@ -136,6 +136,9 @@ void function_help(Request& request, Arguments) {
 // The reply comes first; then the worker's list has the connection, and the others are told.
 void monitor(Request& request, Arguments) {
   Connection& connection = request.connection();
+  if (request.in_transaction()) {
+    return request.finish_error("ERR MONITOR isn't allowed for DENY BLOCKING client");
+  }
   if (!std::exchange(connection.session().monitor, true)) request.worker().add_monitor(connection);
   gather(
       request,

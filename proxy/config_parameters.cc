@@ -189,6 +189,19 @@ std::string set_tls_preference(Proxy& proxy, std::string_view value, bool apply)
   return {};
 }
 
+std::string get_transaction_scope(const Proxy& proxy) {
+  return proxy.settings().transactions_per_worker ? "worker" : "slot";
+}
+
+std::string set_transaction_scope(Proxy& proxy, std::string_view value, bool apply) {
+  const bool worker = equals_ignoring_case(value, "worker");
+  if (!worker && !equals_ignoring_case(value, "slot")) {
+    return "argument(s) must be one of the following: slot, worker";
+  }
+  if (apply) proxy.settings().transactions_per_worker = worker;
+  return {};
+}
+
 std::string get_unix_mode(const Proxy& proxy) {
   const Options& options = proxy.options();
   return options.unix_socket.empty() ? "0" : fmt::format("{:o}", options.unix_socket_mode);
@@ -262,6 +275,7 @@ std::vector<Parameter> make_parameters() {
       {.name = "tls-port", .get = [](const Proxy& p) { return std::to_string(p.tls_port()); }},
       {.name = "tls-prefer-server-ciphers", .get = get_tls_preference, .set = set_tls_preference},
       {.name = "tls-protocols", .tls = &TlsSettings::protocols},
+      {.name = "transaction-scope", .get = get_transaction_scope, .set = set_transaction_scope},
       {.name = "unixsocket", .get = [](const Proxy& p) { return p.options().unix_socket; }},
       {.name = "unixsocketperm", .get = get_unix_mode},
   };

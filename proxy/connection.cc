@@ -9,8 +9,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "proxy/command_log.h"
+#include "proxy/commands.h"
 #include "proxy/fanout.h"
 #include "proxy/refused_commands.h"
+#include "proxy/transaction_run.h"
 #include "proxy/value_stream.h"
 #include "proxy/worker.h"
 
@@ -111,9 +114,10 @@ void Connection::execute(Arguments arguments) {
   last_command_ = command;
   worker_.stats().processed.add();
   if (command == nullptr) {
+    if (transaction_ != nullptr && transaction_->open()) transaction_->spoil();
     reject_unknown(request, arguments, container);
   } else {
-    if ((command->flags & kRunsAlone) != 0) block(kBarrier);
+    if ((command->flags & kRunsAlone) != 0 && !is_queued(*command)) block(kBarrier);
     dispatch(request, arguments);
   }
   finish_command();
@@ -126,7 +130,7 @@ void Connection::dispatch(Request& request, Arguments arguments) {
     worker_.stats().commands[command.index].rejected.add();
     request.text = "ERR wrong number of arguments for '";
     request.text.append(command.name).append("' command");
-    return request.finish_error(request.text);
+    return reject(request, request.text);
   }
   if (guards_ != 0 && !admit(request, arguments)) [[unlikely]]
     return;
@@ -136,11 +140,75 @@ void Connection::dispatch(Request& request, Arguments arguments) {
     for (size_t at = command.first_key; at <= last && at < arguments.size();
          at += command.key_step) {
       if (arguments[at].size() > wire::kMaxKeyBytes) {
-        return request.finish_error("ERR key is too long: 65536 bytes at most");
+        return reject(request, "ERR key is too long: 65536 bytes at most");
       }
     }
   }
+  if (is_queued(command)) [[unlikely]]
+    return queue(request, arguments);
   command.handler(request, arguments);
+}
+
+// A command that is not fit to run. In a transaction it spoils that; and EXEC then ends it.
+void Connection::reject(Request& request, std::string_view text) {
+  if (request.command().handler == commands::exec) {
+    end_transaction();
+    std::string why = "EXECABORT Transaction discarded because of: ";
+    why.append(text.substr(std::min(text.find(' ') + 1, text.size())));
+    return request.finish_error(why);
+  }
+  if (transaction_ != nullptr && transaction_->open()) transaction_->spoil();
+  request.finish_error(text);
+}
+
+// ---- transactions ------------------------------------------------------------------------------
+
+bool Connection::is_queued(const Command& command) const {
+  if (transaction_ == nullptr || !transaction_->open()) return false;
+  const Handler runs_at_once[] = {commands::exec,  commands::discard, commands::multi,
+                                  commands::watch, commands::quit,    commands::reset};
+  return std::find(std::begin(runs_at_once), std::end(runs_at_once), command.handler) ==
+         std::end(runs_at_once);
+}
+
+void Connection::queue(Request& request, Arguments arguments) {
+  const Command& command = request.command();
+  if ((command.flags & (kNoMulti | kNotInTransaction)) != 0) {
+    return reject(request, "ERR Command not allowed inside a transaction");
+  }
+  transaction_->queue(command, arguments);
+  request.command_ = nullptr;  // it did not run
+  if (transaction_->bytes() > worker_.settings().query_buffer_limit) {
+    worker_.stats().query_limit_closes.add();
+    request.set_silent(true);
+    request.finish();
+    return close("its transaction is larger than client-query-buffer-limit");
+  }
+  request.reply().queued();
+  request.finish();
+}
+
+Transaction& Connection::begin_transaction() {
+  if (transaction_ == nullptr) transaction_ = std::make_unique<Transaction>();
+  return *transaction_;
+}
+
+Request& Connection::new_part(Request& exec, const Command& command, Arguments arguments) {
+  Request& request = *worker_.requests().take();
+  request.connection_ = this;
+  request.command_ = &command;
+  request.part_of_ = exec.run.get();
+  request.protocol_ = session_.protocol;
+  request.silent_ = exec.silent_;
+  request.started_us_ = worker_.now_us();
+  request.done_ = request.failed_ = false;
+  request.argument_count_ = static_cast<uint32_t>(arguments.size());
+  request.waiting_reply_.attach(worker_.output_pools());
+  if ((guards_ & kTraced) != 0) {
+    request.kept_arguments_ =
+        std::make_unique<std::vector<std::string>>(slow_log_arguments(command, arguments));
+  }
+  return request;
 }
 
 Request& Connection::new_request(const Command* command) {
@@ -198,12 +266,17 @@ void Connection::reject_unknown(Request& request, Arguments arguments, const Com
 // A barrier needs all earlier commands to be done; the bit itself keeps later ones away. A paused
 // command waits for the end of the pause.
 bool Connection::must_wait(const Command* command) {
-  if (command == nullptr || (command->flags & worker_.held_flags()) == 0) return false;
-  if ((command->flags & worker_.paused_flags()) != 0) {
+  if (command == nullptr) return false;
+  // EXEC does what was queued.
+  const uint32_t flags = command->handler == commands::exec && transaction_ != nullptr
+                             ? command->flags | transaction_->flags()
+                             : command->flags;
+  if ((flags & worker_.held_flags()) == 0) return false;
+  if ((flags & worker_.paused_flags()) != 0) {
     block(kPaused);
     return true;
   }
-  if (queue_.empty()) return false;
+  if (queue_.empty() || is_queued(*command)) return false;
   block(kBarrier);
   return true;
 }
@@ -337,6 +410,8 @@ void Connection::poke_head() {
     head->stream->pump();
   } else if (head->fanout != nullptr) {
     head->fanout->write_on();
+  } else if (head->run != nullptr) {
+    head->run->go_on();
   }
 }
 
@@ -413,14 +488,18 @@ std::string Connection::describe() const {
   if ((blocked_ & kClosing) != 0) flags += 'c';
   if (address_.ends_with(":0")) flags += 'U';
   if (session_.no_evict) flags += 'e';
+  const bool in_multi = transaction_ != nullptr && transaction_->open();
+  if (in_multi) flags += 'x';
   if (flags.empty()) flags = "N";
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "
-      "multi=-1 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} "
+      "multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} "
       "tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
       id_, address_, local_address_, fd_, session_.name, seconds(created_us_),
-      seconds(last_activity_us_), flags, rest_.size(), rest_.capacity() - rest_.size(),
-      queue_.size(), pending, sizeof(Connection) + rest_.capacity() + pending, events,
+      seconds(last_activity_us_), flags,
+      in_multi ? static_cast<int64_t>(transaction_->commands().size()) : -1, rest_.size(),
+      rest_.capacity() - rest_.size(), in_multi ? transaction_->bytes() : 0, queue_.size(), pending,
+      sizeof(Connection) + rest_.capacity() + pending, events,
       last_command_ == nullptr ? "NULL" : last_command_->name, user_->name(),
       session_.protocol == resp::Protocol::kResp3 ? 3 : 2, session_.library_name,
       session_.library_version);

@@ -31,6 +31,7 @@
 #include "proxy/reply_queue.h"
 #include "proxy/request.h"
 #include "proxy/tls_stream.h"
+#include "proxy/transaction.h"
 
 namespace rdmakv::proxy {
 
@@ -125,6 +126,17 @@ class Connection {
   void log_denial(std::string_view reason, std::string_view object, std::string_view user);
   bool is_local() const;  // Unix socket or loopback
 
+  // ---- transactions ----
+  // Null: nothing is watched, and no MULTI was said.
+  Transaction* transaction() const { return transaction_.get(); }
+  Transaction& begin_transaction();
+  // What it was; from now on nothing is watched or queued.
+  std::unique_ptr<Transaction> end_transaction() { return std::move(transaction_); }
+  // A request for one command of the transaction that `exec` runs.
+  Request& new_part(Request& exec, const Command& command, Arguments arguments);
+  // For MONITOR.
+  void show_command(const Command& command, Arguments arguments);
+
   // ---- what the client has told or asked for; for the commands ----
   struct Session {
     resp::Protocol protocol = resp::Protocol::kResp2;
@@ -177,11 +189,13 @@ class Connection {
   bool admit(Request& request, Arguments arguments);
   bool check_permissions(Request& request, Arguments arguments);
   bool may_store(const Command& command, Arguments arguments) const;
-  void show_to_monitors(const Command& command, Arguments arguments);
 
   // connection.cc
   void execute(Arguments arguments);
   void dispatch(Request& request, Arguments arguments);
+  bool is_queued(const Command& command) const;
+  void queue(Request& request, Arguments arguments);
+  void reject(Request& request, std::string_view text);
   void note_slow(const Request& request, uint64_t elapsed_us);
   Request& new_request(const Command* command);
   void reject_unknown(Request& request, Arguments arguments, const Command* container);
@@ -225,6 +239,7 @@ class Connection {
   uint64_t soft_limit_since_us_ = 0;  // output has been beyond the soft limit; 0: it is not
   uint64_t reply_estimate_ = 0;       // bytes of recent large replies, decaying
   const Command* last_command_ = nullptr;
+  std::unique_ptr<Transaction> transaction_;
   Session session_;
 };
 

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "proxy/command_log.h"
+#include "proxy/commands.h"
 #include "proxy/connection.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -65,7 +66,7 @@ bool Connection::admit(Request& request, Arguments arguments) {
   const Command& command = request.command();
   if ((guards_ & kUnauthenticated) != 0 && (command.flags & kNoAuth) == 0) {
     worker_.stats().commands[command.index].rejected.add();
-    request.finish_error("NOAUTH Authentication required.");
+    reject(request, "NOAUTH Authentication required.");
     return false;
   }
   if ((guards_ & kRestricted) != 0 && !check_permissions(request, arguments)) return false;
@@ -73,7 +74,8 @@ bool Connection::admit(Request& request, Arguments arguments) {
     request.kept_arguments_ =
         std::make_unique<std::vector<std::string>>(slow_log_arguments(command, arguments));
   }
-  if ((guards_ & kMonitored) != 0) show_to_monitors(command, arguments);
+  // What is queued, and EXEC itself, are shown when they run.
+  if (!is_queued(command) && command.handler != commands::exec) show_command(command, arguments);
   return true;
 }
 
@@ -85,15 +87,15 @@ bool Connection::check_permissions(Request& request, Arguments arguments) {
   if (verdict.kind == AclVerdict::kKeyDenied) {
     worker_.stats().key_denied.add();
     log_denial("key", arguments[verdict.argument], user_->name());
-    request.finish_error(
-        "NOPERM this user has no permissions to access one of the keys used as arguments");
+    reject(request,
+           "NOPERM this user has no permissions to access one of the keys used as arguments");
     return false;
   }
   worker_.stats().command_denied.add();
   log_denial("command", command.name, user_->name());
   request.text = "NOPERM this user has no permissions to run the '";
   request.text.append(command.name).append("' command");
-  request.finish_error(request.text);
+  reject(request, request.text);
   return false;
 }
 
@@ -116,8 +118,8 @@ bool Connection::may_store(const Command& command, Arguments arguments) const {
          user_->check(command, arguments).kind == AclVerdict::kAllowed;
 }
 
-void Connection::show_to_monitors(const Command& command, Arguments arguments) {
-  if ((command.flags & (kAdmin | kSkipMonitor)) != 0) return;
+void Connection::show_command(const Command& command, Arguments arguments) {
+  if ((guards_ & kMonitored) == 0 || (command.flags & (kAdmin | kSkipMonitor)) != 0) return;
   worker_.show_to_monitors(monitor_line(address_, command, arguments));
 }
 

@@ -162,8 +162,10 @@ bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) 
     return true;
   };
   const Command* command = index == 0 ? nullptr : worker_.commands().find(arguments[0]);
+  // A command that is queued keeps all its arguments.
   const bool is_value = command != nullptr && command->value_argument == index &&
-                        large_argument(1) == nullptr && arguments[1].size() <= wire::kMaxKeyBytes;
+                        !is_queued(*command) && large_argument(1) == nullptr &&
+                        arguments[1].size() <= wire::kMaxKeyBytes;
   if (is_value && guards_ != 0 && !may_store(*command, arguments)) [[unlikely]] {
     return add(LargeArgument::discarded(index, length));
   }

@@ -1,18 +1,9 @@
 #include "proxy/error_text.h"
 
-#include <algorithm>
-#include <vector>
-
 namespace rdmakv::proxy {
 namespace {
 
-// Which server it was the operation does not tell; where several are away, the first one is named.
-std::string unreachable(const Client& client) {
-  const std::vector<ServerState> servers = client.servers();
-  const auto away = std::find_if(servers.begin(), servers.end(),
-                                 [](const ServerState& server) { return !server.reachable; });
-  if (away == servers.end() && servers.size() != 1) return "ERR server is not reachable";
-  const ServerState& server = away != servers.end() ? *away : servers.front();
+std::string unreachable(const ServerState& server) {
   std::string text = "ERR server " + server.name + " is not reachable";
   if (!server.last_error.empty()) text += ": " + server.last_error;
   return text;
@@ -20,11 +11,11 @@ std::string unreachable(const Client& client) {
 
 }  // namespace
 
-std::string error_text(Code code, bool writes, const Client& client) {
+std::string error_text(Code code, bool writes, const Client& client, uint16_t server) {
   switch (code) {
     case Code::kUnavailable:
     case Code::kRefused:
-      return unreachable(client);
+      return unreachable(client.server(server));
     case Code::kTimeout:
       return writes ? "ERR timed out: no answer from the server; the command may still take effect"
                     : "ERR timed out: no answer from the server";

@@ -9,7 +9,8 @@
 
 namespace rdmakv::proxy {
 
-// `writes`: the command may have changed something, which decides what a timeout means.
-std::string error_text(Code code, bool writes, const Client& client);
+// `writes`: the command may have changed something, which decides what a timeout means. `server`:
+// of the operation.
+std::string error_text(Code code, bool writes, const Client& client, uint16_t server);
 
 }  // namespace rdmakv::proxy

@@ -19,16 +19,18 @@ void Fanout::start(Request& request, Arguments arguments, OperationKind kind, Ga
   self->gather_ = gather;
   self->step_ = step;
   self->count_ = (arguments.size() - 1) / step;
+  self->window_ = request.in_transaction() ? std::max(kWindow, self->count_) : kWindow;
+  if (self->parts_.size() != self->window_) self->parts_.assign(self->window_, nullptr);
   self->issued_ = self->done_ = self->written_ = 0;
   self->sum_ = 0;
   self->failure_ = Code::kOk;
   self->header_written_ = self->writing_ = false;
   self->arguments_ = arguments;
   request.fanout = self;
-  if (self->count_ > kWindow || request.connection().has_large_arguments()) {
+  if (self->count_ > self->window_ || request.connection().has_large_arguments()) {
     self->keep_arguments(arguments);
   }
-  self->blocks_ = self->count_ > kWindow;
+  self->blocks_ = self->count_ > self->window_;
   if (self->blocks_) request.connection().block(Connection::kIssuing);
   self->issue();
 }
@@ -60,8 +62,8 @@ void Fanout::issue() {
   while (issued_ < count_) {
     // A list holds values until they are written; the others only count.
     const size_t held = issued_ - (gather_ == Gather::kList ? written_ : done_);
-    if (held >= kWindow) return;
-    if (parts_[issued_ % kWindow] != nullptr) return;
+    if (held >= window_) return;
+    if (parts_[issued_ % window_] != nullptr) return;
     const size_t argument = 1 + issued_ * step_;
     issue_part(arguments_[argument], argument);
   }
@@ -76,7 +78,7 @@ void Fanout::all_issued() {
 void Fanout::issue_part(std::string_view key, size_t argument) {
   Worker& worker = request_->worker();
   Part* part = worker.parts().take();
-  parts_[issued_ % kWindow] = part;
+  parts_[issued_ % window_] = part;
   part->fanout = this;
   part->index = issued_++;
   part->done = false;
@@ -96,7 +98,7 @@ void Fanout::issue_part(std::string_view key, size_t argument) {
     operation.key = {at, key.size()};
     operation.input = std::as_bytes(std::span(at + key.size(), value.size()));
   }
-  worker.submit(operation);
+  request_->issue(operation);
 }
 
 void Fanout::part_done(Operation& operation) {
@@ -115,6 +117,7 @@ void Fanout::collect(Part& part) {
   const bool found = operation.code == Code::kOk;
   if (!found && operation.code != Code::kNotFound && failure_ == Code::kOk) {
     failure_ = operation.code;
+    failed_server_ = operation.server;
   }
   if (gather_ != Gather::kList) {
     sum_ += found ? 1 : 0;
@@ -137,7 +140,7 @@ void Fanout::free_part(Part& part) {
   Worker& worker = request_->worker();
   part.memory.reset(worker.memory_blocks());
   part.operation = Operation{};
-  parts_[part.index % kWindow] = nullptr;
+  parts_[part.index % window_] = nullptr;
   worker.parts().give(&part);
 }
 
@@ -150,11 +153,12 @@ void Fanout::finish_if_done() {
   if (done_ < count_) return;
   Request& request = *request_;
   const Code failure = failure_;
+  const uint16_t server = failed_server_;
   const int64_t sum = sum_;
   const Gather gather = gather_;
   end();
   if (failure != Code::kOk) {
-    request.fail(failure);
+    request.fail(failure, server);
     request.finish();
   } else if (gather == Gather::kAllOk) {
     request.finish_ok();
@@ -175,13 +179,13 @@ void Fanout::write_values() {
   Connection& connection = request_->connection();
   if (!header_written_) {
     if (failure_ != Code::kOk) return fail_all();
-    if (done_ < std::min(count_, kWindow)) return;
+    if (done_ < std::min(count_, window_)) return;
     request_->reply().array(count_);
     header_written_ = true;
   }
   writing_ = true;
-  while (written_ < count_ && (connection.closed() || !connection.output_full())) {
-    Part* part = parts_[written_ % kWindow];
+  while (written_ < count_ && (connection.closed() || !request_->output_full())) {
+    Part* part = parts_[written_ % window_];
     if (part == nullptr || !part->done) break;
     if (!write_value(*part)) return;  // stream_done() goes on; we may be gone by now
     free_part(*part);
@@ -203,7 +207,7 @@ bool Fanout::write_value(Part& part) {
   if (operation.code == Code::kNotFound) {
     reply.null();
   } else if (operation.code != Code::kOk) {
-    request_->fail(operation.code);
+    request_->fail(operation.code, operation.server);
   } else if (operation.buffer) {
     reply.bulk_header(operation.value.size());
     request_->output().append_value(std::move(operation.buffer), operation.value);
@@ -222,7 +226,7 @@ bool Fanout::write_value(Part& part) {
 void Fanout::stream_done(Request& request) {
   Fanout& self = *request.fanout;
   request.reply().bulk_end();
-  self.free_part(*self.parts_[self.written_ % kWindow]);
+  self.free_part(*self.parts_[self.written_ % self.window_]);
   ++self.written_;
   self.writing_ = false;
   self.issue();
@@ -236,13 +240,14 @@ void Fanout::fail_all() {
   if (done_ < issued_) return;
   Request& request = *request_;
   const Code failure = failure_;
+  const uint16_t server = failed_server_;
   for (Part* part : parts_) {
     if (part == nullptr) continue;
     if (part->operation.ticket) request.worker().release_pin(part->operation.ticket);
     free_part(*part);
   }
   end();
-  request.fail(failure);
+  request.fail(failure, server);
   request.finish();
 }
 

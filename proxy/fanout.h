@@ -5,7 +5,6 @@
 // The command is not atomic: other clients may see some of the keys done and others not.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -66,10 +65,12 @@ class Fanout {
   size_t issued_ = 0, done_ = 0, written_ = 0;
   int64_t sum_ = 0;
   Code failure_ = Code::kOk;  // the first one
+  uint16_t failed_server_ = 0;
   bool header_written_ = false;
   bool writing_ = false;
-  bool blocks_ = false;                 // the connection, until all is issued
-  std::array<Part*, kWindow> parts_{};  // by index modulo kWindow
+  bool blocks_ = false;       // the connection, until all is issued
+  size_t window_ = kWindow;   // keys held at a time; of a transaction, all
+  std::vector<Part*> parts_;  // by index modulo window_; null: not in use
 
   // The arguments, when they cannot all be issued at once or some of them are large.
   Arguments arguments_;

@@ -81,6 +81,7 @@ int serve(Options options) {
   if (!servers) return fail(servers.status().message());
   ClientOptions client_options;
   client_options.servers = servers.value().addresses;
+  client_options.weights = servers.value().weights;
   client_options.timeout_ns = uint64_t{options.timeout_ms} * 1'000'000;
   client_options.arena_bytes = uint64_t{options.arena_mb} << 20;
   client_options.location_cache_bytes = kLocationCacheBytes;

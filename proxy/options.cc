@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
+#include <fstream>
 #include <memory>
 #include <sstream>
 #include <thread>
@@ -140,6 +142,19 @@ std::string parse_renames(const std::vector<std::string>& texts, Renames& rename
   return CommandTable::check_renames(renames);
 }
 
+// Adds what the file names; "" or what is wrong.
+std::string read_servers(const std::string& path, std::vector<std::string>& servers) {
+  if (path.empty()) return {};
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) return "--servers-file " + path + ": it cannot be read";
+  Result<std::vector<std::string>> more = parse_servers_file(text.view());
+  if (!more) return "--servers-file " + path + ": " + more.status().message();
+  servers.insert(servers.end(), more->begin(), more->end());
+  return {};
+}
+
 }  // namespace
 
 ParsedOptions parse_options(int argc, const char* const* argv) {
@@ -148,6 +163,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   options.threads = default_threads();
   std::string mode = "700";
   std::vector<std::string> renames;
+  std::string servers_file;
 
   CLI::App app("kv_proxy: speaks the Redis protocol in front of kv_server", "kv_proxy");
   app.add_option("-a,--address", options.address, "Address to listen on; 0.0.0.0 or * for all")
@@ -169,8 +185,10 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
       ->capture_default_str();
   app.add_option(
       "--server", options.servers,
-      "A kv_server: HOST:PORT, shm:PORT, rdma:HOST:PORT or rdma+socket:HOST:PORT; may be "
-      "given more than once");
+      "A kv_server: HOST:PORT, shm:PORT, rdma:HOST:PORT or rdma+socket:HOST:PORT, and perhaps "
+      "/WEIGHT, its share of the keys; may be given more than once");
+  app.add_option("--servers-file", servers_file,
+                 "File with more servers: ADDRESS or ADDRESS WEIGHT a line");
   app.add_option("-d,--device", options.device, "RDMA device, as ibv_devices names it");
   app.add_option("--secret-file", options.secret_file,
                  "File with the secret shared with the servers");
@@ -223,10 +241,15 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     options.config_file = file->as<std::string>();
   }
   options.unix_socket_mode = static_cast<unsigned>(std::stoul(mode, nullptr, 8));
+  if (const std::string problem = read_servers(servers_file, options.servers); !problem.empty()) {
+    parsed.exit_status = 1;
+    parsed.text = problem + "\n";
+    return parsed;
+  }
   if (options.servers.empty()) {
     parsed.exit_status = 1;
     parsed.text =
-        "--server is required: HOST:PORT or shm:PORT of a kv_server\n"
+        "--server is required: HOST:PORT or shm:PORT of a kv_server; or --servers-file\n"
         "Run with --help for more information.\n";
     return parsed;
   }
@@ -239,8 +262,18 @@ Result<ServerAddresses> parse_servers(const std::vector<std::string>& servers) {
   bool first = true;
   for (const std::string& text : servers) {
     Transport transport = Transport::kAuto;
-    const Result<FabricAddress> address = parse_server_address(text, &transport);
+    const size_t slash = std::min(text.find('/'), text.size());
+    const Result<FabricAddress> address = parse_server_address(text.substr(0, slash), &transport);
     if (!address) return address.status();
+    double weight = 1;
+    if (slash < text.size()) {
+      const char* const end = text.data() + text.size();
+      const auto parsed = std::from_chars(text.data() + slash + 1, end, weight);
+      if (parsed.ec != std::errc() || parsed.ptr != end || !(weight > 0)) {
+        return {Code::kInvalidArgument, "'" + text + "': the weight is not a positive number"};
+      }
+    }
+    result.weights.push_back(weight);
     if (!first && transport != result.transport) {
       return {Code::kInvalidArgument,
               "'" + servers.front() + "' and '" + text +
@@ -251,6 +284,24 @@ Result<ServerAddresses> parse_servers(const std::vector<std::string>& servers) {
     first = false;
   }
   return result;
+}
+
+Result<std::vector<std::string>> parse_servers_file(std::string_view text) {
+  std::vector<std::string> servers;
+  for (int number = 1; !text.empty(); ++number) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::istringstream words{std::string(text.substr(0, std::min(end, text.find('#'))))};
+    text.remove_prefix(std::min(end + 1, text.size()));
+    std::string address, weight, more;
+    words >> address >> weight >> more;
+    if (!more.empty()) {
+      return {Code::kInvalidArgument,
+              "line " + std::to_string(number) + " is not ADDRESS or ADDRESS WEIGHT"};
+    }
+    if (!weight.empty()) address += "/" + weight;
+    if (!address.empty()) servers.push_back(std::move(address));
+  }
+  return servers;
 }
 
 }  // namespace rdmakv::proxy

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/command_table.h"
@@ -23,7 +24,7 @@ struct Options {
   std::string unix_socket;  // empty: none
   unsigned unix_socket_mode = 0700;
   unsigned threads = 1;
-  std::vector<std::string> servers;  // as given; see parse_server_address
+  std::vector<std::string> servers;  // ADDRESS or ADDRESS/WEIGHT; see parse_server_address
   std::string device;
   std::string secret_file;
   uint32_t timeout_ms = 5000;
@@ -53,11 +54,15 @@ struct ParsedOptions {
 };
 ParsedOptions parse_options(int argc, const char* const* argv);
 
-// The servers' addresses and the one transport that all of them want.
+// The servers' addresses and weights, and the one transport that all of them want.
 struct ServerAddresses {
   Transport transport = Transport::kAuto;
   std::vector<FabricAddress> addresses;
+  std::vector<double> weights;
 };
 Result<ServerAddresses> parse_servers(const std::vector<std::string>& servers);
+// The servers that a file names: ADDRESS or ADDRESS WEIGHT a line, # for comments; as Options has
+// them.
+Result<std::vector<std::string>> parse_servers_file(std::string_view text);
 
 }  // namespace rdmakv::proxy

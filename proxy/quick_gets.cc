@@ -28,8 +28,9 @@ class Answers final : public AtOnce {
 // Whatever has to look at each command, or at each reply, wants a Request. And all of a batch may
 // have to become Requests after all, which must not be too many.
 bool Connection::may_be_quick() const {
+  const bool in_multi = transaction_ != nullptr && transaction_->open();
   return worker_.at_once() != nullptr && queue_.empty() && guards_ == 0 && large_.empty() &&
-         worker_.notable_us() != 0 && in_flight_limit() >= AtOnceReader::kMost &&
+         !in_multi && worker_.notable_us() != 0 && in_flight_limit() >= AtOnceReader::kMost &&
          !session_.reply_off && !session_.skip_reply && !session_.skip_next_reply;
 }
 

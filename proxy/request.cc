@@ -5,6 +5,7 @@
 
 #include "proxy/connection.h"
 #include "proxy/error_text.h"
+#include "proxy/transaction_run.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy {
@@ -19,6 +20,9 @@ char* RequestMemory::reserve(size_t bytes, Pool<MemoryBlock>& blocks) {
   heap_ = std::make_unique_for_overwrite<char[]>(bytes);
   return heap_.get();
 }
+
+Request::Request() = default;
+Request::~Request() = default;
 
 Worker& Request::worker() const {
   return connection_->worker();
@@ -50,7 +54,12 @@ void Request::submit(Continuation then) {
   continuation = then;
   operation.done = &Request::operation_done;
   operation.context = this;
-  worker().submit(operation);
+  issue(operation);
+}
+
+void Request::issue(Operation& another) {
+  if (part_of_ != nullptr) return part_of_->capture(another);
+  worker().submit(another);
 }
 
 void Request::operation_done(Operation& operation) {
@@ -60,7 +69,7 @@ void Request::operation_done(Operation& operation) {
 
 OutputChain& Request::output() {
   if (silent_ || connection_->closed()) return worker().sink();
-  return is_head() ? connection_->output() : waiting_reply_;
+  return part_of_ == nullptr && is_head() ? connection_->output() : waiting_reply_;
 }
 
 resp::ReplyWriter Request::reply() {
@@ -74,15 +83,23 @@ void Request::error(std::string_view text) {
   reply().error(text);
 }
 
-void Request::fail(Code code) {
+void Request::fail(Code code, uint16_t server) {
   // Nobody listens any more, and the client is being destroyed.
   if (worker().shutting_down()) return;
-  error(
-      error_text(code, command_ != nullptr && (command_->flags & kWrite) != 0, worker().client()));
+  if (part_of_ != nullptr && part_of_->discarding()) return;
+  if (part_of_ != nullptr && code == Code::kRefused) {
+    return error("ERR Command not allowed inside a transaction: it takes more than one step");
+  }
+  error(error_text(code, command_ != nullptr && (command_->flags & kWrite) != 0, worker().client(),
+                   server));
+}
+
+bool Request::output_full() const {
+  return part_of_ == nullptr && connection_->output_full();
 }
 
 bool Request::is_head() const {
-  return connection_->is_head(*this);
+  return part_of_ != nullptr || connection_->is_head(*this);
 }
 
 void Request::when_head(Continuation then) {
@@ -94,6 +111,7 @@ void Request::finish() {
   assert(!done_);
   done_ = true;
   connection_->request_finished(*this);
+  if (part_of_ != nullptr) part_of_->command_finished();
 }
 
 }  // namespace rdmakv::proxy

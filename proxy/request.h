@@ -25,6 +25,7 @@ namespace rdmakv::proxy {
 
 class Connection;
 class Fanout;
+class TransactionRun;
 class ValueStream;
 class Worker;
 
@@ -63,6 +64,8 @@ class RequestMemory {
 class Request {
  public:
   using Continuation = void (*)(Request& request);
+  Request();
+  ~Request();
 
   // ---- for handlers ----
   Operation operation;
@@ -84,6 +87,10 @@ class Request {
 
   // Submits `operation`; `then` runs when it is done.
   void submit(Continuation then);
+  // Sends an operation, which comes back through its `done`; `operation` or another one. Within a
+  // transaction it becomes a part of that.
+  void issue(Operation& another);
+  bool in_transaction() const { return part_of_ != nullptr; }
 
   // Writes the reply, in the protocol that the connection spoke when the command came.
   resp::ReplyWriter reply();
@@ -91,7 +98,8 @@ class Request {
   // An error reply. `text` as Redis writes it, with its code.
   void error(std::string_view text);
   // The reply to an operation that ended with `code`, which is no answer to the command.
-  void fail(Code code);
+  void fail(Code code) { fail(code, operation.server); }
+  void fail(Code code, uint16_t server);
   // The reply is complete.
   void finish();
   void finish_ok() {
@@ -111,6 +119,9 @@ class Request {
     finish();
   }
 
+  // Whether the client does not keep up with its replies.
+  bool output_full() const;
+
   // Calls `then` when every earlier reply is in the output: at once, or later.
   void when_head(Continuation then);
   bool is_head() const;
@@ -121,10 +132,13 @@ class Request {
   const std::vector<std::string>* kept_arguments() const { return kept_arguments_.get(); }
   bool silent() const { return silent_; }
   void set_silent(bool silent) { silent_ = silent; }
+  // Of a command of a transaction.
+  void move_reply_to(OutputChain& output) { output.splice(waiting_reply_); }
 
   // The command's own, while it runs.
   Fanout* fanout = nullptr;
   ValueStream* stream = nullptr;        // writes a pinned value; only of a head
+  std::unique_ptr<TransactionRun> run;  // EXEC's
   Continuation continuation = nullptr;  // of the operation under way
   int64_t number = 0;
   bool flag = false;
@@ -144,7 +158,8 @@ class Request {
 
   Request* next_ = nullptr;
   Connection* connection_ = nullptr;
-  const Command* command_ = nullptr;  // null: there is no such command
+  TransactionRun* part_of_ = nullptr;  // a command of a transaction: replies to that
+  const Command* command_ = nullptr;   // null: there is no such command
   RequestMemory memory_;
   std::unique_ptr<std::byte[]> kept_;
   OutputChain waiting_reply_;  // written before its turn came

@@ -26,6 +26,8 @@ struct Settings {
   std::atomic<uint64_t> output_soft_limit_bytes{0};
   std::atomic<uint64_t> output_soft_limit_s{0};
   std::atomic<bool> protected_mode{true};
+  // Keys of a transaction: all of one worker, instead of all of one hash slot.
+  std::atomic<bool> transactions_per_worker{false};
   std::atomic<uint64_t> acl_log_entries{128};
   std::atomic<uint64_t> slow_log_entries{128};
   std::atomic<int64_t> slow_log_us{10'000};       // negative: nothing is logged

@@ -31,7 +31,7 @@ void ValueGather::start(Request& request, Arguments keys, Then then) {
     part->operation.key = part->key;
     part->operation.done = &ValueGather::got;
     part->operation.context = part.get();
-    request.worker().submit(part->operation);
+    request.issue(part->operation);
   }
 }
 

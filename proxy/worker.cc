@@ -9,6 +9,7 @@
 #include "proxy/listener.h"
 #include "proxy/peer_address.h"
 #include "proxy/proxy.h"
+#include "proxy/transaction_run.h"
 #include "rdmakv/transport/cores.h"
 
 namespace rdmakv::proxy {
@@ -274,6 +275,8 @@ void Worker::release(Request& request) {
   request.state.reset();
   request.fanout = nullptr;
   request.stream = nullptr;
+  request.run.reset();
+  request.part_of_ = nullptr;
   request.at_head_ = nullptr;
   request.number = 0;
   request.flag = false;

@@ -117,6 +117,9 @@ class Worker {
   // A line for all monitors, of all workers.
   void show_to_monitors(std::string line);
 
+  // Whether a transaction may have both keys.
+  bool go_together(std::string_view a, std::string_view b) const;
+
   void submit(Operation& operation) {
     client_->submit(operation);
     submitted_ = true;
@@ -136,8 +139,8 @@ class Worker {
 
   Upload& start_upload(Connection& connection, std::string_view key, uint64_t total);
   // Writes a pinned value to the output of `request`, which is the head of its queue.
-  void stream_value(Request* request, const Ticket& ticket, uint64_t length,
-                    ValueStream::Done done, ValueStream::Observe observe = nullptr);
+  void stream_value(Request* request, const Ticket& ticket, uint64_t length, ValueStream::Done done,
+                    ValueStream::Observe observe = nullptr);
   void release_pin(const Ticket& ticket);
 
   Pool<Request>& requests() { return requests_; }

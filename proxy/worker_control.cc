@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "protocol/kv_hash.h"
 #include "proxy/command_log.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -69,6 +70,11 @@ void Worker::apply_settings() {
   }
   // `timeout` may count from now on.
   arm_tick();
+}
+
+bool Worker::go_together(std::string_view a, std::string_view b) const {
+  return settings().transactions_per_worker ? client_->same_worker(a, b)
+                                            : wire::hash_slot(a) == wire::hash_slot(b);
 }
 
 // ---- slow commands -----------------------------------------------------------------------------

@@ -11,16 +11,19 @@
 // What it does by itself: opens a connection to a server's worker when the first operation needs
 // it; sends at most as much as the server gave credits for and keeps the rest in order; notices
 // broken connections, ends what was outstanding on them and connects again (with growing pauses, up
-// to a second). Operations on one key are executed in the order in which they were submitted.
+// to half a second). Operations on one key are executed in the order in which they were submitted.
 //
 // When a connection breaks: reads are sent again on the next one until their deadline; a mutation
 // that was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet waits
 // for the next connection. When no connection can be made, operations end with kUnavailable at
-// once.
+// once, `server` tells whose, and so do all that follow until one has been made: operations for
+// other servers never wait for it.
 //
-// Deadlines: an Operation ends with kTimeout at its deadline at the latest. A landing buffer that
-// the server may still write to is not used again before the server answered or the connection is
-// gone.
+// Deadlines: an Operation ends with kTimeout at its deadline at the latest. The default deadline
+// counts from when the operation is sent; before that, from when its server was last heard of. So
+// operations that wait in a long queue of ours, which moves, don't time out there. A landing buffer
+// that the server may still write to is not used again before the server answered or the connection
+// is gone.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +52,10 @@ enum class CasPath : uint8_t {
 
 struct ClientOptions {
   std::vector<FabricAddress> servers;  // at least one; all on the Client's fabric
-  std::string secret;                  // empty: none
+  // Their shares of the keys (slot_map.h), positive, one per server; empty: all alike. The same at
+  // every client, or clients look for keys in different places.
+  std::vector<double> weights;
+  std::string secret;      // empty: none
   uint32_t credits = 128;  // requests outstanding per connection, at most what servers grant
   uint64_t arena_bytes = 64ull << 20;   // registered memory for large values; a multiple of 1 MiB
   uint32_t landing_bytes = 64 * 1024;   // landing buffer of a GET whose value's size is not known
@@ -156,11 +162,18 @@ class Client {
   // Blocks until `operation`, which must have been submitted here, is done.
   virtual void wait(Operation& operation) = 0;
 
+  // Whether both keys are with one worker of one server, as far as is known.
+  virtual bool same_worker(std::string_view a, std::string_view b) const = 0;
+  // Whether one worker has all keys there are.
+  virtual bool has_one_worker() const = 0;
+
   // Our estimate of the server's clock that judges the key's expiry: ms since 1970.
   virtual int64_t server_clock_ms(std::string_view key) const = 0;
 
   virtual ClientCounters counters() const = 0;
   virtual std::vector<ServerState> servers() const = 0;
+  // `index` as Operation::server.
+  virtual ServerState server(uint16_t index) const { return servers().at(index); }
 
  protected:
   Client() = default;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint32_t kCompletionDepth = 16384;
 constexpr size_t kMaxServers = 64;
+constexpr double kLeastWeight = 0.001, kMostWeight = 1000;
 constexpr int kMaxRounds = 4;  // batches of completions per poll()
 
 bool is_gathered(OperationKind kind) {
@@ -67,8 +68,16 @@ Result<std::unique_ptr<ClientCore>> ClientCore::create(Fabric& fabric,
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
     return {Code::kInvalidArgument, "server " + *twice + " is named twice"};
   }
+  if (!options.weights.empty() && options.weights.size() != names.size()) {
+    return {Code::kInvalidArgument, "there are not as many weights as servers"};
+  }
+  for (const double weight : options.weights) {
+    if (!(weight >= kLeastWeight && weight <= kMostWeight)) {
+      return {Code::kInvalidArgument, "a server's weight is not between 0.001 and 1000"};
+    }
+  }
   std::unique_ptr<ClientCore> core(
-      new ClientCore(std::move(names)));  // NOLINT: private constructor
+      new ClientCore(names, options.weights));  // NOLINT: private constructor
   if (Status status = core->set_up(fabric, options); !status) return status;
   return core;
 }
@@ -213,6 +222,7 @@ void ClientCore::submit(Operation& operation) {
   operation.internal[kByRequest] = 0;
   operation.value = {};
   if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
+  operation.internal[kAllowed] = operation.deadline_ns != 0 ? 0 : options.timeout_ns;
   operation.internal[kDeadline] = operation.deadline_ns;
   if (operation.deadline_ns == 0) {
     if (submitting_ns_ == 0) submitting_ns_ = steady_ns();
@@ -268,6 +278,7 @@ void ClientCore::route(Operation& operation) {
       session = session_of(place.server, place.worker);
     }
   }
+  operation.server = session->server();
   session->enqueue(operation);
 }
 
@@ -485,6 +496,14 @@ Status ClientCore::set_timer(uint64_t now) {
   return Status::ok();
 }
 
+bool ClientCore::same_worker(std::string_view a, std::string_view b) const {
+  return map_.place_of_key(a) == map_.place_of_key(b);
+}
+
+bool ClientCore::has_one_worker() const {
+  return servers_.size() == 1 && map_.workers(0) == 1;
+}
+
 int64_t ClientCore::server_clock_ms(std::string_view key) const {
   const SlotMap::Place place = map_.place_of_key(key);
   const std::vector<Session*>& sessions = servers_[place.server].sessions;
@@ -511,19 +530,21 @@ ClientCounters ClientCore::counters() const {
 
 std::vector<ServerState> ClientCore::servers() const {
   std::vector<ServerState> states;
-  for (size_t server = 0; server < servers_.size(); ++server) {
-    const Session& first = *servers_[server].sessions[0];
-    ServerState state;
-    state.name = servers_[server].name;
-    state.reachable = first.ready();
-    state.workers = map_.workers(static_cast<uint16_t>(server));
-    state.epoch = first.ready() ? first.welcome().epoch : 0;
-    for (const Session* session : servers_[server].sessions) {
-      if (!session->last_error().is_ok()) state.last_error = session->last_error().to_string();
-    }
-    states.push_back(std::move(state));
-  }
+  for (size_t i = 0; i < servers_.size(); ++i) states.push_back(server(static_cast<uint16_t>(i)));
   return states;
+}
+
+ServerState ClientCore::server(uint16_t index) const {
+  const std::vector<Session*>& sessions = servers_[index].sessions;
+  ServerState state;
+  state.name = servers_[index].name;
+  state.reachable = sessions[0]->ready();
+  state.workers = map_.workers(index);
+  state.epoch = state.reachable ? sessions[0]->welcome().epoch : 0;
+  for (const Session* session : sessions) {
+    if (!session->last_error().is_ok()) state.last_error = session->last_error().to_string();
+  }
+  return state;
 }
 
 }  // namespace rdmakv

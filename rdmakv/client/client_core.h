@@ -39,9 +39,12 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
   uint32_t max_single_put() const override { return wire::kMaxChunk; }
   Status connect_and_wait() override;
   void wait(Operation& operation) override;
+  bool same_worker(std::string_view a, std::string_view b) const override;
+  bool has_one_worker() const override;
   int64_t server_clock_ms(std::string_view key) const override;
   ClientCounters counters() const override;
   std::vector<ServerState> servers() const override;
+  ServerState server(uint16_t index) const override;
 
  private:
   struct Server {
@@ -50,7 +53,8 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
     std::vector<Session*> sessions;  // by worker; sessions of workers that went away stay, retired
   };
 
-  explicit ClientCore(std::vector<std::string> names) : map_(names) {}
+  ClientCore(const std::vector<std::string>& names, const std::vector<double>& weights)
+      : map_(names, weights) {}
   Status set_up(Fabric& fabric, const ClientOptions& wanted);
 
   // SessionContext

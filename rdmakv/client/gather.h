@@ -31,7 +31,7 @@ class Gather {
     used_ = 0;
     missing_ = 1;
   }
-  void parts_made() { ended_part(Code::kOk, 0); }
+  void parts_made() { ended_part(Code::kOk, 0, 0); }
 
   // A part for `worker` of `server`; stays where it is until the whole has ended.
   Operation& add_part(uint16_t server, uint64_t worker) {
@@ -41,11 +41,12 @@ class Gather {
     part.kind = whole_->kind;
     part.server = server;
     part.internal[kDeadline] = whole_->internal[kDeadline];
+    part.internal[kAllowed] = whole_->internal[kAllowed];
     part.internal[kUnderWay] = 1;
     part.internal[kGather] = worker;
     part.context = this;
     part.done = [](Operation& done) {
-      static_cast<Gather*>(done.context)->ended_part(done.code, done.number);
+      static_cast<Gather*>(done.context)->ended_part(done.code, done.number, done.server);
     };
     ++missing_;
     return part;
@@ -53,8 +54,11 @@ class Gather {
   Operation& whole() { return *whole_; }
 
  private:
-  void ended_part(Code code, uint64_t number) {
-    if (code != Code::kOk && whole_->code == Code::kOk) whole_->code = code;
+  void ended_part(Code code, uint64_t number, uint16_t server) {
+    if (code != Code::kOk && whole_->code == Code::kOk) {
+      whole_->code = code;
+      whole_->server = server;
+    }
     whole_->number += number;
     if (--missing_ == 0) ended_(context_, *this);
   }

@@ -94,7 +94,7 @@ struct Operation {
   std::string_view key;           // bytes stay valid until done
   uint64_t expected_version = 0;  // Condition::kIfVersion; 0: the key must not exist
   int64_t expiry_ms = 0;          // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
-  uint64_t deadline_ns = 0;       // steady clock; 0: the client's default timeout from submit() on
+  uint64_t deadline_ns = 0;       // steady clock; 0: by the client's default timeout
   // The value to put (or chunk to upload): either any memory, which stays valid until done and is
   // copied once, or a registered buffer, which the client takes and sends without a copy.
   // kModify, kEvaluate: what the function works with besides its operands.
@@ -109,7 +109,9 @@ struct Operation {
   Ticket ticket;        // kReadPinned, kRelease, kUpload..., kModify if its input was uploaded;
                         // result of kUploadBegin, and of whatever brings a value, when the value is
                         // pinned: value_length > 0, value empty. Release it.
-  uint16_t server = 0, worker = 0;  // kPing, kStats, kScan, kRandomKey
+  // kPing, kStats, kScan, kRandomKey: which. Otherwise told: the server that the operation went to;
+  // of kCount and kClear, the first that failed.
+  uint16_t server = 0, worker = 0;
   wire::Function function = wire::Function::kNone;
   wire::ModifyOperands modify;      // kModify; its comparison_length is filled in by the client
   wire::EvaluateOperands evaluate;  // kEvaluate

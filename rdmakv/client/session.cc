@@ -212,10 +212,15 @@ void Session::fail(Status why, uint64_t now) {
   fail_sent(was_ready);
   context_.mark_dirty(*this);  // bury() is wanted
   if (!was_ready) {
-    queue_.take_all().extract([](const Operation&) { return true; },
-                              [&](Operation& operation) { end(operation, Code::kUnavailable); });
+    end_waiting();
     context_.connect_failed(*this);
   }
+}
+
+// The server can't be reached: nobody waits for that to change.
+void Session::end_waiting() {
+  queue_.extract([](const Operation&) { return true; },
+                 [&](Operation& operation) { end(operation, Code::kUnavailable); });
 }
 
 // What was sent. Reads go back to the head of the queue, in their order; a mutation's outcome is
@@ -301,6 +306,12 @@ void Session::end_all(Code code) {
   }
 }
 
+// Whether an operation that has not been sent has waited too long: without an answer to any other.
+bool Session::is_late(const Operation& waiting, uint64_t now) const {
+  const uint64_t allowed = waiting.internal[kAllowed];
+  return std::max(waiting.internal[kDeadline], allowed == 0 ? 0 : answered_at_ + allowed) <= now;
+}
+
 void Session::expire(uint64_t now) {
   const auto late = [&](const Operation& operation) {
     return operation.internal[kDeadline] <= now;
@@ -308,13 +319,19 @@ void Session::expire(uint64_t now) {
   const auto keep = [&](const Operation& operation) {
     context_.due(operation.internal[kDeadline]);
   };
+  const auto keep_waiting = [&](const Operation& operation) {
+    const uint64_t allowed = operation.internal[kAllowed];
+    context_.due(
+        std::max(operation.internal[kDeadline], allowed == 0 ? 0 : answered_at_ + allowed));
+  };
   const Code unsent = ready() ? Code::kTimeout : Code::kUnavailable;
   if (upload_.operation != nullptr && late(*upload_.operation)) {
     abandon_upload(false);
   }
   for (OperationQueue* waiting : {&detours_, &queue_}) {
-    waiting->extract(late, [&](Operation& operation) { end(operation, unsent); });
-    waiting->for_each(keep);
+    waiting->extract([&](const Operation& operation) { return is_late(operation, now); },
+                     [&](Operation& operation) { end(operation, unsent); });
+    waiting->for_each(keep_waiting);
   }
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {

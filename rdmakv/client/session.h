@@ -53,8 +53,6 @@ namespace rdmakv {
 
 class Session;
 
-Code code_of(wire::ReplyStatus status);
-
 // What the sessions of a client share, and what they tell the client.
 class SessionContext {
  public:
@@ -90,7 +88,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
  public:
   // Pauses between attempts to connect double from one to the other.
   static constexpr uint64_t kFirstPauseNs = 10'000'000;
-  static constexpr uint64_t kLongestPauseNs = 1'000'000'000;
+  static constexpr uint64_t kLongestPauseNs = 500'000'000;
   // A connection that held this long starts over with the first pause.
   static constexpr uint64_t kSteadyNs = 1'000'000'000;
   // How soon what waits for a buffer or for room at the Endpoint is tried again, if nothing else
@@ -185,9 +183,12 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void protocol_error(const char* what, uint64_t now);
   void end(Operation& operation, Code code);
   void expire(uint64_t now);
+  void end_waiting();
 
   // session_send.cc
   bool send_operation(Operation& operation);
+  bool try_send(Operation& operation);
+  bool is_late(const Operation& waiting, uint64_t now) const;
   bool send_direct(Operation& operation, DirectReader::Begun& begun);
   bool send_plain(Operation& operation) { return send_plain(operation, queue_); }
   bool send_plain(Operation& operation, OperationQueue& from);
@@ -266,7 +267,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   uint64_t attempt_deadline_ = 0;  // kConnecting, kHandshaking
   uint64_t retry_at_ = 0;          // kBackoff
   uint64_t pause_ns_ = 0;
-  uint64_t heard_at_ = 0;  // when the peer was last heard of, or probed
+  uint64_t heard_at_ = 0;     // when the peer was last heard of, or probed
+  uint64_t answered_at_ = 0;  // when it last answered anything
 
   HandshakeOptions handshake_options_;
   std::optional<Handshake> handshake_;

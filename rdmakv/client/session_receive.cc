@@ -3,37 +3,10 @@
 #include <cstring>
 
 #include "protocol/kv_layout.h"
+#include "rdmakv/client/operation_message.h"
 #include "rdmakv/client/session.h"
 
 namespace rdmakv {
-
-Code code_of(wire::ReplyStatus status) {
-  switch (status) {
-    case wire::ReplyStatus::kOk:
-      return Code::kOk;
-    case wire::ReplyStatus::kNotFound:
-      return Code::kNotFound;
-    case wire::ReplyStatus::kVersionMismatch:
-      return Code::kVersionMismatch;
-    case wire::ReplyStatus::kConditionNotMet:
-      return Code::kConditionNotMet;
-    case wire::ReplyStatus::kNoSpace:
-      return Code::kNoSpace;
-    case wire::ReplyStatus::kTooLarge:
-      return Code::kTooLarge;
-    case wire::ReplyStatus::kBadRequest:
-      return Code::kInvalidArgument;
-    case wire::ReplyStatus::kWrongWorker:
-      return Code::kWrongWorker;
-    case wire::ReplyStatus::kNoSuchTicket:
-      return Code::kInvalidArgument;
-    case wire::ReplyStatus::kTooMany:
-      return Code::kBusy;
-    case wire::ReplyStatus::kRefused:
-      return Code::kInapplicable;
-  }
-  return Code::kProtocolError;
-}
 
 void Session::on_completion(const Completion& completion, uint64_t now) {
   if (state_ == State::kDying || completion.endpoint != endpoint_.get()) return;
@@ -137,6 +110,7 @@ void Session::landed(uint32_t id, uint32_t length, uint64_t now) {
 // Null, or what is wrong with the reply; then nothing has been ended.
 const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply, uint64_t now) {
   RequestSlot& slot = table_.slot(index);
+  answered_at_ = now;
   if (slot.stretch != RingAllocator::kNone) {
     ring_.release(slot.stretch);
     slot.stretch = RingAllocator::kNone;
@@ -210,21 +184,7 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
   const bool pinned = (header.flags & wire::kPinned) != 0;
   if (pinned && !pin_makes_sense(operation, header)) return "a pin of memory outside the pool";
 
-  operation.code = code_of(header.status);
-  operation.version = header.version;
-  operation.expiry = header.expiry_ms;
-  operation.number = brings_keys(operation.kind) ? header.cursor : header.number;
-  operation.one_key = (header.flags & wire::kOneKey) != 0;
-  operation.user_flags = header.user_flags;
-  if (operation.code == Code::kInapplicable) {
-    operation.refusal = static_cast<wire::Refusal>(header.number);
-  }
-  const bool tells_length =
-      operation.kind == OperationKind::kInspect || operation.kind == OperationKind::kModify;
-  operation.value_length = has_value || pinned || tells_length ? header.value_length : 0;
-  operation.has_previous =
-      (operation.want_previous || operation.want_if_unmet) && (has_value || pinned);
-  operation.input_buffer.reset();
+  take_header(operation, header);
   learn(operation, slot, header);
   if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
     operation.ticket = {header.ticket, ticket_session(), header.generation, 0};
@@ -292,8 +252,8 @@ void Session::learn(const Operation& operation, const RequestSlot& slot,
                     const wire::ReplyHeader& reply) {
   if (slot.order >= KeyOrder::kCounts) return;
   if ((reply.flags & wire::kPinned) == 0) {
-    learn_cas(slot.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask}, reply.version,
-              reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
+    learn_cas(slot.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask},
+              reply.version, reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
   }
   if (reply.location == 0) {
     if (operation.code == Code::kOk || operation.code == Code::kNotFound) {

@@ -3,59 +3,11 @@
 #include <cassert>
 #include <cstring>
 
+#include "rdmakv/client/operation_message.h"
 #include "rdmakv/client/session.h"
 
 namespace rdmakv {
 namespace {
-
-wire::Opcode opcode_of(OperationKind kind) {
-  switch (kind) {
-    case OperationKind::kGet:
-      return wire::Opcode::kGet;
-    case OperationKind::kInspect:
-      return wire::Opcode::kInspect;
-    case OperationKind::kPut:
-      return wire::Opcode::kPut;
-    case OperationKind::kDelete:
-      return wire::Opcode::kDelete;
-    case OperationKind::kExpire:
-      return wire::Opcode::kExpire;
-    case OperationKind::kModify:
-      return wire::Opcode::kModify;
-    case OperationKind::kEvaluate:
-      return wire::Opcode::kEvaluate;
-    case OperationKind::kCount:
-      return wire::Opcode::kCount;
-    case OperationKind::kClear:
-      return wire::Opcode::kClear;
-    case OperationKind::kRelease:
-      return wire::Opcode::kRelease;
-    case OperationKind::kUploadBegin:
-      return wire::Opcode::kUploadBegin;
-    case OperationKind::kUploadChunk:
-      return wire::Opcode::kUploadChunk;
-    case OperationKind::kUploadCommit:
-      return wire::Opcode::kUploadCommit;
-    case OperationKind::kUploadAbort:
-      return wire::Opcode::kUploadAbort;
-    case OperationKind::kStats:
-      return wire::Opcode::kStats;
-    case OperationKind::kTransaction:
-      return wire::Opcode::kTransaction;
-    case OperationKind::kScan:
-      return wire::Opcode::kScan;
-    case OperationKind::kRandomKey:
-      return wire::Opcode::kRandomKey;
-    case OperationKind::kCopy:
-      return wire::Opcode::kCopy;
-    case OperationKind::kRename:
-      return wire::Opcode::kRename;
-    case OperationKind::kReadPinned:  // never sent
-    case OperationKind::kPing:
-      break;
-  }
-  return wire::Opcode::kPing;
-}
 
 bool needs_ticket(const Operation& operation) {
   const OperationKind kind = operation.kind;
@@ -87,10 +39,6 @@ bool has_order(wire::Opcode opcode) {
 bool changes_key(wire::Opcode opcode) {
   return opcode != wire::Opcode::kGet && opcode != wire::Opcode::kInspect &&
          opcode != wire::Opcode::kEvaluate;
-}
-
-bool has_function(OperationKind kind) {
-  return kind == OperationKind::kModify || kind == OperationKind::kEvaluate;
 }
 
 bool carries_value(OperationKind kind) {
@@ -126,13 +74,12 @@ void Session::pump(uint64_t now) {
   if (state_ == State::kBackoff) {
     if ((wanted_ || !queue_.empty()) && now >= retry_at_) {
       connect(now);
-    } else if (failed_) {
-      queue_.extract([](const Operation&) { return true; },
-                     [&](Operation& operation) { end(operation, Code::kUnavailable); });
-    } else if (!queue_.empty()) {
+    } else if (!failed_ && !queue_.empty()) {
       context_.due(retry_at_);
     }
   }
+  // Also while the next attempt is under way, which may take seconds.
+  if (failed_ && state_ != State::kReady) end_waiting();
   if (state_ == State::kDying) context_.mark_dirty(*this);  // until it is buried
   if (state_ != State::kReady) return;
   blocked_ = false;
@@ -153,8 +100,17 @@ void Session::pump(uint64_t now) {
   if (blocked_) context_.due(now + kRetryNs);
 }
 
-// True: the operation has left the queue.
+// True: the operation has left the queue. The default timeout counts from here on.
 bool Session::send_operation(Operation& operation) {
+  const uint64_t deadline = operation.internal[kDeadline];
+  const uint64_t allowed = operation.internal[kAllowed];
+  if (allowed != 0) operation.internal[kDeadline] = now_ns_ + allowed;
+  if (try_send(operation)) return true;
+  operation.internal[kDeadline] = deadline;
+  return false;
+}
+
+bool Session::try_send(Operation& operation) {
   if (needs_ticket(operation)) return send_ticket_operation(operation);
   if (operation.kind == OperationKind::kPut && send_swap(operation)) return true;
   const bool may_be_large = operation.kind == OperationKind::kPut ||
@@ -208,34 +164,16 @@ bool Session::send_ticket_operation(Operation& operation) {
 }
 
 wire::RequestHeader Session::header_of(const Operation& operation) {
-  wire::RequestHeader header;
-  header.opcode = opcode_of(operation.kind);
-  header.condition = operation.condition;
-  if (operation.keep_expiry) header.flags |= wire::kKeepExpiry;
-  if (operation.want_previous) header.flags |= wire::kWantPrevious;
-  if (operation.want_if_unmet) header.flags |= wire::kWantIfUnmet;
-  if (has_function(operation.kind)) header.function = operation.function;
-  header.version = operation.expected_version;
-  header.expiry_ms = operation.expiry_ms;
-  if (operation.kind == OperationKind::kUploadBegin) header.total = operation.total;
-  if (operation.kind == OperationKind::kUploadChunk) header.offset = operation.offset;
-  if (operation.kind == OperationKind::kScan) {
-    header.cursor = operation.offset;
-    header.wanted = operation.length;
-  }
+  wire::RequestHeader header = request_of(operation);
   if (needs_ticket(operation)) header.ticket = operation.ticket.id;
   return header;
 }
 
 // What goes before a function's input.
 void Session::add_operands(Operation& operation, Outgoing& out) {
-  if (operation.kind == OperationKind::kModify) {
-    operation.modify.comparison_length = static_cast<uint32_t>(operation.comparison.size());
-    out.operands = std::as_bytes(std::span(&operation.modify, 1));
-    out.comparison = operation.comparison;
-  } else if (operation.kind == OperationKind::kEvaluate) {
-    out.operands = std::as_bytes(std::span(&operation.evaluate, 1));
-  }
+  const wire::ValueParts parts = value_parts(operation);
+  out.operands = parts.operands;
+  out.comparison = parts.comparison;
 }
 
 uint32_t Session::landing_wish(const Operation& operation) const {

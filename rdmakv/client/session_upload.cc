@@ -8,6 +8,7 @@
 // it starts again on the next one.
 #include <algorithm>
 
+#include "rdmakv/client/operation_message.h"
 #include "rdmakv/client/session.h"
 
 namespace rdmakv {

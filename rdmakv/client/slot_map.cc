@@ -1,5 +1,7 @@
 #include "rdmakv/client/slot_map.h"
 
+#include <cmath>
+
 namespace rdmakv {
 namespace {
 
@@ -10,19 +12,27 @@ constexpr uint64_t mix(uint64_t x) {
   return x ^ (x >> 33);
 }
 
+// Of 53 bits, so exact; neither 0 nor 1.
+double between_0_and_1(uint64_t drawn) {
+  return (static_cast<double>(drawn >> 11) + 0.5) * 0x1p-53;
+}
+
 }  // namespace
 
-SlotMap::SlotMap(std::span<const std::string> names) : workers_(names.size(), 0) {
+SlotMap::SlotMap(std::span<const std::string> names, std::span<const double> weights)
+    : workers_(names.size(), 0) {
   if (names.size() < 2) return;
   std::vector<uint64_t> hashes;
   for (const std::string& name : names) hashes.push_back(wire::hash_key(name));
   servers_.resize(wire::kHashSlots);
   for (uint32_t slot = 0; slot < wire::kHashSlots; ++slot) {
-    uint64_t best = 0;
+    double best = 0;
     for (size_t server = 0; server < hashes.size(); ++server) {
       const uint64_t drawn = mix(hashes[server] + slot * 0x9e3779b97f4a7c15ull);
-      if (server == 0 || drawn > best) {
-        best = drawn;
+      const double weight = weights.empty() ? 1.0 : weights[server];
+      const double score = -weight / std::log(between_0_and_1(drawn));
+      if (score > best) {
+        best = score;
         servers_[slot] = static_cast<uint16_t>(server);
       }
     }

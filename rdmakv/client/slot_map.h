@@ -2,9 +2,11 @@
 // clients alike, so that they can never disagree.
 //
 // The 16384 slots are spread over the servers by rendezvous hashing of (server name, slot): every
-// server draws a number for every slot and the highest wins (Thaler and Ravishankar, "Using
-// name-based mappings to increase hit rates", 1998). So the order in which servers are listed does
-// not matter, and a server that comes or goes moves only its own share of the slots. Within a
+// server draws a number h between 0 and 1 for every slot, scores -weight / ln(h), and the highest
+// score wins (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998; with
+// weights: Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005). So each server
+// has a share in proportion to its weight, the order in which servers are listed does not matter,
+// and a server that comes, goes or changes its weight moves only slots from or to itself. Within a
 // server the protocol's wire::worker_of_slot decides.
 //
 // A number of workers that changes (it is learned from the servers) raises the epoch: whoever keeps
@@ -29,8 +31,9 @@ class SlotMap {
     friend bool operator==(const Place&, const Place&) = default;
   };
 
-  // `names`: one per server, at least one, distinct; a name must be the same at every client.
-  explicit SlotMap(std::span<const std::string> names);
+  // `names`: one per server, at least one, distinct; `weights`: positive, one per server, or none:
+  // all alike. Both must be the same at every client.
+  explicit SlotMap(std::span<const std::string> names, std::span<const double> weights = {});
 
   uint16_t server_of_slot(uint16_t slot) const {
     return servers_.empty() ? uint16_t{0} : servers_[slot];

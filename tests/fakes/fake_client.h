@@ -46,6 +46,8 @@ class FakeClient final : public Client, public AtOnceReader {
   uint32_t max_single_put() const override { return options_.max_single_put; }
   Status connect_and_wait() override { return Status::ok(); }
   void wait(Operation& operation) override;
+  bool same_worker(std::string_view, std::string_view) const override { return true; }
+  bool has_one_worker() const override { return true; }
   int64_t server_clock_ms(std::string_view) const override { return now_ms; }
   ClientCounters counters() const override { return {}; }
   std::vector<ServerState> servers() const override;
@@ -58,7 +60,7 @@ class FakeClient final : public Client, public AtOnceReader {
   size_t at_once = 0;  // so many keys, at most, does one get_at_once() answer
   size_t answered_at_once = 0;
   bool different_workers = false;  // no two keys are on one worker
-  bool newest_first = false;  // completions of one poll in reverse order
+  bool newest_first = false;       // completions of one poll in reverse order
 
   // Operations run, but do not end.
   void hold() {

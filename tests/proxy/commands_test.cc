@@ -97,25 +97,6 @@ TEST_F(CommandsTest, ExpireXxLtNeedsAnExpiryThatIsLater) {
   EXPECT_EQ(call("TTL a"), ":10\r\n");
 }
 
-TEST_F(CommandsTest, NothingComesBetweenTheTwoStepsOfExpireXxLt) {
-  EXPECT_EQ(call("SET a 1 EX 100\r\nEXPIRE a 10 XX LT\r\nPERSIST a\r\nTTL a"),
-            "+OK\r\n:1\r\n:1\r\n:-1\r\n");
-  // Nor when an earlier command of several keys ends meanwhile.
-  EXPECT_EQ(call("SET a 1 EX 100\r\nDEL x y z\r\nEXPIRE a 10 XX LT\r\nPERSIST a"),
-            "+OK\r\n:0\r\n:1\r\n:1\r\n");
-}
-
-TEST_F(CommandsTest, ExpireXxLtLooksAgainWhenTheKeyChanged) {
-  call("SET a 1 EX 100");
-  int mismatches = 0;
-  fake_->fault = [&](const Operation& operation) {
-    const bool first = operation.kind == OperationKind::kExpire && mismatches++ == 0;
-    return first ? Code::kVersionMismatch : Code::kOk;
-  };
-  EXPECT_EQ(call("EXPIRE a 10 XX LT"), ":1\r\n");
-  EXPECT_EQ(mismatches, 2);
-}
-
 TEST_F(CommandsTest, CasRepliesWithVersions) {
   EXPECT_EQ(call("CAS a 5 x"), "*2\r\n:0\r\n:0\r\n");
   EXPECT_EQ(call("CAS a 0 x"), "*2\r\n:1\r\n:1\r\n");
@@ -190,7 +171,7 @@ TEST_F(CommandsTest, UnknownCommandsAndWrongArity) {
   EXPECT_EQ(call("CLIENT FOO"), "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n");
   EXPECT_EQ(call("get"), "-ERR wrong number of arguments for 'get' command\r\n");
   EXPECT_EQ(call("CLIENT ID x"), "-ERR wrong number of arguments for 'client|id' command\r\n");
-  EXPECT_EQ(call("MULTI"), "-ERR unknown command 'MULTI', with args beginning with: \r\n");
+  EXPECT_EQ(call("LPOP"), "-ERR unknown command 'LPOP', with args beginning with: \r\n");
   EXPECT_EQ(call("client|id"), "-ERR unknown command 'client|id', with args beginning with: \r\n");
   EXPECT_EQ(call("PING"), "+PONG\r\n");
 }

@@ -348,6 +348,55 @@ TEST_F(FailureTest, WithoutAServerOperationsEndAtOnce) {
   EXPECT_EQ(client->connect_and_wait().message(), "nobody listens");
 }
 
+// A host that is down does not even refuse: an attempt to connect to it takes its whole timeout.
+TEST_F(FailureTest, NobodyWaitsForAnAttemptAfterOneThatFailed) {
+  fabric.connect_error = {Code::kUnavailable, "nobody listens"};
+  options.connect_timeout_ns = 3'600'000'000'000;
+  open();
+  TestOperation put(OperationKind::kPut, "k");
+  run(put);
+  EXPECT_EQ(put.server, 0);
+  fabric.connect_error = {};
+  fabric.hold_connect = true;
+  const int connects = fabric.connects;
+  while (fabric.connects == connects) client->poll();
+  for (int i = 0; i < 3; ++i) {
+    put.dones = 0;
+    EXPECT_EQ(run(put), Code::kUnavailable);
+  }
+  EXPECT_EQ(fabric.connects, connects + 1);
+}
+
+TEST_F(FailureTest, TheDefaultTimeoutDoesNotCountTheTimeInOurQueue) {
+  server().credits = 1;
+  options.timeout_ns = 3'600'000'000'000;
+  open_and_connect();
+  TestOperation first(OperationKind::kGet, "a"), second(OperationKind::kGet, "b");
+  hold_and_submit(first);
+  client->submit(second);
+  drive();
+  const uint64_t sent_ns = steady_ns();
+  server().answer_held();
+  drive();
+  ASSERT_EQ(first.dones, 1);
+  ASSERT_EQ(second.dones, 0);
+  EXPECT_GE(second.internal[0], sent_ns + options.timeout_ns);
+  server().answer_held();
+  drive_until(second);
+  EXPECT_EQ(second.code, Code::kNotFound);
+}
+
+TEST_F(FailureTest, AQueueThatDoesNotMoveTimesOut) {
+  server().credits = 1;
+  options.timeout_ns = 20'000'000;
+  open_and_connect();
+  TestOperation first(OperationKind::kGet, "a"), second(OperationKind::kGet, "b");
+  hold_and_submit(first);
+  client->submit(second);
+  drive_until(second);
+  EXPECT_EQ(second.code, Code::kTimeout);
+}
+
 TEST_F(FailureTest, PausesBetweenAttemptsGrow) {
   fabric.connect_error = {Code::kUnavailable, "nobody listens"};
   open();

@@ -71,6 +71,40 @@ TEST(SlotMap, ANewServerTakesOnlyItsOwnShare) {
   EXPECT_NEAR(moved, 4096, 300);
 }
 
+std::vector<uint32_t> shares(const SlotMap& map, size_t servers) {
+  std::vector<uint32_t> share(servers);
+  for (uint32_t slot = 0; slot < wire::kHashSlots; ++slot) {
+    ++share[map.server_of_slot(static_cast<uint16_t>(slot))];
+  }
+  return share;
+}
+
+TEST(SlotMap, SharesAreInProportionToWeights) {
+  const std::vector<double> weights = {1, 2, 0.5, 4.5};
+  const auto share = shares(SlotMap(names({"a:1", "b:1", "c:1", "d:1"}), weights), 4);
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(share[i], weights[i] / 8 * wire::kHashSlots, 300) << i;
+}
+
+TEST(SlotMap, EqualWeightsOfAnySizeAreNoWeights) {
+  const std::vector<std::string> servers = names({"a:1", "b:1", "c:1"});
+  const SlotMap plain(servers), heavy(servers, std::vector<double>{7.5, 7.5, 7.5});
+  for (uint32_t slot = 0; slot < wire::kHashSlots; ++slot) {
+    const auto at = static_cast<uint16_t>(slot);
+    ASSERT_EQ(plain.server_of_slot(at), heavy.server_of_slot(at));
+  }
+}
+
+TEST(SlotMap, AHeavierServerOnlyTakesSlots) {
+  const std::vector<std::string> servers = names({"a:1", "b:1", "c:1"});
+  const SlotMap before(servers), after(servers, std::vector<double>{1, 1, 3});
+  for (uint32_t slot = 0; slot < wire::kHashSlots; ++slot) {
+    const auto at = static_cast<uint16_t>(slot);
+    if (after.server_of_slot(at) != before.server_of_slot(at)) {
+      ASSERT_EQ(after.server_of_slot(at), 2);
+    }
+  }
+}
+
 TEST(SlotMap, TheEpochRisesOnlyWithAChange) {
   SlotMap map(names({"a:1"}));
   const uint64_t before = map.epoch();

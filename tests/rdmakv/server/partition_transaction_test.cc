@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -209,6 +210,32 @@ TEST(PartitionTransactionTest, WhatMakesNoSenseIsRefusedAsAWhole) {
   EXPECT_EQ(box.get("a").status, ReplyStatus::kNotFound);
   EXPECT_EQ(run_message(box, "a", std::string(wire::kMaxChunk + 1, 'x')).status,
             ReplyStatus::kTooLarge);
+  EXPECT_TRUE(box.empty_after_clear());
+}
+
+// A peer may send anything, also as the value of a transaction.
+TEST(PartitionTransactionTest, SpoiledMessagesBreakNothing) {
+  CasBox box;
+  box.make("b");
+  std::mt19937 random(7);
+  Commands commands;
+  commands.require("a", 0).put("a", "1").swap("b", "22").get("c").del("a").put("c", "333");
+  const std::string sound = commands.message();
+  int executed = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string spoiled = sound;
+    for (int i = 0; i <= round % 3; ++i) {
+      spoiled[random() % spoiled.size()] = static_cast<char>(random());
+    }
+    const Told told = run_message(box, "a", spoiled);
+    if (told.status == ReplyStatus::kOk) {
+      ++executed;
+      replies_of(told);
+    }
+    box.pass_ms(1);
+  }
+  EXPECT_GT(executed, 0);
+  EXPECT_TRUE(box.consistent());
   EXPECT_TRUE(box.empty_after_clear());
 }
 

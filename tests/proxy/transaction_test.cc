@@ -1,0 +1,160 @@
+// Transactions when something goes wrong; what goes right is compared with Redis by
+// proxy_differential_transactions.py.
+#include <vector>
+
+#include "tests/proxy/harness.h"
+
+namespace rdmakv::proxy {
+namespace {
+
+class TransactionTest : public ProxyTest {
+ protected:
+  std::string call(std::string_view line) { return ProxyTest::call(client_, line); }
+  // Fails operations of `kind`.
+  void fail(OperationKind kind, Code code) {
+    fake_->fault = [=](const Operation& operation) {
+      return operation.kind == kind ? code : Code::kOk;
+    };
+  }
+  // All that comes, however long it is.
+  std::string reply() {
+    std::string all = client_.take();
+    for (std::string more; run(), !(more = client_.take()).empty();) all += more;
+    return all;
+  }
+  TestClient client_ = connect();
+};
+
+TEST_F(TransactionTest, IsOneOperation) {
+  fake_->record_history();
+  EXPECT_EQ(
+      call("WATCH a b\r\nMULTI\r\nSET a 1\r\nMGET a b\r\nPING\r\nEXEC"),
+      "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-CROSSSLOT Keys in request don't hash to "
+      "the same slot\r\n");
+  fake_->clear_history();
+  EXPECT_EQ(
+      call("MULTI\r\nSET {t}a 1\r\nMGET {t}a {t}b\r\nPING\r\nEXEC"),
+      "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n*2\r\n$1\r\n1\r\n$-1\r\n+PONG\r\n");
+  EXPECT_EQ(fake_->history(), std::vector{OperationKind::kTransaction});
+}
+
+TEST_F(TransactionTest, AServerThatCannotBeReachedEndsItWithoutEffect) {
+  for (const Code code : {Code::kUnavailable, Code::kNoSpace, Code::kBusy}) {
+    fail(OperationKind::kTransaction, code);
+    call("MULTI\r\nSET a 1\r\nCLIENT SETNAME me");
+    const std::string reply = call("EXEC");
+    EXPECT_TRUE(reply.starts_with("-EXECABORT Transaction discarded because of: ")) << reply;
+    EXPECT_EQ(call("CLIENT GETNAME"), "$-1\r\n");
+  }
+  fail(OperationKind::kTransaction, Code::kUnavailable);
+  call("MULTI\r\nSET a 1");
+  EXPECT_EQ(call("EXEC"),
+            "-EXECABORT Transaction discarded because of: server fake:1 is not reachable: fake "
+            "error\r\n");
+  fake_->fault = nullptr;
+  EXPECT_EQ(call("EXEC"), "-ERR EXEC without MULTI\r\n");
+  EXPECT_EQ(call("GET a"), "$-1\r\n");
+}
+
+TEST_F(TransactionTest, AnOutcomeThatIsNotKnownIsReportedAsSuch) {
+  fail(OperationKind::kTransaction, Code::kUnknownOutcome);
+  call("MULTI\r\nSET a 1\r\nDEL a a\r\nMGET a a");
+  EXPECT_TRUE(call("EXEC").starts_with("-ERR outcome unknown: "));
+  fail(OperationKind::kTransaction, Code::kTimeout);
+  call("MULTI\r\nSET a 1");
+  EXPECT_TRUE(call("EXEC").starts_with("-ERR timed out: "));
+  fail(OperationKind::kTransaction, Code::kWrongWorker);
+  call("MULTI\r\nSET a 1");
+  EXPECT_TRUE(call("EXEC").starts_with("-CROSSSLOT "));
+}
+
+TEST_F(TransactionTest, AKeyThatCouldNotBeWatchedSpoilsIt) {
+  fail(OperationKind::kInspect, Code::kUnavailable);
+  EXPECT_TRUE(call("WATCH a").starts_with("-ERR server fake:1 is not reachable"));
+  fake_->fault = nullptr;
+  call("MULTI\r\nSET a 1");
+  EXPECT_EQ(call("EXEC"), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  fail(OperationKind::kInspect, Code::kUnavailable);
+  call("WATCH a");
+  fake_->fault = nullptr;
+  EXPECT_EQ(call("UNWATCH\r\nMULTI\r\nSET a 1\r\nEXEC"), "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+}
+
+TEST_F(TransactionTest, CommandsBehindExecWaitForIt) {
+  fake_->hold();
+  send(client_, "MULTI\r\nSET a 1\r\nEXEC\r\nPING\r\nGET a\r\n");
+  EXPECT_EQ(client_.take(), "+OK\r\n+QUEUED\r\n");
+  EXPECT_EQ(fake_->held(), 1u);
+  fake_->release();
+  run();
+  EXPECT_EQ(client_.take(), "*1\r\n+OK\r\n+PONG\r\n$1\r\n1\r\n");
+}
+
+TEST_F(TransactionTest, TheClientLeavesInTheMiddle) {
+  for (const char* text : {"WATCH a b c\r\n", "MULTI\r\nSET a 1\r\nMGET a a\r\nINFO\r\nEXEC\r\n"}) {
+    TestClient other = connect();
+    fake_->hold();
+    send(other, text);
+    other.close();
+    run();
+    fake_->release();
+    run();
+  }
+  EXPECT_EQ(call("GET a"), "$1\r\n1\r\n");
+}
+
+// The destructors check that nothing is left.
+TEST_F(TransactionTest, TheProxyEndsInTheMiddle) {
+  fake_->hold();
+  send(client_, "MULTI\r\nSET a 1\r\nMGET a a\r\nEXEC\r\n");
+  TestClient other = connect();
+  send(other, "WATCH a b c\r\n");
+}
+
+TEST_F(TransactionTest, CommandsOfManyWorkersGiveTheirAnswerToo) {
+  call("MULTI\r\nINFO server\r\nSET a 1\r\nCLIENT LIST\r\nSLOWLOG LEN\r\nDBSIZE");
+  const std::string reply = call("EXEC");
+  EXPECT_TRUE(reply.starts_with("*5\r\n$")) << reply.substr(0, 100);
+  EXPECT_NE(reply.find("# Server"), std::string::npos);
+  EXPECT_NE(reply.find("cmd=exec"), std::string::npos);
+  EXPECT_TRUE(reply.ends_with(":0\r\n:1\r\n")) << reply;
+}
+
+TEST_F(TransactionTest, TooManyKeysOfOneCommand) {
+  std::string line = "EXISTS";
+  for (int i = 0; i < 2000; ++i) line += " a";
+  call("MULTI");
+  call(line);
+  EXPECT_EQ(call("EXEC"), "*1\r\n:0\r\n");
+}
+
+TEST_F(TransactionTest, AReplyThatIsFetchedPieceByPiece) {
+  const std::string value = pattern(700'000);
+  fake_->store["a"] = {value, 1, 0};
+  call("MULTI\r\nGET a\r\nGET a");
+  send(client_, "EXEC\r\n");
+  EXPECT_TRUE(reply() == "*2\r\n" + bulk(value) + bulk(value));
+  EXPECT_EQ(fake_->pins(), 0u);
+  fail(OperationKind::kReadPinned, Code::kUnavailable);
+  call("MULTI\r\nPERSIST a\r\nGET a");
+  EXPECT_EQ(call("EXEC"),
+            "-ERR the transaction took place, but its replies were lost: server unavailable\r\n");
+  fake_->fault = nullptr;
+  EXPECT_EQ(call("PING"), "+PONG\r\n");
+}
+
+TEST_F(TransactionTest, AReplyWaitsForRegisteredMemory) {
+  const std::string value = pattern(300'000);
+  fake_->store["a"] = {value, 1, 0};
+  std::vector<ValueBuffer> all;
+  for (uint32_t bytes = 1 << 20; bytes >= 64; bytes /= 2) {
+    for (ValueBuffer buffer; (buffer = fake_->allocate(bytes));) all.push_back(std::move(buffer));
+  }
+  send(client_, "MULTI\r\nGET a\r\nEXEC\r\n");
+  EXPECT_EQ(client_.take(), "+OK\r\n+QUEUED\r\n");
+  all.clear();
+  EXPECT_TRUE(reply() == "*1\r\n" + bulk(value));
+}
+
+}  // namespace
+}  // namespace rdmakv::proxy
