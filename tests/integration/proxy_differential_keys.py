@@ -205,7 +205,6 @@ class Keys(Differential):
             SET a 1
             OBJECT ENCODING a
             OBJECT FREQ a
-            OBJECT IDLETIME a
             OBJECT REFCOUNT a
             SET a 9999
             OBJECT REFCOUNT a
