@@ -68,7 +68,7 @@ bool takes_condition(Opcode opcode, Condition condition) {
     case Opcode::kDelete:
       return condition == Condition::kIfPresent || condition == Condition::kIfVersion;
     case Opcode::kExpire:
-      return (condition >= Condition::kIfVersion && condition <= Condition::kIfSooner) ||
+      return (condition >= Condition::kIfVersion && condition <= Condition::kIfExpirySooner) ||
              condition == Condition::kIfPresent;
     default:
       return false;

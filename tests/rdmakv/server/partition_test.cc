@@ -261,6 +261,12 @@ TEST_F(PartitionTest, ExpireConditionsAreRedis) {
   EXPECT_EQ(box_.expire("k", now + 800, Condition::kIfExpiry).status, ReplyStatus::kOk);
   EXPECT_EQ(box_.get("k").expiry_ms, now + 800);
   EXPECT_EQ(box_.get("k").value, "v");
+  EXPECT_EQ(box_.expire("k", now + 900, Condition::kIfExpirySooner).status,
+            ReplyStatus::kConditionNotMet);
+  EXPECT_EQ(box_.expire("k", now + 700, Condition::kIfExpirySooner).status, ReplyStatus::kOk);
+  box_.put("k", "v");
+  EXPECT_EQ(box_.expire("k", now + 700, Condition::kIfExpirySooner).status,
+            ReplyStatus::kConditionNotMet);
 }
 
 TEST_F(PartitionTest, PersistNeedsAnExpiry) {
