@@ -10,9 +10,9 @@ namespace rdmakv {
 namespace {
 
 constexpr std::string_view kNames[] = {
-    "quarantine",  "dead-before-reply", "generation", "checksum",  "write-before-swap",
-    "atomic-only", "reconcile",         "epoch",      "expiry",    "no-repeat",
-    "pointer-age", "repeats",           "key-order",  "one-step",  "flip-to-tail",
+    "quarantine",  "dead-before-reply", "generation", "checksum", "write-before-swap",
+    "atomic-only", "reconcile",         "epoch",      "expiry",   "no-repeat",
+    "pointer-age", "repeats",           "key-order",  "one-step", "flip-to-tail",
     "distrust",
 };
 

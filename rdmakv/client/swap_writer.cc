@@ -72,8 +72,8 @@ bool SwapWriter::post(Endpoint& endpoint, Swap& swap) {
     swap.stage = Stage::kWritten;
   }
   if (!endpoint.compare_and_swap(arena_.local(swap.buffer, wire::kCasExtentBytes, sizeof(uint64_t)),
-                                 layout_.at(swap.old.offset), expected(swap), desired(swap), context,
-                                 true)) {
+                                 layout_.at(swap.old.offset), expected(swap), desired(swap),
+                                 context, true)) {
     return false;
   }
   if (swap.stage == Stage::kBuilt) {  // the rule is broken: the other way round

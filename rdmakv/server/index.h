@@ -61,8 +61,7 @@ class Index {
   uint64_t stashed() const { return stashed_; }
   uint32_t bucket_count() const { return bucket_count_; }
   uint64_t private_bytes() const {
-    return nodes_.size() * sizeof(Node) +
-           (heads_.size() + region_keys_.size()) * sizeof(uint32_t);
+    return nodes_.size() * sizeof(Node) + (heads_.size() + region_keys_.size()) * sizeof(uint32_t);
   }
 
   // Iteration: `step` 0 .. steps()-1 each name up to 8 slots, and all together every slot there is.

@@ -319,8 +319,8 @@ void Partition::release(const Request& request, Session& session, Outcome& out) 
 
 void Partition::sweep(uint32_t steps) {
   for (uint32_t i = 0; i < steps && expiry_.due(now_ms_); ++i) {
-    const uint32_t next = expiry_.next(
-        index_.steps(), [this](uint32_t from) { return index_.first_occupied(from); });
+    const uint32_t next =
+        expiry_.next(index_.steps(), [this](uint32_t from) { return index_.first_occupied(from); });
     index_.visit(next, [this](Index::Place place, wire::Slot slot) {
       if (slot.size_class == wire::kCasSizeClass) return;  // none of these expires
       const Found found = look_at(place);

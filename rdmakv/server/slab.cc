@@ -283,7 +283,8 @@ SlabAccounting Slab::accounting() const {
 }
 
 uint64_t Slab::private_bytes() const {
-  return generations_.private_bytes() + heap_.private_bytes() + pins_.private_bytes() + records_.size() * sizeof(Record);
+  return generations_.private_bytes() + heap_.private_bytes() + pins_.private_bytes() +
+         records_.size() * sizeof(Record);
 }
 
 bool Slab::consistent() const {

@@ -19,14 +19,14 @@
 // at or after every free in it, and its extents become free once a later reading is kQuarantineNs
 // further.
 //
-// Generations are not counted but read off the clock (generation_clock.h): the generation of an entry
-// is the number of the millisecond in which it was built, modulo 2^26.
+// Generations are not counted but read off the clock (generation_clock.h): the generation of an
+// entry is the number of the millisecond in which it was built, modulo 2^26.
 // - It rises with each reuse of any place: between building one entry at a place and building the
 //   next there, the first is freed and quarantined for at least 1 ms, so the tick differs,
 //   forwards.
 // - That holds for every overlap of places, not only for the same extent of the same slab: the
-//   pages of a slab go back to the heap only after all its extents left quarantine. So a slab carved
-//   from recycled pages cannot restart below what a stale pointer holds, without a table of
+//   pages of a slab go back to the heap only after all its extents left quarantine. So a slab
+//   carved from recycled pages cannot restart below what a stale pointer holds, without a table of
 //   generations.
 // - It repeats after 2^26 ms = 18.6 h, but never while a location of an entry that had it may still
 //   be in use: those generations are skipped.

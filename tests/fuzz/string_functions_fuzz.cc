@@ -1,8 +1,8 @@
 // Whatever a request says, the functions of values (kModify, kEvaluate) touch no byte outside the
-// values, say themselves how much room they need, and leave nothing of the new value unwritten; also
-// when what the request carries is changed between their two halves. The input: a function, whether
-// there is an old value and how long it is, the old value, and the request's value. Everything lies
-// in blocks of exactly its size, so that the sanitizer sees any byte too many.
+// values, say themselves how much room they need, and leave nothing of the new value unwritten;
+// also when what the request carries is changed between their two halves. The input: a function,
+// whether there is an old value and how long it is, the old value, and the request's value.
+// Everything lies in blocks of exactly its size, so that the sanitizer sees any byte too many.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

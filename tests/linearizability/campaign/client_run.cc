@@ -18,8 +18,8 @@ namespace {
 
 using fakes::Dice;
 
-constexpr uint32_t kHugeBytes = 1'200'000;       // more than one READ takes
-constexpr uint64_t kTimeoutNs = 20'000'000'000;  // only ends a hang
+constexpr uint32_t kHugeBytes = 1'200'000;         // more than one READ takes
+constexpr uint64_t kTimeoutNs = 20'000'000'000;    // only ends a hang
 constexpr uint64_t kPatienceNs = 120'000'000'000;  // for an RDMA link
 constexpr int kEmptyPolls = 20;
 constexpr int kSleepMs = 5;

@@ -33,8 +33,8 @@ class RecordingEndpoint final : public Endpoint {
     posted.push_back({"write", to.address, std::move(bytes)});
     return true;
   }
-  bool compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected,
-                        uint64_t desired, uint64_t, bool, bool) override {
+  bool compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected, uint64_t desired,
+                        uint64_t, bool, bool) override {
     if (posted.size() == room) return false;
     const uint64_t found[] = {expected, desired, expected + 1};
     std::memcpy(previous.address, &found[answer], sizeof(found[answer]));
