@@ -110,8 +110,9 @@ void Request::when_head(Continuation then) {
 void Request::finish() {
   assert(!done_);
   done_ = true;
+  TransactionRun* const part_of = part_of_;  // we may be gone after the next line
   connection_->request_finished(*this);
-  if (part_of_ != nullptr) part_of_->command_finished();
+  if (part_of != nullptr) part_of->command_finished();
 }
 
 }  // namespace rdmakv::proxy
