@@ -6,8 +6,10 @@
 Only the standard library. The folder of the programs comes from RDMAKV_BIN (default: build/bin).
 """
 
+import errno
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -26,10 +28,32 @@ def memory_factor():
     return 3 if b"__asan_init" in program or b"__tsan_init" in program else 1
 
 
+# Below the ports that kernel and shared memory give out by themselves, and below those of redis-tcl.
+PORTS = range(10000, 15000)
+_leases = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for one program of this process, to listen on by TCP or by shared memory.
+
+    Tests run side by side, and a port that is free now may be taken before the program has it. So
+    a port is leased for the life of this process, by a name among abstract Unix sockets.
+    """
+    while True:
+        port = random.choice(PORTS)
+        lease = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lease.bind(f"\0rdmakv-test-port-{port}")
+            with socket.socket() as tcp, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as shm:
+                tcp.bind(("", port))
+                shm.bind(f"\0rdmakv/{port}")  # what a kv_server listens on
+        except OSError as taken:
+            lease.close()
+            if taken.errno != errno.EADDRINUSE:
+                raise
+            continue
+        _leases.append(lease)
+        return port
 
 
 class Program:
