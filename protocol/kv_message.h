@@ -62,7 +62,8 @@ enum class MessageKind : uint8_t {
 
 enum class Opcode : uint8_t {
   kGet = 1,            // -> value
-  kInspect = 2,        // -> version, value length, expiry; no value
+  kInspect = 2,        // -> version, value length, expiry; no value. kNotFound: `number` counts the
+                       // keys removed so far of those that share a counter with this one
   kPut = 3,            // conditions, expiry; CAS is a PUT under Condition::kIfVersion
   kDelete = 4,         // Condition::kIfVersion possible
   kExpire = 5,         // set or remove the expiry under conditions
@@ -113,8 +114,12 @@ enum class Condition : uint8_t {
   kIfSooner = 7,
   kIfExpirySooner = 8,     // XX and LT
   kIfVersionOrAbsent = 9,  // kModify only
+  // kInspect as a precondition only: the key does not exist, and has not existed since a kInspect
+  // that was answered kNotFound and by the number that is `version` here. (Rarely unmet although it
+  // has not: another key that shares the counter was removed.)
+  kIfStillAbsent = 10,
 };
-inline constexpr Condition kLastCondition = Condition::kIfVersionOrAbsent;
+inline constexpr Condition kLastCondition = Condition::kIfStillAbsent;
 
 // RequestHeader.flags
 inline constexpr uint8_t kKeepExpiry = 1;  // kPut, kUploadCommit: keep the expiry that the key has
@@ -167,7 +172,7 @@ struct RequestHeader {
   uint32_t key_length = 0;
   uint32_t value_length = 0;  // bytes of value (or chunk) in this message
   union {
-    uint64_t version = 0;  // what Condition::kIfVersion asks for
+    uint64_t version = 0;  // what Condition::kIfVersion, kIfStillAbsent ask for
     uint64_t cursor;       // kScan: where to begin; 0: at the beginning
   };
   union {
@@ -199,9 +204,10 @@ struct ReplyHeader {
   // kHasValue: of the value that follows; kPinned, kInspect: of the value meant; kModify without a
   // value: of the key's value now.
   uint32_t value_length = 0;
-  // kCount, kClear: keys; kModify, kEvaluate: what the function says; kTransaction that did not
-  // take place: the first precondition that was not met, counted from 0; kPinned: bytes from the
-  // start of the extent at `location` to the value (an entry may have an unused expiry field).
+  // kCount, kClear: keys; kInspect, kNotFound: keys removed; kModify, kEvaluate: what the function
+  // says; kTransaction that did not take place: the first precondition that was not met, counted
+  // from 0; kPinned: bytes from the start of the extent at `location` to the value (an entry may
+  // have an unused expiry field).
   uint64_t number = 0;
 };
 

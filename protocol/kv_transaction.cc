@@ -15,6 +15,14 @@ bool TransactionBuilder::require(std::string_view key, uint64_t version) {
   return add(header, key, {});
 }
 
+bool TransactionBuilder::require_absent_since(std::string_view key, uint64_t number) {
+  RequestHeader header;
+  header.opcode = Opcode::kInspect;
+  header.condition = Condition::kIfStillAbsent;
+  header.version = number;
+  return add(header, key, {});
+}
+
 bool TransactionBuilder::add(RequestHeader header, std::string_view key,
                              std::span<const std::byte> value) {
   return add_parts(header, key, {{}, {}, value});

@@ -5,7 +5,8 @@
 //   reply's value   = a message of replies      one per command, none for preconditions;
 //                                               nothing at all when there is no command
 //
-//   precondition = kInspect with kIfVersion, kIfAbsent or kIfPresent. When one of them is not met
+//   precondition = kInspect with kIfVersion, kIfAbsent, kIfPresent or kIfStillAbsent. When one of
+//   them is not met
 //                  nothing is done: the reply's status says so, its `number` which, and there is no
 //                  value.
 //   command      = a request on one key, as it would be sent alone, without a ticket:
@@ -57,6 +58,8 @@ class TransactionBuilder {
   void clear();
   // The key must have `version`; 0: it must not exist. Before the first command.
   bool require(std::string_view key, uint64_t version);
+  // The key must not have existed since a kInspect said so, with this number. Likewise.
+  bool require_absent_since(std::string_view key, uint64_t number);
   // key_length and value_length of the header are filled in. False, and nothing has changed: there
   // are kMaxRequestsPerTransaction already.
   bool add(RequestHeader header, std::string_view key, std::span<const std::byte> value);

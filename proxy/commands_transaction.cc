@@ -12,11 +12,13 @@ namespace {
 void watched_one(Operation& operation) {
   auto& request = *static_cast<Request*>(operation.context);
   const Code code = operation.code;
-  if (code == Code::kOk) {
+  if (code == Code::kOk || code == Code::kNotFound) {
     for (WatchedKey& one : request.connection().transaction()->watched()) {
-      if (&one.operation == &operation) one.version = operation.version;
+      if (&one.operation != &operation) continue;
+      one.version = operation.version;
+      one.removals = operation.number;
     }
-  } else if (code != Code::kNotFound) {
+  } else {
     request.flag = true;
     request.operation.code = code;
     request.operation.server = operation.server;

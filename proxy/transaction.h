@@ -19,8 +19,9 @@ struct QueuedCommand {
 
 struct WatchedKey {
   std::string key;
-  uint64_t version = 0;  // 0: there was no such key
-  Operation operation;   // asks for it
+  uint64_t version = 0;   // 0: there was no such key
+  uint64_t removals = 0;  // then: what kInspect told
+  Operation operation;    // asks for it
 };
 
 class Transaction {

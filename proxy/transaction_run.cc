@@ -49,7 +49,11 @@ TransactionRun::~TransactionRun() {
 void TransactionRun::collect() {
   for (const WatchedKey& one : watched_) {
     note_key(one.key);
-    builder_.require(one.key, one.version);
+    if (one.version != 0) {
+      builder_.require(one.key, one.version);
+    } else {
+      builder_.require_absent_since(one.key, one.removals);
+    }
   }
   for (size_t i = 0; i < commands_.size(); ++i) {
     if (belongs_to_step(*commands_[i].command)) run_command(i);

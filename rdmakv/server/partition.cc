@@ -116,6 +116,7 @@ Partition::Partition(const PartitionOptions& options)
       entries_(options.pool.data(), cas_.get()),
       index_(options.index, entries_,
              static_cast<uint32_t>(options.index.size() / sizeof(uint64_t) / kSlotsPerStashSlot)),
+      removals_(random_u64()),
       key_(std::make_unique<char[]>(wire::kMaxKeyBytes)),
       transaction_(std::make_unique_for_overwrite<std::byte[]>(wire::kMaxChunk)),
       small_reply_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)),
@@ -302,6 +303,7 @@ void Partition::get(const Request& request, std::string_view key, Session& sessi
   if (!found) {
     ++counters_.misses;
     out.reply.status = ReplyStatus::kNotFound;
+    if (request.opcode == Opcode::kInspect) out.reply.number = removals_.of(wire::hash_key(key));
     return;
   }
   ++counters_.hits;
@@ -344,7 +346,7 @@ uint64_t Partition::max_value_bytes() const {
 
 uint64_t Partition::private_bytes() const {
   return slab_.private_bytes() + index_.private_bytes() + 2 * wire::kMaxKeyBytes + kStatsReserve +
-         wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} +
+         wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} + RemovalCounts::kBytes +
          (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 

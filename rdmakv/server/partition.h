@@ -31,6 +31,7 @@
 #include "rdmakv/server/grants.h"
 #include "rdmakv/server/index.h"
 #include "rdmakv/server/pins.h"
+#include "rdmakv/server/removal_counts.h"
 #include "rdmakv/server/slab.h"
 #include "rdmakv/server/string_functions.h"
 #include "rdmakv/server/uploads.h"
@@ -343,6 +344,7 @@ class Partition {
   int64_t now_ms_ = 0;
   bool waited_ = false;         // in this batch
   uint64_t version_floor_ = 0;  // the highest version that a removed key had
+  RemovalCounts removals_;
   PartitionCounters counters_;
   std::unique_ptr<char[]> key_;  // private copy of the request's key
   ModificationPlan plan_;        // of modify()

@@ -122,6 +122,7 @@ void Partition::lose(Index::Place place, uint64_t version, uint64_t passed) {
   ++counters_.broken_chains;
   const uint64_t most = version + cas_->accounting(CasPool::Part::kGrants).granted + 1;
   version_floor_ = std::max(version_floor_, most);
+  removals_.add_to_all();
   for (uint64_t offset = passed; offset != 0; offset = cas_->passed_before(offset)) bury(offset);
   index_.remove(place);
   retire(passed);

@@ -78,7 +78,10 @@ Partition::Applied Partition::apply(const Change& change) {
   }
   step(Step::kDead);
   ++counters_.changes;
-  if (!change.fresh) version_floor_ = std::max(version_floor_, old.view.version);
+  if (!change.fresh) {
+    version_floor_ = std::max(version_floor_, old.view.version);
+    removals_.add(change.hash);
+  }
   if (old.cas_class) {
     flip_cas(change);
   } else {
@@ -235,6 +238,8 @@ Partition::Applied Partition::remove_as_expired(const Change& change, Outcome& o
   if (change.old) {
     const Applied applied = remove(change.old, change.key, change.hash);
     if (applied != Applied::kDone) return applied;
+  } else {
+    removals_.add(change.hash);  // it came, and went at once
   }
   describe({}, out);
   return Applied::kDone;

@@ -52,7 +52,9 @@ bool only_looks(Opcode opcode) {
 
 // A precondition that makes sense.
 bool is_sound(const wire::RequestView& precondition) {
-  return precondition.header.condition <= wire::Condition::kIfVersion &&
+  const wire::Condition condition = precondition.header.condition;
+  return (condition <= wire::Condition::kIfVersion ||
+          condition == wire::Condition::kIfStillAbsent) &&
          precondition.header.flags == 0 && precondition.value.empty();
 }
 
@@ -197,8 +199,13 @@ bool Partition::preconditions_met(Value message, Outcome& out) {
   uint64_t number = 0;
   return for_each_request(message, [&](const wire::RequestView& request) {
     if (!is_precondition(request.header)) return true;
-    const uint64_t version = look_up(request.key, wire::hash_key(request.key)).version();
+    const uint64_t hash = wire::hash_key(request.key);
+    const uint64_t version = look_up(request.key, hash).version();
     out.reply.status = check(request.header, version);
+    if (request.header.condition == wire::Condition::kIfStillAbsent &&
+        (version != 0 || removals_.of(hash) != request.header.version)) {
+      out.reply.status = ReplyStatus::kVersionMismatch;
+    }
     if (out.reply.status == ReplyStatus::kOk) {
       ++number;
       return true;

@@ -173,8 +173,7 @@ FakeClient::Entry* FakeClient::find(std::string_view key) {
   const auto found = store.find(key);
   if (found == store.end()) return nullptr;
   if (found->second.expiry != 0 && found->second.expiry <= now_ms) {
-    version_floor_ = std::max(version_floor_, found->second.version);
-    store.erase(found);
+    erase_key(key);
     return nullptr;
   }
   return &found->second;
@@ -202,6 +201,7 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
     case OperationKind::kClear:
       operation.number = store.size();
       store.clear();
+      ++removals_;
       return;
     case OperationKind::kReadPinned: {
       const auto pin = pins_.find(operation.ticket.id);
@@ -378,6 +378,7 @@ void FakeClient::erase_key(std::string_view key) {
   const auto found = store.find(key);
   version_floor_ = std::max(version_floor_, found->second.version);
   store.erase(found);
+  ++removals_;
 }
 
 // As a server would: in the message when small, in a landing buffer, or pinned.
@@ -406,6 +407,7 @@ void FakeClient::get(Operation& operation, Ended& ended) {
   const Entry* entry = find(operation.key);
   if (entry == nullptr) {
     operation.code = Code::kNotFound;
+    operation.number = removals_;
     return;
   }
   operation.version = entry->version;
@@ -428,6 +430,9 @@ Code FakeClient::check(const Operation& operation, const Entry* entry) const {
       const uint64_t version = entry != nullptr ? entry->version : 0;
       return version == operation.expected_version ? Code::kOk : Code::kVersionMismatch;
     }
+    case Condition::kIfStillAbsent:
+      return entry == nullptr && operation.expected_version == removals_ ? Code::kOk
+                                                                         : Code::kVersionMismatch;
     default:
       return Code::kOk;
   }

@@ -126,6 +126,7 @@ class FakeClient final : public Client, public AtOnceReader {
   std::vector<OperationKind> history_;
   uint64_t next_ticket_ = 1;
   uint64_t version_floor_ = 0;
+  uint64_t removals_ = 0;
   size_t flushes_ = 0, total_ = 0, largest_batch_ = 0, releasable_ = 0;
   bool holding_ = false, recording_ = false;
 };

@@ -168,6 +168,29 @@ class Transactions(Differential):
                 self.same(redis, proxy, "GET", "{t}new")
                 self.same(redis, proxy, "EXEC")
 
+    def test_a_missing_key_that_came_and_went(self):
+        comings = [["SET", "{t}new", "1"], ["SETEX", "{t}new", FAR, "1"], ["INCR", "{t}new"],
+                   ["RENAME", "{t}source", "{t}new"], ["COPY", "{t}source", "{t}new"],
+                   ["SET", "{t}new", "1", "PXAT", "1"]]
+        goings = [["DEL", "{t}new"], ["GETDEL", "{t}new"], ["RENAME", "{t}new", "{t}elsewhere"],
+                  ["PEXPIRE", "{t}new", "-1"], ["FLUSHALL"]]
+        harmless = [["DEL", "{t}new"], ["GET", "{t}new"], ["SET", "{t}new", "1", "XX"],
+                    ["PEXPIRE", "{t}new", "-1"], ["FLUSHALL"]]
+        for redis, proxy in self.pairs():
+            with Connection(self.redis.port) as other_redis, Connection(self.stack.port) as other_proxy:
+                for lines in [[coming, going] for coming in comings for going in goings] + \
+                        [[one] for one in harmless]:
+                    with self.subTest(lines=lines):
+                        self.same(redis, proxy, "DEL", "{t}new", "{t}source", "{t}elsewhere")
+                        if lines[0][0] in ("RENAME", "COPY"):
+                            self.same(redis, proxy, "SET", "{t}source", "1")
+                        self.same(redis, proxy, "WATCH", "{t}new")
+                        for line in lines:
+                            self.same(other_redis, other_proxy, *line)
+                        self.same(redis, proxy, "MULTI")
+                        self.same(redis, proxy, "SET", "{t}x", "1")
+                        self.same(redis, proxy, "EXEC")
+
     def test_an_expired_watched_key(self):
         for redis, proxy in self.pairs():
             for one in (redis, proxy):

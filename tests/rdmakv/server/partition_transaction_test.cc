@@ -1,89 +1,18 @@
 #include <gtest/gtest.h>
 
-#include <map>
+#include <cstring>
+#include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "protocol/kv_hash.h"
 #include "protocol/kv_transaction.h"
-#include "tests/rdmakv/server/cas_fixture.h"
+#include "tests/rdmakv/server/transaction_fixture.h"
 
 namespace rdmakv::server {
 namespace {
-
-using wire::TransactionBuilder;
-
-struct One {  // a reply to a command
-  ReplyStatus status = ReplyStatus::kOk;
-  uint64_t version = 0;
-  uint64_t number = 0;
-  bool has_value = false;
-  std::string value;
-};
-
-class Commands {
- public:
-  Commands& require(std::string_view key, uint64_t version) {
-    builder_.require(key, version);
-    return *this;
-  }
-  Commands& add(const Ask& ask) {
-    wire::RequestHeader header;
-    header.opcode = ask.opcode;
-    header.condition = ask.condition;
-    header.flags = ask.flags;
-    header.version = ask.version;
-    header.expiry_ms = ask.expiry_ms;
-    header.ticket = ask.ticket;
-    builder_.add(header, ask.key, std::as_bytes(std::span(ask.value.data(), ask.value.size())));
-    return *this;
-  }
-  Commands& get(std::string_view key) { return add({.opcode = Opcode::kGet, .key = key}); }
-  Commands& put(std::string_view key, std::string_view value) {
-    return add({.opcode = Opcode::kPut, .key = key, .value = value});
-  }
-  Commands& swap(std::string_view key, std::string_view value) {
-    return add({.opcode = Opcode::kPut, .key = key, .value = value, .flags = wire::kWantPrevious});
-  }
-  Commands& del(std::string_view key) { return add({.opcode = Opcode::kDelete, .key = key}); }
-  std::string message() {
-    const auto bytes = builder_.finish();
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-
- private:
-  TransactionBuilder builder_;
-};
-
-template <typename Box>
-Told run_message(Box& box, std::string_view key, std::string_view message) {
-  return box.ask({.opcode = Opcode::kTransaction, .key = key, .value = message});
-}
-
-std::vector<One> replies_of(const Told& told) {
-  std::vector<One> replies;
-  wire::MessageReader reader(std::as_bytes(std::span(told.value.data(), told.value.size())),
-                             wire::kMaxRequestsPerTransaction);
-  wire::ReplyView reply;
-  while (reader.next(reply)) {
-    replies.push_back({reply.header.status,
-                       reply.header.version,
-                       reply.header.number,
-                       (reply.header.flags & wire::kHasValue) != 0,
-                       {reinterpret_cast<const char*>(reply.value.data()), reply.value.size()}});
-  }
-  EXPECT_TRUE(reader.valid()) << reader.error();
-  return replies;
-}
-
-template <typename Box>
-std::vector<One> run(Box& box, Commands& commands, std::string_view key = "a") {
-  const Told told = run_message(box, key, commands.message());
-  EXPECT_EQ(told.status, ReplyStatus::kOk);
-  EXPECT_TRUE(told.has_value);
-  return replies_of(told);
-}
 
 TEST(PartitionTransactionTest, CommandsAreAnsweredAsIfTheyHadComeAlone) {
   PartitionBox box;
@@ -310,181 +239,6 @@ TEST(PartitionTransactionTest, ALongOneIsUploaded) {
   EXPECT_TRUE(box.empty_after_clear());
 }
 
-// ---- from clients that only look at memory, and change it, it is one step too
-// --------------------
-
-// What a reader finds without asking the server.
-enum class Seen : uint8_t { kValue, kMissing, kAsks };
-struct View {
-  Seen seen = Seen::kAsks;
-  std::string value;
-};
-
-View look(const CasBox& box, std::string_view key) {
-  const auto* buckets = reinterpret_cast<const wire::Bucket*>(box.index_memory.data);
-  const wire::KeyPlace place = wire::key_place(
-      wire::hash_key(key), static_cast<uint32_t>(box.index_memory.size / sizeof(wire::Bucket)));
-  for (const uint32_t bucket : place.bucket) {
-    for (const uint64_t word : buckets[bucket].slots) {
-      const auto slot = wire::Slot::decode(word);
-      if (slot.offset == 0 || slot.fingerprint != place.fingerprint) continue;
-      const wire::EntryView entry = wire::view_entry(box.partition->at(slot.offset));
-      if (entry.key != key) continue;
-      if (!box.word(slot.offset).live) return {};
-      return {Seen::kValue,
-              {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
-    }
-  }
-  const bool overflow = wire::Slot::decode(buckets[place.bucket[0]].slots[0]).overflow;
-  return {overflow ? Seen::kAsks : Seen::kMissing, {}};
-}
-
-// Looks at every key between any two stores.
-class Watcher {
- public:
-  // What is in memory of each key before and after; "": missing.
-  using States = std::map<std::string, std::pair<std::string, std::string>>;
-  Watcher(CasBox& box, States states) : box_(box), states_(std::move(states)) {
-    box.partition->set_step_hook(
-        [](void* self, Partition::Step) { static_cast<Watcher*>(self)->look_around(); }, this);
-  }
-  ~Watcher() { box_.partition->set_step_hook(nullptr, nullptr); }
-  int looks() const { return looks_; }
-
- private:
-  void look_around() {
-    ++looks_;
-    bool old_seen = false;
-    for (const auto& [key, state] : states_) {
-      const auto& [before, after] = state;
-      const View view = look(box_, key);
-      if (view.seen == Seen::kAsks) continue;
-      EXPECT_TRUE(view.value == before || view.value == after) << key << "=" << view.value;
-      if (before == after) continue;
-      if (view.value == before) old_seen = true;
-      if (view.value == after) new_seen_ = true;
-    }
-    EXPECT_FALSE(new_seen_ && old_seen) << "look " << looks_;
-  }
-
-  CasBox& box_;
-  const States states_;
-  bool new_seen_ = false;
-  int looks_ = 0;
-};
-
-TEST(PartitionTransactionTest, ReadersOfMemorySeeAllOfItOrNothing) {
-  CasBox box;
-  box.put("changed", "1");
-  box.put("changed-twice", "1");
-  box.put("deleted", "1");
-  box.put("replaced", "1");
-  box.put("untouched", "1");
-  box.make("of-the-class", "1");
-  Commands commands;
-  commands.put("changed", "2").put("changed-twice", "passing").put("created", "2");
-  commands.del("deleted").del("replaced").put("replaced", "2").put("changed-twice", "2");
-  commands.put("short-lived", "passing").del("short-lived").put("of-the-class", "2");
-  commands.add({.opcode = Opcode::kPut,
-                .key = "untouched",
-                .value = "2",
-                .condition = Condition::kIfAbsent});
-  Watcher watcher(box, {{"changed", {"1", "2"}},
-                        {"changed-twice", {"1", "2"}},
-                        {"created", {"", "2"}},
-                        {"deleted", {"1", ""}},
-                        {"replaced", {"1", "2"}},
-                        {"short-lived", {"", ""}},
-                        {"of-the-class", {"1", "2"}},
-                        {"untouched", {"1", "1"}}});
-  EXPECT_EQ(run(box, commands, "changed").size(), 11u);
-  EXPECT_GT(watcher.looks(), 40);
-  for (const char* key : {"changed", "changed-twice", "created", "replaced", "of-the-class"}) {
-    EXPECT_EQ(look(box, key).value, "2") << key;
-  }
-  EXPECT_EQ(look(box, "untouched").value, "1");
-  EXPECT_EQ(look(box, "deleted").seen, Seen::kMissing);
-  EXPECT_EQ(look(box, "short-lived").seen, Seen::kMissing);
-  EXPECT_TRUE(box.consistent());
-}
-
-TEST(PartitionTransactionTest, AClientThatIsFirstIsSeenByThePreconditions) {
-  CasBox box;
-  const CasPlace place = box.make("watched");
-  const auto client = box.client();
-  Commands commands;
-  commands.require("watched", place.version).put("other", "2");
-  const wire::Grant grant = box.one_grant(*client);
-  // Between the server's look at the key and its own change.
-  box.atomics.before = [&] { EXPECT_TRUE(box.cas_by(grant, place, "watched", "client")); };
-  const Told told = run_message(box, "watched", commands.message());
-  EXPECT_EQ(told.status, ReplyStatus::kVersionMismatch);
-  EXPECT_EQ(told.version, place.version + 1);
-  EXPECT_EQ(box.get("watched").value, "client");
-  EXPECT_EQ(box.get("other").status, ReplyStatus::kNotFound);
-  EXPECT_TRUE(box.consistent());
-}
-
-// A client that goes on trying to change a watched key, and one that is changed, by ATOMIC.
-TEST(PartitionTransactionTest, NoClientChangesAKeyOfItInBetween) {
-  CasBox box;
-  const CasPlace watched = box.make("watched");
-  const CasPlace changed = box.make("changed");
-  const auto client = box.client();
-  const wire::Grant grants[] = {box.one_grant(*client), box.one_grant(*client)};
-  struct Trial {
-    CasBox& box;
-    const CasPlace &watched, &changed;
-    const wire::Grant* grants;
-    int tried = 0;
-    bool settled = false;
-  } trial{box, watched, changed, grants};
-  box.partition->set_step_hook(
-      [](void* context, Partition::Step step) {
-        auto& trial = *static_cast<Trial*>(context);
-        trial.settled |= step == Partition::Step::kHidden;
-        if (!trial.settled) return;
-        ++trial.tried;
-        EXPECT_FALSE(trial.box.cas_by(trial.grants[0], trial.watched, "watched", "client"));
-        EXPECT_FALSE(trial.box.cas_by(trial.grants[1], trial.changed, "changed", "client"));
-      },
-      &trial);
-  Commands commands;
-  commands.require("watched", watched.version).get("changed").put("changed", "2").get("changed");
-  const std::vector<One> replies = run(box, commands, "watched");
-  box.partition->set_step_hook(nullptr, nullptr);
-  EXPECT_GT(trial.tried, 5);
-  ASSERT_EQ(replies.size(), 3u);
-  EXPECT_EQ(replies[0].version, changed.version);
-  EXPECT_EQ(replies[2].value, "2");
-  EXPECT_EQ(replies[2].version, changed.version + 1);
-  EXPECT_EQ(box.get("watched").version, watched.version);
-  // Neither is of the class any more, until the next CAS.
-  EXPECT_FALSE(box.in_class("watched"));
-  EXPECT_EQ(box.rpc_cas("changed", changed.version + 1, "3").status, ReplyStatus::kOk);
-  EXPECT_TRUE(box.in_class("changed"));
-  EXPECT_TRUE(box.consistent());
-}
-
-TEST(PartitionTransactionTest, ItGivesUpWhenAClientIsFirstAgainAndAgain) {
-  CasBox box;
-  CasPlace place = box.make("watched");
-  const auto client = box.client();
-  box.atomics.once = false;
-  box.atomics.before = [&] {
-    const auto next = box.client_cas(*client, place, "watched", "client");
-    ASSERT_TRUE(next);
-    place = *next;
-  };
-  Commands commands;
-  commands.put("other", "1").put("watched", "1");
-  EXPECT_EQ(run_message(box, "watched", commands.message()).status, ReplyStatus::kTooMany);
-  box.atomics.before = nullptr;
-  EXPECT_EQ(box.get("watched").value, "client");
-  EXPECT_EQ(box.get("other").status, ReplyStatus::kNotFound);
-  EXPECT_TRUE(box.consistent());
-}
-
 TEST(PartitionTransactionTest, KeysInTheStashAreFoundAndRemoved) {
   PartitionBox box(4 << 20, 16 << 10);
   Commands make, remove;
@@ -502,6 +256,93 @@ TEST(PartitionTransactionTest, KeysInTheStashAreFoundAndRemoved) {
   EXPECT_EQ(box.partition->index().stashed(), 0u);
   EXPECT_TRUE(box.consistent());
   EXPECT_TRUE(box.empty_after_clear());
+}
+
+// ---- a key that was watched when it did not exist
+// --------------------------------------------------------------------
+
+constexpr wire::Condition kIfStillAbsent = wire::Condition::kIfStillAbsent;
+
+template <typename Box>
+uint64_t watch_missing(Box& box, std::string_view key) {
+  const Told told = box.ask({.opcode = Opcode::kInspect, .key = key});
+  EXPECT_EQ(told.status, ReplyStatus::kNotFound);
+  return told.number;
+}
+
+template <typename Box>
+ReplyStatus status_if_absent_since(Box& box, std::string_view key, uint64_t number) {
+  Commands commands;
+  commands.require_absent_since(key, number).put("other", "1");
+  return run_message(box, key, commands.message()).status;
+}
+
+TEST(PartitionTransactionTest, AMissingKeyThatCameAndWentHasChanged) {
+  PartitionBox box;
+  box.put("other", "0");
+  const auto expire = [&](int64_t expiry_ms) {
+    return box.ask({.opcode = Opcode::kExpire, .key = "w", .expiry_ms = expiry_ms});
+  };
+  const std::function<void()> ways_to_go[] = {
+      [&] { box.ask({.opcode = Opcode::kDelete, .key = "w"}); },
+      [&] { expire(1); },
+      [&] { box.clock.pass_ms(10); },
+      [&] { box.ask({.opcode = Opcode::kRename, .key = "w", .value = "elsewhere"}); },
+      [&] { box.ask({.opcode = Opcode::kClear}); },
+  };
+  for (const auto& go : ways_to_go) {
+    const uint64_t number = watch_missing(box, "w");
+    EXPECT_EQ(status_if_absent_since(box, "w", number), ReplyStatus::kOk);
+    box.put("w", "1", box.now_ms() + 5);
+    EXPECT_EQ(status_if_absent_since(box, "w", number), ReplyStatus::kVersionMismatch);
+    go();
+    EXPECT_EQ(status_if_absent_since(box, "w", number), ReplyStatus::kVersionMismatch);
+    EXPECT_EQ(status_if_absent_since(box, "w", watch_missing(box, "w")), ReplyStatus::kOk);
+  }
+  // It never was there to be seen, and yet it was set.
+  const uint64_t number = watch_missing(box, "w");
+  box.put("w", "1", 1);
+  EXPECT_EQ(status_if_absent_since(box, "w", number), ReplyStatus::kVersionMismatch);
+  EXPECT_TRUE(box.empty_after_clear());
+}
+
+TEST(PartitionTransactionTest, OtherKeysThatGoSpoilAWatchedAbsenceRarely) {
+  PartitionBox box;
+  const uint64_t number = watch_missing(box, "w");
+  constexpr uint64_t kOthers = RemovalCounts::kCounters / 4;
+  uint64_t spoiled = 0;
+  for (uint64_t i = 0; i < kOthers && spoiled == 0; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    box.put(key, "v");
+    box.ask({.opcode = Opcode::kDelete, .key = key});
+    const bool shared = wire::hash_key(key) % RemovalCounts::kCounters ==
+                        wire::hash_key("w") % RemovalCounts::kCounters;
+    spoiled += shared ? 1 : 0;
+    const auto expected = shared ? ReplyStatus::kVersionMismatch : ReplyStatus::kOk;
+    ASSERT_EQ(status_if_absent_since(box, "w", number), expected) << key;
+  }
+  // What another start of the server told means nothing.
+  EXPECT_NE(watch_missing(box, "w"), watch_missing(*std::make_unique<PartitionBox>(), "w"));
+}
+
+TEST(PartitionTransactionTest, AKeyThatAClientSpoiledHasGone) {
+  CasBox box;
+  const uint64_t number = watch_missing(box, "w");
+  const CasPlace place = box.make("w");
+  const uint64_t nonsense = FirstWord::make_dead(true, 1, 0).encode();
+  std::memcpy(box.partition->at(place.offset), &nonsense, sizeof(nonsense));
+  EXPECT_EQ(box.get("w").status, ReplyStatus::kNotFound);
+  EXPECT_EQ(box.partition->counters().broken_chains, 1u);
+  EXPECT_EQ(status_if_absent_since(box, "w", number), ReplyStatus::kVersionMismatch);
+}
+
+// Only as a precondition, and only of kInspect.
+TEST(PartitionTransactionTest, NoCommandTakesTheConditionOfAbsence) {
+  PartitionBox box;
+  for (const Opcode opcode : {Opcode::kPut, Opcode::kGet, Opcode::kDelete, Opcode::kInspect}) {
+    EXPECT_EQ(box.ask({.opcode = opcode, .key = "a", .condition = kIfStillAbsent}).status,
+              ReplyStatus::kBadRequest);
+  }
 }
 
 }  // namespace
