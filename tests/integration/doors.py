@@ -9,42 +9,14 @@ import signal
 import socket
 import ssl
 import stat
-import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+from authority import Authority
 from programs import PATIENCE, Stack, free_port
 from resp import Closed, Connection, decode, encode
-
-
-class Authority:
-    """A certificate authority of our own, and what it signs."""
-
-    def __init__(self, folder, name):
-        self.folder, self.name = pathlib.Path(folder), name
-        self.certificate = self.folder / f"{name}.crt"
-        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                      "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", self._key(name),
-                      "-out", self.certificate)
-
-    def _key(self, name):
-        return self.folder / f"{name}.key"
-
-    @staticmethod
-    def _openssl(*arguments):
-        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-    def sign(self, name, subject=None):
-        """(certificate, key) for `subject`."""
-        request = self.folder / f"{name}.csr"
-        certificate = self.folder / f"{name}.crt"
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                      "-subj", f"/CN={subject or name}", "-keyout", self._key(name), "-out", request)
-        self._openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey",
-                      self._key(self.name), "-CAcreateserial", "-days", "2", "-out", certificate)
-        return certificate, self._key(name)
 
 
 class TlsConnection(Connection):
