@@ -1,9 +1,16 @@
 // What each npm client's script shares: where the proxy is, and a runner that prints each case.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
 
 export { assert };
 export const host = process.env.PROXY_HOST;
 export const port = Number(process.env.PROXY_PORT);
+export const tlsPort = Number(process.env.PROXY_TLS_PORT);
+export const unix = process.env.PROXY_UNIX;
+export const ca = fs.readFileSync(process.env.PROXY_CA);
+export const cert = fs.readFileSync(process.env.PROXY_CLIENT_CERT);
+export const key = fs.readFileSync(process.env.PROXY_CLIENT_KEY);
 
 export async function run(name, cases) {
   let failed = 0;
@@ -18,6 +25,30 @@ export async function run(name, cases) {
   }
   console.log(`${name}: ${Object.keys(cases).length - failed} passed, ${failed} failed`);
   process.exit(failed === 0 ? 0 : 1);
+}
+
+// Ends the proxy and waits until another is in its place.
+export function restartProxy() {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const control = net.connect(process.env.PROXY_RESTART);
+    control.on('data', (data) => { text += data; });
+    control.on('error', reject);
+    control.on('close', () => (text === 'ready\n' ? resolve() : reject(new Error(text))));
+  });
+}
+
+// Each client raises one number so many times; a step that lost (it resolves to false) is tried again.
+export async function raise(clients, times, step) {
+  await Promise.all(clients.map(async (client) => {
+    for (let done = 0; done < times;) if (await step(client)) done += 1;
+  }));
+}
+
+export async function collect(iterable) {
+  const all = [];
+  for await (const part of iterable) all.push(...part);
+  return all;
 }
 
 // Every byte value, so that nothing on the way may treat it as text.
