@@ -16,6 +16,7 @@ enum class Rule : uint8_t {
   kWriteBeforeSwap,  // 4: the new entry is complete before the ATOMIC that links it
   kAtomicOnly,       // 5: first words of the cas class change by ATOMICs only
   kReconcile,        // 6: what a gone client linked stays
+  kQuietGate,        // 6: what a peer may still write to is nobody else's
   kEpoch,            // 7: nothing from before a restart
   kExpiry,           // 8: expiry is judged by the server's clock
   kNoRepeat,         // 9: a change whose outcome is unknown is not sent again

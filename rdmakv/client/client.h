@@ -105,6 +105,9 @@ struct ClientCounters {
   uint64_t operations = 0;  // done
   uint64_t errors = 0;      // done with a code that is not an answer (timeout, broken, ...)
   uint64_t connects = 0, disconnects = 0;
+  // Connections that ended while the server, stopped perhaps, was in the middle of writing to this
+  // client (shm): their landing buffers are kept until it no longer can. All, and at present.
+  uint64_t quarantines = 0, quarantined = 0;
   uint64_t requests = 0, messages = 0;  // sent by RPC; messages they were gathered in
   // Times that an operation waited for the network: an answer to a request, READs posted together,
   // an ATOMIC. What goes on behind an operation's back does not count. Chunks of a large value

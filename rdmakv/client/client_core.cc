@@ -520,6 +520,7 @@ ClientCounters ClientCore::counters() const {
     session->add_counters(all.verbs);
     add(all.direct, session->direct_counters());
     add(all.direct, session->loads().counters());
+    all.quarantined += session->quarantined();
   }
   all.round_trips += all.direct.round_trips;
   all.locations_known = locations->counters().hits;

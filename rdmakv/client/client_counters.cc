@@ -37,6 +37,8 @@ Fields fields_of(ClientCounters& c) {
       {"entry_reads", &c.direct.entry_reads},
       {"bucket_reads", &c.direct.bucket_reads},
       {"direct_round_trips", &c.direct.round_trips},
+      {"quarantines", &c.quarantines},
+      {"quarantined", &c.quarantined},
       {"cas_won", &c.cas.swaps_won},
       {"cas_lost", &c.cas.swaps_lost},
       {"cas_requests", &c.cas.requests},

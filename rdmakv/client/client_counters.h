@@ -10,7 +10,7 @@
 
 namespace rdmakv {
 
-inline constexpr size_t kCounterNames = 29 + kDetours;
+inline constexpr size_t kCounterNames = 31 + kDetours;
 
 struct NamedCounter {
   std::string name;  // lower case and underscores; a detour's begins with "detour_"

@@ -49,6 +49,14 @@ void RequestTable::give_back(uint32_t index) {
   --in_use_;
 }
 
+std::vector<ValueBuffer> RequestTable::take_landings() {
+  std::vector<ValueBuffer> landings;
+  for (uint32_t index = oldest_; index != kNone; index = slots_[index].next) {
+    if (slots_[index].landing) landings.push_back(std::move(slots_[index].landing));
+  }
+  return landings;
+}
+
 uint32_t RequestTable::find(uint32_t id) const {
   const uint32_t index = id & (kMaxSlots - 1);
   if (index >= capacity_) return kNone;

@@ -69,6 +69,9 @@ class RequestTable {
   // The index of the slot in use under this id, or kNone. `id` may be anything.
   uint32_t find(uint32_t id) const;
 
+  // What the server may still write to on behalf of the slots in use, which no longer have it.
+  std::vector<ValueBuffer> take_landings();
+
   // The slots in use, oldest first; kNone ends them.
   uint32_t oldest() const { return oldest_; }
   uint32_t newest() const { return newest_; }

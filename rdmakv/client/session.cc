@@ -75,6 +75,7 @@ Session::Session(SessionContext& context, const FabricAddress& address, uint16_t
 }
 
 Session::~Session() {
+  quarantine_.clear();
   endpoint_.reset();
   table_.reset(0);
 }
@@ -126,6 +127,13 @@ void Session::connect(uint64_t now) {
   attempt_deadline_ = now + context_.options.connect_timeout_ns;
   context_.due(attempt_deadline_);
   state_ = State::kConnecting;
+  if (quarantine_.size() == kMostQuarantined) {
+    return fail(
+        {Code::kUnavailable, "the server's process is stopped: it has left " +
+                                 std::to_string(kMostQuarantined) +
+                                 " connections in the middle of a WRITE, and may yet complete it"},
+        now);
+  }
   Result<std::unique_ptr<Endpoint>> endpoint =
       context_.fabric->connect(address_, request, options, *context_.queue);
   if (!endpoint) return fail(endpoint.status(), now);
@@ -276,8 +284,13 @@ void Session::fail_sent(bool was_ready) {
 void Session::bury(uint64_t now) {
   if (state_ != State::kDying) return;
   add_counters(context_.counts.verbs);
+  if (endpoint_ != nullptr && endpoint_->peer_may_write()) {
+    quarantine_.push_back({table_.take_landings(), std::move(endpoint_)});
+    ++context_.counts.quarantines;
+    context_.due(now + kQuarantineLookNs);
+  }
   endpoint_.reset();
-  // From here on nobody can reach the buffers: they may be used again.
+  // From here on nobody can reach the buffers that are left: they may be used again.
   table_.reset(0);
   ring_ = {};
   reader_.reset(0, 0, 0, 0, 0);
@@ -287,6 +300,13 @@ void Session::bury(uint64_t now) {
   upload_ = {};
   state_ = State::kBackoff;
   if (wanted_ || !queue_.empty()) context_.due(std::max(retry_at_, now));
+}
+
+// Called when no completion is left that may name one of them.
+void Session::end_quarantines(uint64_t now) {
+  std::erase_if(quarantine_,
+                [](const Quarantined& one) { return !one.endpoint->peer_may_write(); });
+  if (!quarantine_.empty()) context_.due(now + kQuarantineLookNs);
 }
 
 void Session::end_all(Code code) {
@@ -362,6 +382,7 @@ void Session::expire(uint64_t now) {
 
 void Session::on_time(uint64_t now) {
   expire(now);
+  if (!quarantine_.empty()) end_quarantines(now);
   switch (state_) {
     case State::kIdle:
     case State::kDying:

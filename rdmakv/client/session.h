@@ -94,6 +94,10 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // How soon what waits for a buffer or for room at the Endpoint is tried again, if nothing else
   // happens before.
   static constexpr uint64_t kRetryNs = 1'000'000;
+  // Former connections whose server may still write to landing buffers: more are not made while
+  // there are so many, and they are looked at so often.
+  static constexpr size_t kMostQuarantined = 4;
+  static constexpr uint64_t kQuarantineLookNs = 50'000'000;
 
   enum class State : uint8_t { kIdle, kConnecting, kHandshaking, kReady, kDying, kBackoff };
 
@@ -113,6 +117,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void on_completion(const Completion& completion, uint64_t now);
   // Time-outs of operations and of connecting, pauses, keepalive; calls context.due() anew.
   void on_time(uint64_t now);
+  // Gives up the Endpoint and what it could reach, or puts them into quarantine.
   void bury(uint64_t now);
   // Ends everything with `code`; the connection is not touched.
   void end_all(Code code);
@@ -138,6 +143,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
 
   // Adds what the connection has counted so far.
   void add_counters(EndpointCounters& to) const;
+  size_t quarantined() const { return quarantine_.size(); }
   const DirectCounters& direct_counters() const { return direct_.counters(); }
   // GETs that need nothing of the connection but its memory.
   LoadReader& loads() { return loads_; }
@@ -172,8 +178,15 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
     ValueBuffer source;  // the operation's buffer, when it ended before
   };
 
+  // A former connection, and the landing buffers of its requests: Endpoint::peer_may_write().
+  struct Quarantined {
+    std::vector<ValueBuffer> landings;
+    std::unique_ptr<Endpoint> endpoint;
+  };
+
   // session.cc: the connection's life
   void connect(uint64_t now);
+  void end_quarantines(uint64_t now);
   void connected(uint64_t now);
   void handshake_message(std::span<const std::byte> message, uint64_t now);
   void become_ready(uint64_t now);
@@ -300,6 +313,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   wire::MessageBuilder builder_;
   std::vector<uint32_t> open_slots_;  // whose requests are in it
 
+  std::vector<Quarantined> quarantine_;
   std::unique_ptr<Endpoint> endpoint_;  // destroyed before what it may reach
 };
 

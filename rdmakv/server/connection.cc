@@ -69,6 +69,15 @@ Connection::~Connection() {
   session_.reset();
 }
 
+// Replies on their way have been written, or never will be: where a peer can be found in the middle
+// of a WRITE, work is done when it is posted.
+void Connection::quarantine(uint64_t now_ns) {
+  quarantined_ns_ = now_ns;
+  replies_->give_up();
+  session_->pins.release_all();
+  session_->uploads.abort_all();
+}
+
 void Connection::refuse(wire::RefusalCode code, std::string why, uint64_t now_ns) {
   if (state_ == State::kClosing || state_ == State::kGone) return;
   replies_->flush();

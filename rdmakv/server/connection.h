@@ -1,7 +1,8 @@
 // One client's connection with a worker: its handshake, its requests, what it holds. Lives in the
 // worker's thread. Destroying it gives everything back, in the one safe order: the Endpoint first
 // (after which neither the peer nor the device touches our memory any more), then pins, uploads,
-// grants and ring.
+// grants and ring. While the peer may still write (Endpoint::peer_may_write()) it is not destroyed:
+// it goes into quarantine, with the ring and the grants.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,7 @@ class Connection {
     kHandshake,
     kReady,
     kClosing,  // a Refusal was sent; waits for the connection to go
-    kGone,     // to be destroyed
+    kGone,     // to be destroyed, or put into quarantine
   };
 
   // `ring` is this connection's alone until it is destroyed.
@@ -57,6 +58,12 @@ class Connection {
   void refuse(wire::RefusalCode code, std::string why, uint64_t now_ns);
   void close() { endpoint_->close(); }
 
+  // kGone. The peer may still write to the ring, and to what it was granted.
+  bool peer_may_write() { return endpoint_->peer_may_write(); }
+  // Gives back at once what no peer writes to.
+  void quarantine(uint64_t now_ns);
+  uint64_t quarantined_ns() const { return quarantined_ns_; }  // since when
+
   State state() const { return state_; }
   // Input waits for a free send buffer.
   bool blocked() const { return reading_; }
@@ -70,6 +77,7 @@ class Connection {
 
   // The worker's marks.
   bool touched = false;
+  bool quarantine_told = false;
 
  private:
   struct Input {
@@ -95,6 +103,7 @@ class Connection {
   uint64_t probed_ns_;
   uint64_t deadline_ns_;  // of the state, unless kReady
   std::string why_;
+  uint64_t quarantined_ns_ = 0;
 
   bool reading_ = false;  // a message is being read
   Input input_;

@@ -4,10 +4,12 @@
 
 namespace rdmakv::server {
 
-Pins::~Pins() {
-  for (const Pin& pin : pins_) {
+void Pins::release_all() {
+  for (Pin& pin : pins_) {
     if (pin.ticket != 0) slab_.unpin(pin.offset);
+    pin = {};
   }
+  open_ = 0;
 }
 
 uint64_t Pins::add(uint64_t offset) {

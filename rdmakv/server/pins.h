@@ -13,7 +13,7 @@ class Pins {
   static constexpr uint32_t kMost = 32;
 
   explicit Pins(Slab& slab) : slab_(slab) {}
-  ~Pins();  // unpins what is left
+  ~Pins() { release_all(); }
   Pins(const Pins&) = delete;
   Pins& operator=(const Pins&) = delete;
 
@@ -23,6 +23,7 @@ class Pins {
   uint64_t add(uint64_t offset);
   // False: no such ticket.
   bool release(uint64_t ticket);
+  void release_all();
 
  private:
   struct Pin {

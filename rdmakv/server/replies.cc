@@ -19,9 +19,11 @@ Replies::Replies(Endpoint& endpoint, Partition& partition, Session& session,
       pool_(pool),
       max_message_(max_message) {}
 
-Replies::~Replies() {
-  for (const uint64_t extent : writes_) {
+void Replies::give_up() {
+  broken_ = true;
+  for (uint64_t& extent : writes_) {
     if (extent != 0) partition_.slab().unpin(extent);
+    extent = 0;
   }
 }
 

@@ -33,7 +33,7 @@ class Replies {
   // All outlive the Replies but the endpoint. `max_message`: of the fabric.
   Replies(Endpoint& endpoint, Partition& partition, Session& session, const MemoryRegion& pool,
           uint32_t max_message);
-  ~Replies();
+  ~Replies() { give_up(); }
   Replies(const Replies&) = delete;
   Replies& operator=(const Replies&) = delete;
 
@@ -48,6 +48,8 @@ class Replies {
   void add(const wire::RequestHeader& request, const Outcome& outcome);
   // Sends what was gathered and rings the doorbell.
   void flush();
+  // Nothing is being sent any more, nor will be: unpins what was.
+  void give_up();
   // A signalled work request of this connection is done.
   void on_sent(uint64_t context);
   // The endpoint refused work though there had been room: the connection is of no use any more.

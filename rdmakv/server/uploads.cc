@@ -15,6 +15,10 @@ struct Uploads::Hashes {
 Uploads::Uploads(Slab& slab) : slab_(slab), hashes_(std::make_unique<Hashes>()) {}
 
 Uploads::~Uploads() {
+  abort_all();
+}
+
+void Uploads::abort_all() {
   for (Upload& upload : uploads_) {
     if (upload.ticket != 0) abort(upload);
   }

@@ -19,7 +19,7 @@ class Uploads {
   static constexpr uint32_t kMost = 16;
 
   explicit Uploads(Slab& slab);
-  ~Uploads();  // frees what is left
+  ~Uploads();
   Uploads(const Uploads&) = delete;
   Uploads& operator=(const Uploads&) = delete;
 
@@ -50,6 +50,7 @@ class Uploads {
   Extent take(Upload& upload);
   // Forgets the upload and frees its extent.
   void abort(Upload& upload);
+  void abort_all();
 
  private:
   struct Hashes;  // one streaming hash per upload

@@ -12,14 +12,7 @@ namespace rdmakv::server {
 namespace {
 
 constexpr size_t kBatch = 64;
-constexpr uint32_t kFewestSlots = 4;
-constexpr uint32_t kSmallestMessage = 640;
-static_assert(kSmallestMessage >=
-              kSmallestInlineLimit + sizeof(wire::MessageHeader) + sizeof(wire::ReplyHeader));
 constexpr uint64_t kPage = 4096;
-constexpr uint32_t kLargestMessage = 16 * 1024;
-constexpr uint32_t kMoreSendSlots =
-    32;  // beyond one per credit: spare ones, large values, refusals
 constexpr uint64_t kNever = ~uint64_t{0};
 constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kTimerNs = 10 * kMillisecond;       // housekeeping while there is work
@@ -28,6 +21,7 @@ constexpr uint64_t kSweepPauseNs = 10 * kMillisecond;  // between the steps of a
 constexpr uint32_t kSweepSteps = 512;
 constexpr uint32_t kTendSteps = 64;
 constexpr uint64_t kShutdownNs = 500 * kMillisecond;
+constexpr uint64_t kQuarantineLookNs = 50 * kMillisecond;
 
 void relax() {
 #if defined(__x86_64__)
@@ -238,28 +232,6 @@ void Worker::adopt(std::unique_ptr<Endpoint> endpoint) {
   wake();
 }
 
-Result<EndpointOptions> Worker::accept_options(const wire::ConnectRequest& request) const {
-  if (connections() >= options_.max_connections) {
-    return {Code::kBusy, "worker " + std::to_string(options_.worker) + " has its " +
-                             std::to_string(options_.max_connections) +
-                             " connections (--max-connections)"};
-  }
-  if (request.receive_slots < kFewestSlots || request.message_bytes < kSmallestMessage) {
-    return {Code::kInvalidArgument, "at least " + std::to_string(kFewestSlots) +
-                                        " receive slots of " + std::to_string(kSmallestMessage) +
-                                        " bytes are needed"};
-  }
-  EndpointOptions options;
-  options.receive_slots = std::min(request.receive_slots, options_.credits);
-  options.send_slots = options.receive_slots + kMoreSendSlots;
-  options.message_bytes = std::min(request.message_bytes, kLargestMessage);
-  options.max_work = options.send_slots + Replies::kMostWrites;
-  if (limits_.max_work != 0) options.max_work = std::min(options.max_work, limits_.max_work);
-  options.max_reads = request.max_reads;
-  if (limits_.max_reads != 0) options.max_reads = std::min(options.max_reads, limits_.max_reads);
-  return options;
-}
-
 void Worker::run() {
   Completion completions[kBatch];
   bool armed = false;
@@ -307,38 +279,6 @@ void Worker::take_mail(uint64_t now_ns) {
   for (std::unique_ptr<Endpoint>& endpoint : mail) welcome(std::move(endpoint), now_ns);
 }
 
-void Worker::welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns) {
-  if (free_rings_.empty()) {
-    ++refused_;
-    connections_.fetch_sub(1, std::memory_order_relaxed);
-    log_.write(LogLevel::kWarning,
-               std::string(endpoint->peer_name()) + " refused: too many connections", now_ns);
-    send_refusal(*endpoint, wire::RefusalCode::kTooManyConnections, "too many connections",
-                 partition_->now_ms());
-    endpoint->close();
-    turned_away_.push_back({std::move(endpoint), now_ns + options_.timeouts.refusal_ns});
-    return;
-  }
-  ++accepted_;
-  MemoryRegion& ring = *free_rings_.back();
-  free_rings_.pop_back();
-  log_.write(LogLevel::kDebug, std::string(endpoint->peer_name()) + " connects", now_ns);
-  clients_.push_back(std::make_unique<Connection>(*context_, std::move(endpoint), ring, now_ns));
-  timer_ns_ = 0;
-}
-
-// Nothing that those say matters any more.
-void Worker::on_turned_away(const Completion& completion) {
-  if (completion.kind == CompletionKind::kMessage ||
-      completion.kind == CompletionKind::kImmediate) {
-    completion.endpoint->release_message(completion.slot);
-  } else if (completion.kind == CompletionKind::kDisconnected) {
-    for (TurnedAway& away : turned_away_) {
-      if (away.endpoint.get() == completion.endpoint) away.until_ns = 0;
-    }
-  }
-}
-
 void Worker::turn(std::span<const Completion> completions, uint64_t now_ns) {
   ++turns_;
   for (const Completion& completion : completions) {
@@ -383,28 +323,7 @@ void Worker::housekeeping(uint64_t now_ns) {
   for (const auto& connection : clients_) connection->on_time(now_ns);
   if (partition_->sweep_due_ms() <= partition_->now_ms()) partition_->sweep(kSweepSteps);
   if (partition_->wants_tending()) partition_->tend(kTendSteps);
-}
-
-void Worker::remove_gone(uint64_t now_ns) {
-  std::erase_if(turned_away_, [&](const TurnedAway& away) { return away.until_ns <= now_ns; });
-  std::erase_if(clients_, [&](std::unique_ptr<Connection>& connection) {
-    if (connection->state() != Connection::State::kGone) return false;
-    const std::string& why = connection->why();
-    log_.write(why.empty() ? LogLevel::kDebug : LogLevel::kInfo,
-               std::string(connection->peer_name()) + " is gone" +
-                   (why.empty() ? std::string() : ": " + why),
-               now_ns);
-    const ReplyCounters& replies = connection->reply_counters();
-    past_replies_.messages += replies.messages;
-    past_replies_.replies += replies.replies;
-    past_replies_.writes += replies.writes;
-    past_replies_.pinned += replies.pinned;
-    MemoryRegion* ring = &connection->ring();
-    connection.reset();  // the Endpoint with it; only now may another peer write to the ring
-    free_rings_.push_back(ring);
-    connections_.fetch_sub(1, std::memory_order_relaxed);
-    return true;
-  });
+  if (!quarantine_.empty()) end_quarantines(now_ns);
 }
 
 // When the worker has to wake though nothing comes.
@@ -415,6 +334,7 @@ uint64_t Worker::wake_time(uint64_t now_ns) const {
   }
   for (const TurnedAway& away : turned_away_) wake_ns = std::min(wake_ns, away.until_ns);
   if (partition_->wants_tending()) wake_ns = std::min(wake_ns, now_ns + kTimerNs);
+  if (!quarantine_.empty()) wake_ns = std::min(wake_ns, now_ns + kQuarantineLookNs);
   const int64_t sweep_ms = partition_->sweep_due_ms();
   if (sweep_ms != ExpirySweep::kNever) {
     const int64_t away_ms = std::clamp<int64_t>(sweep_ms - options_.clock->wall_ms(), 0, 3'600'000);
@@ -463,6 +383,7 @@ void Worker::shut_down() {
     options_.clock->wait_ns(kMillisecond / 2);
   }
   clients_.clear();
+  quarantine_.clear();  // nobody else gets this memory
   turned_away_.clear();
 }
 
@@ -484,6 +405,8 @@ void Worker::append_stats(std::string& text) const {
   line("connections", clients_.size());
   line("connections_accepted", accepted_);
   line("connections_refused", refused_);
+  line("connections_quarantined", quarantine_.size());
+  line("quarantines", quarantines_);
   line("uploads_open", uploads);
   line("pins_open", tickets);
   line("replies", replies.replies);

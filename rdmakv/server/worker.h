@@ -65,7 +65,7 @@ class Worker {
   // Takes an accepted Endpoint of queue(), handing it to the thread.
   void adopt(std::unique_ptr<Endpoint> endpoint);
   CompletionQueue& queue() { return *queue_; }
-  // Connections that there are, those being adopted included.
+  // Connections that there are, those being adopted or in quarantine included.
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   // What route() answers: the sizes for a connection, or why it is refused.
   Result<EndpointOptions> accept_options(const wire::ConnectRequest& request) const;
@@ -77,7 +77,11 @@ class Worker {
   uint64_t max_value_bytes() const { return partition_->max_value_bytes(); }
 
  private:
+  // Beyond one per credit: spare ones, large values, refusals.
+  static constexpr uint32_t kMoreSendSlots = 32;
+
   Worker(const WorkerOptions& options, const FabricLimits& limits);
+  std::string no_room() const;
   Status allocate(Fabric& fabric);
   Status allocate_memory(Fabric& fabric);
   Status allocate_rings(Fabric& fabric);
@@ -93,6 +97,9 @@ class Worker {
   void turn(std::span<const Completion> completions, uint64_t now_ns);
   void housekeeping(uint64_t now_ns);
   void remove_gone(uint64_t now_ns);
+  void quarantine(std::unique_ptr<Connection> connection, uint64_t now_ns);
+  void end_quarantines(uint64_t now_ns);
+  void give_back(std::unique_ptr<Connection> connection);
   uint64_t wake_time(uint64_t now_ns) const;
   void sleep(uint64_t now_ns);
   void on_turned_away(const Completion& completion);
@@ -118,6 +125,7 @@ class Worker {
   std::unique_ptr<Partition> partition_;
   std::unique_ptr<ConnectionContext> context_;
   std::vector<std::unique_ptr<Connection>> clients_;
+  std::vector<std::unique_ptr<Connection>> quarantine_;  // the peer is gone, but may still write
   struct TurnedAway {  // one connection too many, until its Refusal has arrived
     std::unique_ptr<Endpoint> endpoint;
     uint64_t until_ns = 0;
@@ -130,12 +138,13 @@ class Worker {
   std::atomic<bool> has_mail_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<uint32_t> connections_{0};
+  std::atomic<uint32_t> quarantined_{0};  // of them
   std::thread thread_;
 
   // The thread's own.
   uint64_t timer_ns_ = 0;  // when housekeeping() is due at the latest
   bool blocked_ = false;   // some connection's input waits for a send buffer
-  uint64_t turns_ = 0, sleeps_ = 0, refused_ = 0, accepted_ = 0;
+  uint64_t turns_ = 0, sleeps_ = 0, refused_ = 0, accepted_ = 0, quarantines_ = 0;
   uint64_t lost_keys_told_ = 0;
   ReplyCounters past_replies_;  // of connections that are gone
 };

@@ -90,7 +90,7 @@ class Endpoint {
  public:
   // Closes abruptly if still up. Destroying an Endpoint before its kDisconnected was polled is
   // allowed: its remaining completions are discarded, and no remote access of the peer through it
-  // takes place after the destructor returned.
+  // takes place after the destructor returned, unless peer_may_write() said so.
   virtual ~Endpoint() = default;
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
@@ -137,6 +137,13 @@ class Endpoint {
   // Starts an orderly close: what was flushed is still delivered where possible, and kDisconnected
   // follows.
   virtual void close() = 0;
+
+  // After close() or kDisconnected: whether the peer may still change memory that was exposed to
+  // it, be it minutes from now. Then neither the Endpoint nor anything that the peer may write to
+  // can be given up; its owner keeps both, and asks again now and then. Once false it stays false.
+  // Never true where the end of an Endpoint is the end of its peer's access (verbs). Over shared
+  // memory it is while the peer, stopped perhaps, is in the middle of a WRITE or an ATOMIC.
+  virtual bool peer_may_write() { return false; }
 
   const EndpointOptions& options() const { return options_; }
   const EndpointCounters& counters() const { return counters_; }

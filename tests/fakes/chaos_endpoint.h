@@ -41,6 +41,7 @@ class ChaosEndpoint final : public Endpoint {
   void release_message(uint32_t slot) override;
   Status expose(const MemoryRegion& region) override;
   void probe() override { inner_->probe(); }
+  bool peer_may_write() override { return inner_->peer_may_write(); }
   void close() override;
   std::string_view peer_name() const override { return inner_->peer_name(); }
   std::string_view error_text() const override {

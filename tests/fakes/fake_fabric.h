@@ -67,6 +67,7 @@ class FakeEndpoint final : public Endpoint {
   Status expose(const MemoryRegion& region) override;
   void probe() override { ++probes; }
   void close() override { up_ = false; }
+  bool peer_may_write() override { return server_inside; }
   std::string_view peer_name() const override { return "fake"; }
   std::string_view error_text() const override { return error_; }
 
@@ -81,6 +82,7 @@ class FakeEndpoint final : public Endpoint {
   const wire::ConnectRequest request;
   int probes = 0;
   int receives_in_use = 0;
+  bool server_inside = false;  // in the middle of a WRITE
   const MemoryRegion* exposed = nullptr;
   wire::RegionGrant landing;  // as the Proof said
   bool proven = false;

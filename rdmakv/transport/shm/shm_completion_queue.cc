@@ -73,7 +73,6 @@ size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
 
 size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
   size_t count = 0;
-  bool gate = false;
   // Rounds, until one brings nothing or there is no more room. A round ends where it began or where
   // the room ended; the next one goes on behind that.
   for (size_t progress = 1; progress != 0 && count < completions.size();) {
@@ -94,12 +93,10 @@ size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
         endpoints_[next_] = endpoints_.back();
         endpoints_.pop_back();
       } else {
-        gate = gate || endpoint->waits_for_gate();
         ++next_;
       }
     }
   }
-  if (count == 0 && gate) nudge();
   if (count == 0 && armed_) {
     for (ShmEndpoint* endpoint : endpoints_) {
       if (endpoint->fed()) nudge();

@@ -5,17 +5,16 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
-#include <thread>
 
+#include "protocol/rules.h"
 #include "rdmakv/transport/shm/shm_completion_queue.h"
 #include "rdmakv/transport/shm/shm_region.h"
 
 namespace rdmakv::shm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 Status check_range(const char* what, uint32_t value, uint32_t low, uint32_t high) {
   if (value >= low && value <= high) return Status::ok();
@@ -217,10 +216,6 @@ void ShmEndpoint::on_adopted() {
 
 ShmEndpoint::~ShmEndpoint() {
   if (state_ < State::kClosing) shut(Code::kCancelled, "closed here");
-  while (state_ == State::kClosing && !gate_is_quiet()) {
-    std::this_thread::yield();
-    on_socket_ready();
-  }
   queue_.cancel(*handover_);
   if (registered_) {
     queue_.unwatch(socket_.get());
@@ -350,7 +345,9 @@ Status ShmEndpoint::expose(const MemoryRegion& region) {
   frame.rights = static_cast<uint32_t>(rights);
   frame.bytes = region.size();
   Status status = send_frame(socket_.get(), frame, {shm_region->fd()});
-  if (status) exposed_.push_back(region.remote_key());
+  if (!status) return status;
+  exposed_.push_back(region.remote_key());
+  may_be_written_ = may_be_written_ || rights != RemoteAccess::kRead;
   return status;
 }
 
@@ -360,10 +357,16 @@ bool ShmEndpoint::peer_closed() const {
   return rings_.started() && rings_.peer_control().closed.load(std::memory_order_acquire) != 0;
 }
 
-bool ShmEndpoint::gate_is_quiet() const {
-  return ended_ || !rings_.started() ||
-         rings_.peer_control().accessing.load(std::memory_order_acquire) == 0 ||
-         Clock::now() >= gate_deadline_;
+bool ShmEndpoint::peer_inside() const {
+  return may_be_written_ && !ended_ && rings_.started() &&
+         rings_.peer_control().accessing.load(std::memory_order_acquire) != 0;
+}
+
+bool ShmEndpoint::peer_may_write() {
+  assert(state_ >= State::kClosing && "asked of a connection that is up");
+  if (peer_inside()) on_socket_ready();  // or it has died there
+  if (peer_inside() && holds(Rule::kQuietGate)) return true;
+  return may_be_written_ = false;
 }
 
 void ShmEndpoint::drain() {
@@ -385,10 +388,9 @@ void ShmEndpoint::shut(Code code, std::string text) {
     error_text_ = std::move(text);
   }
   state_ = State::kClosing;
-  gate_deadline_ = Clock::now() + std::chrono::nanoseconds(kGateNs);
   if (rings_.started()) {
     rings_.own_control().closed.store(1, std::memory_order_release);
-    full_fence();  // before the gate is looked at
+    full_fence();  // before the peer's gate is looked at
   }
   // Only the sending side: the end that then comes is the peer's own.
   if (socket_) shutdown(socket_.get(), SHUT_WR);
@@ -404,7 +406,7 @@ void ShmEndpoint::finish(Completion& out) {
   state_ = State::kDone;
   queue_.unwatch(socket_.get());
   queue_.unwatch(own_doorbell_.get());
-  socket_.reset();
+  if (!peer_inside()) socket_.reset();
   own_doorbell_.reset();
   peer_doorbell_.reset();
   out = Completion{};
@@ -434,7 +436,7 @@ size_t ShmEndpoint::take(std::span<Completion> out) {
   }
   if (count == out.size()) return count;
   if (state_ == State::kDraining) shut(code_, {});
-  if (state_ == State::kClosing && gate_is_quiet()) finish(out[count++]);
+  if (state_ == State::kClosing) finish(out[count++]);
   return count;
 }
 

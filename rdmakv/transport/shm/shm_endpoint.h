@@ -16,17 +16,19 @@
 // Closing, and what the peer may still do to our memory. A mapping cannot be taken away from a
 // peer, so both sides keep to a gate: before it changes the peer's memory, a side sets its own
 // `accessing` and then looks at the peer's `closed`; a closing side sets its own `closed` and then
-// waits until the peer's `accessing` is 0 (each with a full fence between: Dekker's argument
-// again). A READ needs no gate: it looks at `closed` after it copied, and fails if it is set. The
-// wait ends at once when the peer's process has gone, and after kGateNs at the latest: a peer that
-// is stopped in the middle of a copy must not stop us.
+// looks at the peer's `accessing` (each with a full fence between: Dekker's argument again). A READ
+// needs no gate: it looks at `closed` after it copied, and fails if it is set. Closing does not
+// wait for a peer that is found inside: it may have been stopped there, for any time, and goes on
+// when it is resumed. peer_may_write() says so until it has left the gate, or its end of the socket
+// is gone, which comes after its last access: closing shuts it down outside the gate, and a dying
+// process gives up its descriptors after its memory. (A peer that lies about its gate can write to
+// what it once mapped for as long as it likes. It is a process of the same user, or root's.)
 //
 // A peer that is killed closes nothing; the kernel marks its life page instead (life_sign.h), which
 // READ, WRITE and CAS look at where they look at `closed`, so that none of them succeeds on the
 // memory of a server that has a successor.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,8 +57,6 @@ struct Handover {
 
 class ShmEndpoint final : public Endpoint, public PeerMemoryView {
  public:
-  static constexpr int64_t kGateNs = 250'000'000;
-
   // Starts to connect; the Endpoint is registered with `queue`.
   static Result<std::unique_ptr<ShmEndpoint>> connect(uint16_t port,
                                                       const wire::ConnectRequest& request,
@@ -92,6 +92,7 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   Status expose(const MemoryRegion& region) override;
   void probe() override { on_socket_ready(); }
   void close() override;
+  bool peer_may_write() override;
   std::string_view peer_name() const override { return peer_name_; }
   std::string_view error_text() const override { return error_text_; }
 
@@ -104,8 +105,6 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   // Delivers what there is.
   size_t take(std::span<Completion> out);
   bool done() const { return state_ == State::kDone; }
-  // Waits for the peer to leave our memory: poll again soon, no event will come.
-  bool waits_for_gate() const { return state_ == State::kClosing; }
   // Receives what came over the Unix socket.
   void on_socket_ready();
   // The queue knows this accepted Endpoint now: watches it and answers the peer.
@@ -148,7 +147,7 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   // may be changed then, after leave_gate() what was changed may be void.
   bool enter_gate();
   bool leave_gate();
-  bool gate_is_quiet() const;
+  bool peer_inside() const;
   bool peer_closed() const;
   // Closed, or dead: what was just read from its memory, or done there, may be void.
   bool peer_gone() const { return peer_closed() || peer_life_->marked_dead(); }
@@ -170,14 +169,14 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   const bool accepting_;
   bool registered_ = false;  // with the queue, by its thread
   bool connected_due_ = false;
-  bool ended_ = false;       // the socket is at its end
-  bool posted_ = false;      // since the last flush
-  bool published_ = false;   // a message, since the last flush
-  uint32_t drain_left_ = 0;  // kDraining: messages that may still be delivered
-  Code code_ = Code::kOk;    // of kDisconnected
+  bool ended_ = false;           // the socket is at its end
+  bool may_be_written_ = false;  // memory has been exposed for more than READs
+  bool posted_ = false;          // since the last flush
+  bool published_ = false;       // a message, since the last flush
+  uint32_t drain_left_ = 0;      // kDraining: messages that may still be delivered
+  Code code_ = Code::kOk;        // of kDisconnected
   std::string error_text_;
   std::string peer_name_;
-  std::chrono::steady_clock::time_point gate_deadline_;
   std::shared_ptr<Handover> handover_;
 
   UniqueFd socket_;

@@ -216,6 +216,7 @@ class RawClient {
   bool gone() const { return gone_; }
   const std::string& error() const { return error_; }
   Endpoint& endpoint() { return *endpoint_; }
+  MemoryRegion& source() { return *source_; }
 
  private:
   void on(const Completion& completion) {
