@@ -54,7 +54,8 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
       read_buffer_(std::make_unique_for_overwrite<char[]>(2 * kReadBytes)),
       trash_(std::make_unique_for_overwrite<std::byte[]>(kReadBytes)),
       has_company_(available_cores() > 1),
-      client_(std::move(client)),
+      owned_client_(std::move(client)),
+      client_(owned_client_.get()),
       at_once_(at_once_reader(*client_)),
       wakeup_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   const auto make = [this](int fd, short what, event_callback_fn callback) {
@@ -81,7 +82,7 @@ Worker::~Worker() {
   sink_.clear();
   for (Upload& upload : uploads_) upload.abandon();
   while (!gathering_.empty()) finish_gathering(*gathering_.back());
-  client_.reset();
+  owned_client_.reset();
   connections_.clear();
   uploads_.clear();
   streams_.clear();

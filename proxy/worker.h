@@ -221,7 +221,8 @@ class Worker {
   mutable bool clock_stale_ = true;
 
   const bool has_company_;  // other cores, on which answers can come about while this one polls
-  std::unique_ptr<Client> client_;
+  std::unique_ptr<Client> owned_client_;
+  Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
   EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pause_event_;
   int wakeup_fd_ = -1;

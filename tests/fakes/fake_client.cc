@@ -36,6 +36,13 @@ std::span<const std::byte> input_of(const Operation& operation) {
   return {operation.input_buffer.data(), operation.input_buffer.length()};
 }
 
+void cancel(Operation& operation) {
+  operation.code = Code::kCancelled;
+  operation.buffer.reset();
+  operation.value = {};
+  operation.done(operation);
+}
+
 }  // namespace
 
 FakeClient::FakeClient(const Options& options)
@@ -45,19 +52,16 @@ FakeClient::FakeClient(const Options& options)
 
 FakeClient::~FakeClient() {
   holding_ = false;
-  for (auto* list : {&submitted_, &flushed_}) {
-    for (Operation* operation : std::exchange(*list, {})) {
-      operation->code = Code::kCancelled;
-      operation->done(*operation);
+  // What is called back may submit more, which is not taken either.
+  while (!submitted_.empty() || !flushed_.empty() || !ended_.empty()) {
+    for (auto* list : {&submitted_, &flushed_}) {
+      for (Operation* operation : std::exchange(*list, {})) cancel(*operation);
     }
-  }
-  while (!ended_.empty()) {
-    Operation* operation = ended_.front().operation;
-    ended_.erase(ended_.begin());
-    operation->code = Code::kCancelled;
-    operation->buffer.reset();
-    operation->value = {};
-    operation->done(*operation);
+    while (!ended_.empty()) {
+      Operation* operation = ended_.front().operation;
+      ended_.erase(ended_.begin());
+      cancel(*operation);
+    }
   }
   ::close(fd_);
 }
