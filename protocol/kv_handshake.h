@@ -13,8 +13,8 @@
 //     |<----------------------------------------------------|
 //     | Proof: HMAC of both nonces; the landing region      |
 //     |--------------------------------------------------->|
-//     | Welcome: epoch, clock, workers, credits, regions    |   the first message with a memory key
-//     in it
+//     | Welcome: epoch, seed, clock, workers, credits, regions: the first message with a secret in
+//     it
 //     |<----------------------------------------------------|   (or Refusal, at any step; then the
 //     connection ends)
 //
@@ -30,7 +30,7 @@
 namespace rdmakv::wire {
 
 inline constexpr uint32_t kConnectMagic = 0x564b4452;  // "RDKV"
-inline constexpr uint16_t kProtocolVersion = 2;
+inline constexpr uint16_t kProtocolVersion = 3;
 inline constexpr uint32_t kMaxWorkers = 1024;
 
 #pragma pack(push, 1)
@@ -107,7 +107,9 @@ struct Proof {
 };
 
 struct Welcome {
-  uint64_t epoch = 0;     // another one at each start of the server; never 0
+  uint64_t epoch = 0;  // another one at each start of the server; never 0
+  uint64_t seed = 0;   // drawn at each start, and of hash_key() and entry_seed(): a secret of the
+                       // server and its clients, neither logged nor shown to anybody
   uint64_t clock_ms = 0;  // the server's wall clock, which judges expiry: ms since 1970
   uint16_t workers = 0;   // = partitions of this server
   uint16_t worker = 0;    // the one at the other end of this connection

@@ -47,10 +47,6 @@ uint16_t hash_slot(std::string_view key) {
   return crc16(key) % kHashSlots;
 }
 
-uint64_t hash_key(std::string_view key) {
-  return XXH3_64bits(key.data(), key.size());
-}
-
 uint64_t hash_key(std::string_view key, uint64_t seed) {
   return XXH3_64bits_withSeed(key.data(), key.size(), seed);
 }

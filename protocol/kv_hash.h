@@ -13,9 +13,10 @@ inline constexpr uint32_t kHashSlots = 16384;
 // 16384. Source: Redis Cluster specification, "Key distribution model" and "Hash tags".
 uint16_t hash_slot(std::string_view key);
 
-// XXH3-64 of the key, seed 0.
-uint64_t hash_key(std::string_view key);
-// The same under a seed.
+// XXH3-64 of the key. Where users choose the keys, the seed must be one that they do not know: XXH3
+// multiplies pairs of words of the key after an exclusive or with words that are public under seed
+// 0, so whoever makes one of a pair 0 has the other one free, and keys of one hash at will. Under a
+// seed these words are the public ones plus or minus the seed, whatever the length of the key.
 uint64_t hash_key(std::string_view key, uint64_t seed);
 
 // Worker of `workers` that owns a hash slot within its server: equal, contiguous stretches of

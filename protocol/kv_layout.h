@@ -135,10 +135,11 @@ struct EntryView {
 // it arrives, before its version is known.
 inline constexpr uint64_t kTwoStepChecksumBytes = uint64_t{64} * 1024;
 
-// The checksum's seed. The epoch in it keeps out what looks like an entry and is none: bytes that a
-// user stored as a value, who knows no epoch, and what another start of the server left behind.
-constexpr uint64_t entry_seed(uint64_t epoch, uint32_t generation) {
-  return epoch ^ (generation & kGenerationMask);
+// The checksum's seed, from Welcome.seed. It keeps out what looks like an entry and is none: bytes
+// that a user stored as a value, who does not know the seed, and what another start of the server
+// left behind.
+constexpr uint64_t entry_seed(uint64_t seed, uint32_t generation) {
+  return seed ^ (generation & kGenerationMask);
 }
 
 // XXH3-64 under entry_seed(), of bytes [16, size); from kTwoStepChecksumBytes on, of bytes

@@ -17,7 +17,7 @@ size_t ClientCore::get_at_once(std::span<const std::string_view> keys, AtOnce& a
     Session* const session = session_of(place.server, place.worker);
     if (session == nullptr || !session->loads().usable()) break;
     sessions[count] = session;
-    session->loads().begin(gets[count], keys[count], wire::hash_key(keys[count]));
+    session->loads().begin(gets[count], keys[count], session->hash_of(keys[count]));
   }
   for (size_t i = 0; i < count; ++i) sessions[i]->loads().find(gets[i]);
   for (size_t i = 0; i < count; ++i) sessions[i]->loads().locate(gets[i]);

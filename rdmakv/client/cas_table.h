@@ -5,8 +5,9 @@
 //
 // An ATOMIC changes whatever lies where it is sent, if only the generation is right, so unlike a
 // hint for a READ what is told here must be true:
-// - Keys are told apart by a second hash, under a seed that nobody knows, besides their hash: else
-//   two keys of one hash, which anybody can construct, would be linked to each other.
+// - Keys are told apart by a second hash, under a seed that nobody else knows, besides their hash:
+//   else two keys of one hash, which whoever knows the server's seed can construct, would be linked
+//   to each other.
 // - What was learned wire::kMostPointerAgeNs ago is not told any more: generations repeat.
 //
 // On the client's thread. Allocates in reset() only.

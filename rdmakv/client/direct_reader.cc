@@ -295,7 +295,7 @@ void DirectReader::next_candidate(Read& read) {
 void DirectReader::entry_arrived(Read& read, int64_t latest_ms) {
   const ValueBuffer& into = read.large ? read.large : read.small;
   const Judgement found = judge_entry({into.data(), read.asked}, read.pointer, read.operation->key,
-                                      layout_.epoch(), latest_ms);
+                                      layout_.seed(), latest_ms);
   // What a slot names only in part is what it meant only while its extent cannot have been reused.
   // The turn's time will not do: the READ may have been carried out after it.
   if (read.located && steady_ns() - read.begun_ns > kPromptNs) return detour(read, Detour::kLate);
@@ -328,7 +328,7 @@ void DirectReader::piece_arrived(Read& read, int64_t latest_ms) {
   if (read.arrived == 0) {
     // Is it what it was thought to be? The lengths are believed only in the end, with the rest.
     const Judgement first =
-        judge_entry(head, read.pointer, operation.key, layout_.epoch(), latest_ms);
+        judge_entry(head, read.pointer, operation.key, layout_.seed(), latest_ms);
     if (first.verdict == Verdict::kForward) return forward(read, first.next);
     if (first.verdict != Verdict::kLonger) return detour(read, Detour::kReused);
     read.length = first.length;
@@ -350,7 +350,7 @@ void DirectReader::piece_arrived(Read& read, int64_t latest_ms) {
   if (read.arrived < read.length) return again(read);
   const Judgement found = judge_entry_in_pieces(
       {read.large.data(), read.large.capacity()}, operation.destination.first(value_length),
-      read.pointer, operation.key, layout_.epoch(), latest_ms);
+      read.pointer, operation.key, layout_.seed(), latest_ms);
   if (found.verdict == Verdict::kMayBeExpired) return detour(read, Detour::kExpiry);
   if (found.verdict != Verdict::kAccepted) return detour(read, Detour::kTorn);
   accept(read, found);

@@ -63,21 +63,21 @@ bool is_sound(std::span<const std::byte> bytes, const Lengths& lengths, uint64_t
 }  // namespace
 
 Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
-                      std::string_view key, uint64_t epoch, int64_t latest_ms) {
+                      std::string_view key, uint64_t seed, int64_t latest_ms) {
   if (bytes.size() < wire::kEntryHeaderBytes) return {};
   Judgement told = judge_first_word(bytes, pointer);
   if (told.verdict != Verdict::kAccepted) return told;
   const Lengths lengths = lengths_of(bytes);
-  const uint64_t seed = wire::entry_seed(epoch, told.generation);
+  const uint64_t of_entry = wire::entry_seed(seed, told.generation);
   told.length = lengths.whole();
   if (lengths.key != key.size()) {
-    told.verdict = is_sound(bytes, lengths, seed) ? Verdict::kOtherKey : Verdict::kTorn;
+    told.verdict = is_sound(bytes, lengths, of_entry) ? Verdict::kOtherKey : Verdict::kTorn;
   } else if (told.length > bytes.size()) {
     told.verdict = Verdict::kLonger;
   } else if (!holds(Rule::kChecksum)) {
     told.entry = wire::view_entry(bytes.data());
-  } else if (!wire::verify_entry(bytes, seed, key, told.entry)) {
-    told.verdict = is_sound(bytes, lengths, seed) ? Verdict::kOtherKey : Verdict::kTorn;
+  } else if (!wire::verify_entry(bytes, of_entry, key, told.entry)) {
+    told.verdict = is_sound(bytes, lengths, of_entry) ? Verdict::kOtherKey : Verdict::kTorn;
   } else {
     judge_expiry(told, latest_ms);
   }
@@ -85,7 +85,7 @@ Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
 }
 
 Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const std::byte> value,
-                                const Pointer& pointer, std::string_view key, uint64_t epoch,
+                                const Pointer& pointer, std::string_view key, uint64_t seed,
                                 int64_t latest_ms) {
   Judgement told = judge_first_word(head, pointer);
   if (told.verdict != Verdict::kAccepted) return told;
@@ -93,7 +93,7 @@ Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const
   const Lengths lengths = lengths_of(head);
   told.length = lengths.whole();
   if (lengths.key != key.size() || lengths.value != value.size()) return told;
-  if (!wire::verify_entry_parts(head, value, wire::entry_seed(epoch, told.generation), key,
+  if (!wire::verify_entry_parts(head, value, wire::entry_seed(seed, told.generation), key,
                                 told.entry)) {
     return told;
   }

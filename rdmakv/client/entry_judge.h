@@ -5,7 +5,7 @@
 // low bits of the generation) or from a dead first word. An entry is accepted iff
 //   - its first word is live, with the pointer's generation;
 //   - the key is the one looked for;
-//   - the checksum is right under that generation and the server's epoch, which also proves that no
+//   - the checksum is right under that generation and the server's seed, which also proves that no
 //     byte of it is torn;
 //   - it has certainly not expired by the server's clock.
 // The read linearizes when the first word was read. A dead first word that names a successor leads
@@ -49,12 +49,12 @@ struct Judgement {
 // `bytes` were READ from pointer.offset on. `latest_ms`: the latest that the server's clock may
 // show.
 Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
-                      std::string_view key, uint64_t epoch, int64_t latest_ms);
+                      std::string_view key, uint64_t seed, int64_t latest_ms);
 
 // The same in two parts, for an entry READ in pieces: `head` ends where the value begins or later,
 // and has been judged kLonger before.
 Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const std::byte> value,
-                                const Pointer& pointer, std::string_view key, uint64_t epoch,
+                                const Pointer& pointer, std::string_view key, uint64_t seed,
                                 int64_t latest_ms);
 
 }  // namespace rdmakv

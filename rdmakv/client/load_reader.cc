@@ -132,7 +132,7 @@ bool LoadReader::read(Get& get, uint64_t begun_ns, int64_t latest_ms, ValueAtOnc
     const uint64_t bytes = copy(memory_at(get.pointer.offset));
     if (bytes == 0) return false;
     const Judgement found =
-        judge_entry({copy_.data(), bytes}, get.pointer, get.key, layout_.epoch(), latest_ms);
+        judge_entry({copy_.data(), bytes}, get.pointer, get.key, layout_.seed(), latest_ms);
     // Half of the quarantine: what a slot says is used within it.
     if (get.located && steady_ns() - begun_ns > wire::kQuarantineNs / 2) return false;
     switch (found.verdict) {

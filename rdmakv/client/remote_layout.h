@@ -16,7 +16,7 @@ class RemoteLayout {
   explicit RemoteLayout(const wire::Welcome& welcome) : welcome_(welcome) {}
 
   const wire::Welcome& welcome() const { return welcome_; }
-  uint64_t epoch() const { return welcome_.epoch; }
+  uint64_t seed() const { return welcome_.seed; }
   uint32_t bucket_count() const { return welcome_.bucket_count; }
 
   // The bytes from `offset` (units) to the end of its region; 0: no such place.

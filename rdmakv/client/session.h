@@ -34,6 +34,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/kv_hash.h"
 #include "protocol/kv_message.h"
 #include "rdmakv/client/cas_table.h"
 #include "rdmakv/client/client.h"
@@ -132,6 +133,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   uint16_t worker() const { return worker_; }
   uint16_t index() const { return index_; }
   const wire::Welcome& welcome() const { return handshake_->welcome(); }
+  // Of a key, under the server's seed; to be asked while ready().
+  uint64_t hash_of(std::string_view key) const { return wire::hash_key(key, welcome().seed); }
   const ServerClock& clock() const { return clock_; }
   // Names this connection in a Ticket.
   uint32_t ticket_session() const { return uint32_t{incarnation_} << 16 | index_; }

@@ -49,11 +49,11 @@ bool carries_value(OperationKind kind) {
 
 // visit(count in KeyOrder) for each key of a transaction; until it returns false.
 template <typename Visit>
-bool for_each_key(const Operation& transaction, Visit&& visit) {
+bool for_each_key(const Operation& transaction, uint64_t seed, Visit&& visit) {
   wire::MessageReader reader(input_of(transaction), wire::kMaxRequestsPerTransaction);
   wire::RequestView request;
   while (reader.next(request)) {
-    if (!visit(KeyOrder::of(wire::hash_key(request.key)))) return false;
+    if (!visit(KeyOrder::of(wire::hash_key(request.key, seed)))) return false;
   }
   return true;
 }
@@ -129,7 +129,7 @@ bool Session::send_direct(Operation& operation, DirectReader::Begun& begun) {
   const GetPath path = context_.options.get_path;
   if (path == GetPath::kRequest || operation.internal[kByRequest] != 0) return false;
   const bool look_up = path == GetPath::kOneSided || context_.reads_are_loads;
-  const uint64_t hash = wire::hash_key(operation.key);
+  const uint64_t hash = hash_of(operation.key);
   begun = direct_.begin(operation, hash, look_up);
   if (begun == DirectReader::Begun::kTaken) queue_.pop_front();
   return begun != DirectReader::Begun::kNo;
@@ -231,7 +231,8 @@ bool Session::may_send(const Outgoing& out, uint64_t hash) const {
 }
 
 bool Session::may_transact(const Operation& operation) const {
-  return for_each_key(operation, [this](uint32_t at) { return order_.may_change(at); });
+  return for_each_key(operation, welcome().seed,
+                      [this](uint32_t at) { return order_.may_change(at); });
 }
 
 void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash) {
@@ -244,7 +245,7 @@ void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash)
   } else if (out.header.opcode == wire::Opcode::kTransaction) {
     slot.order = KeyOrder::kSeveral;
     slot.orders.clear();
-    for_each_key(*out.operation, [&](uint32_t at) {
+    for_each_key(*out.operation, welcome().seed, [&](uint32_t at) {
       slot.orders.push_back(at);
       return true;
     });
@@ -295,7 +296,7 @@ bool Session::fits_ring(uint64_t key_length, uint64_t value_length) const {
 bool Session::send_request(Outgoing& out) {
   if (table_.full()) return false;
   const bool keyed = out.step == RequestStep::kOperation && has_order(out.header.opcode);
-  const uint64_t hash = keyed ? wire::hash_key(out.operation->key) : 0;
+  const uint64_t hash = keyed ? hash_of(out.operation->key) : 0;
   if (!may_send(out, hash)) return false;
   const uint32_t index = table_.take();
   RequestSlot& slot = table_.slot(index);

@@ -23,7 +23,7 @@ bool Session::send_swap(Operation& operation) {
   if (!could_swap(operation)) return false;
   const bool wanted = context_.options.cas_path == CasPath::kAuto && swaps_.enabled() &&
                       operation.internal[kByRequest] == 0;
-  const uint64_t hash = wanted ? wire::hash_key(operation.key) : 0;
+  const uint64_t hash = wanted ? hash_of(operation.key) : 0;
   const CasTable::Entry* known = wanted ? cas_table_.find(hash, operation.key, now_ns_) : nullptr;
   const uint64_t bytes = wire::entry_bytes(operation.key.size(), input_of(operation).size(), false);
   if (known != nullptr && known->version == operation.expected_version &&

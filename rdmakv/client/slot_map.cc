@@ -23,7 +23,7 @@ SlotMap::SlotMap(std::span<const std::string> names, std::span<const double> wei
     : workers_(names.size(), 0) {
   if (names.size() < 2) return;
   std::vector<uint64_t> hashes;
-  for (const std::string& name : names) hashes.push_back(wire::hash_key(name));
+  for (const std::string& name : names) hashes.push_back(wire::hash_key(name, 0));
   servers_.resize(wire::kHashSlots);
   for (uint32_t slot = 0; slot < wire::kHashSlots; ++slot) {
     double best = 0;

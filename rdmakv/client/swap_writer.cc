@@ -44,7 +44,7 @@ bool SwapWriter::begin(Operation& operation, uint64_t hash, uint32_t order, cons
   swap.version = operation.expected_version + 1;
   swap.length = static_cast<uint32_t>(wire::entry_bytes(operation.key.size(), value.size(), false));
   wire::EntryFields fields;
-  fields.seed = wire::entry_seed(layout_.epoch(), swap.grant.generation);
+  fields.seed = wire::entry_seed(layout_.seed(), swap.grant.generation);
   fields.version = swap.version;
   wire::write_entry(swap.buffer.data(), fields, operation.key, value);
   const uint64_t word = wire::FirstWord::make_live(swap.grant.generation, true).encode();

@@ -19,11 +19,11 @@ uint64_t split_mix(uint64_t& state) {
 
 }  // namespace
 
-CasPool::CasPool(MemoryRegion& cas, MemoryRegion& grants, uint64_t first_offset, uint64_t epoch)
+CasPool::CasPool(MemoryRegion& cas, MemoryRegion& grants, uint64_t first_offset, uint64_t seed)
     : cas_(cas),
       grants_(grants),
       first_offset_(first_offset),
-      epoch_(epoch),
+      seed_(seed),
       cas_extents_(static_cast<uint32_t>(cas.size() / wire::kCasExtentBytes)) {
   assert(first_offset > 0 && cas.size() % wire::kCasExtentBytes == 0);
   records_.resize(cas_extents_ + grants.size() / wire::kCasExtentBytes);

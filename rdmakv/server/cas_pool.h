@@ -56,7 +56,7 @@ class CasPool {
 
   // `first_offset`: of the cas region, behind which the grants follow. The regions outlive the
   // pool.
-  CasPool(MemoryRegion& cas, MemoryRegion& grants, uint64_t first_offset, uint64_t epoch);
+  CasPool(MemoryRegion& cas, MemoryRegion& grants, uint64_t first_offset, uint64_t seed);
   CasPool(const CasPool&) = delete;
   CasPool& operator=(const CasPool&) = delete;
 
@@ -98,7 +98,7 @@ class CasPool {
   uint64_t version(uint64_t offset) const { return record(offset).version; }
   // A private copy of the entry; true when it is sound (copy_entry()) under its generation.
   bool read(uint64_t offset, EntryCopy& copy) const {
-    return copy_entry(at(offset), wire::entry_seed(epoch_, generation(offset)), copy);
+    return copy_entry(at(offset), wire::entry_seed(seed_, generation(offset)), copy);
   }
 
   // The extents that a walk has passed: a list from the last one, which the caller keeps, to the
@@ -171,7 +171,7 @@ class CasPool {
   MemoryRegion& cas_;
   MemoryRegion& grants_;
   uint64_t first_offset_;
-  uint64_t epoch_;
+  uint64_t seed_;
   uint32_t cas_extents_;
   std::vector<Record> records_;  // of the cas region, then of the grants
   Lists lists_[2];

@@ -21,7 +21,8 @@ void look_ahead(const ConnectionContext& context, const wire::MessageReader& rea
   wire::MessageReader ahead(message);
   for (wire::RequestView request; count < places.size() && ahead.next(request);) {
     if (request.key.empty() || request.key.size() > kLookAheadKey) continue;
-    places[count] = wire::key_place(wire::hash_key(request.key), context.welcome.bucket_count);
+    places[count] =
+        wire::key_place(context.partition.hash_of(request.key), context.welcome.bucket_count);
     for (const uint32_t bucket : places[count].bucket) __builtin_prefetch(&buckets[bucket]);
     ++count;
   }

@@ -112,7 +112,7 @@ Partition::Partition(const PartitionOptions& options)
       cas_(options.cas == nullptr
                ? nullptr
                : std::make_unique<CasPool>(*options.cas, *options.grants,
-                                           options.pool.size() / wire::kExtentUnit, options.epoch)),
+                                           options.pool.size() / wire::kExtentUnit, options.seed)),
       entries_(options.pool.data(), cas_.get()),
       index_(options.index, entries_,
              static_cast<uint32_t>(options.index.size() / sizeof(uint64_t) / kSlotsPerStashSlot)),
@@ -299,11 +299,11 @@ void Partition::drop_value(Outcome& out) {
 }
 
 void Partition::get(const Request& request, std::string_view key, Session& session, Outcome& out) {
-  const Found found = look_up(key, wire::hash_key(key));
+  const Found found = look_up(key, hash_of(key));
   if (!found) {
     ++counters_.misses;
     out.reply.status = ReplyStatus::kNotFound;
-    if (request.opcode == Opcode::kInspect) out.reply.number = removals_.of(wire::hash_key(key));
+    if (request.opcode == Opcode::kInspect) out.reply.number = removals_.of(hash_of(key));
     return;
   }
   ++counters_.hits;
@@ -332,7 +332,7 @@ void Partition::sweep(uint32_t steps) {
         return;
       }
       ++counters_.expired;
-      remove(found, found.view.key, wire::hash_key(found.view.key));
+      remove(found, found.view.key, hash_of(found.view.key));
     });
     expiry_.done();
   }

@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/kv_hash.h"
 #include "protocol/kv_layout.h"
 #include "protocol/kv_message.h"
 #include "rdmakv/server/cas_pool.h"
@@ -48,7 +49,7 @@ struct PartitionOptions {
   MemoryRegion* cas = nullptr;
   MemoryRegion* grants = nullptr;
   LocalAtomics* atomics = nullptr;
-  uint64_t epoch = 0;         // seeds the checksums of entries
+  uint64_t seed = 0;          // Welcome.seed
   uint32_t most_pins = 1024;  // extents pinned at a time, all connections together
   Clock* clock = &Clock::system();
 };
@@ -139,6 +140,7 @@ class Partition {
   // The entry at an offset of any kind (trusted).
   std::byte* at(uint64_t offset) const { return entries_.at(offset); }
   const Index& index() const { return index_; }
+  uint64_t hash_of(std::string_view key) const { return wire::hash_key(key, options_.seed); }
   const PartitionCounters& counters() const { return counters_; }
   uint64_t max_value_bytes() const;
   uint64_t private_bytes() const;

@@ -88,7 +88,7 @@ bool Partition::reached(uint64_t offset, uint64_t hash, const EntryCopy* before,
   if (!cas_->read(offset, copy)) return false;
   const wire::EntryView& view = copy.view;
   if (before == nullptr) {
-    return view.version == cas_->version(offset) && wire::hash_key(view.key) == hash;
+    return view.version == cas_->version(offset) && hash_of(view.key) == hash;
   }
   return view.version == before->view.version + 1 && view.key == before->view.key;
 }
@@ -186,7 +186,7 @@ void Partition::flip_cas(const Change& change) {
 // from its key's slot finds out.
 void Partition::see(uint64_t offset) {
   if (!cas_->read(offset, seen_)) return;
-  const Index::Place place = index_.find(wire::hash_key(seen_.view.key), seen_.view.key);
+  const Index::Place place = index_.find(hash_of(seen_.view.key), seen_.view.key);
   if (place) look_at(place);
 }
 

@@ -194,7 +194,7 @@ void Partition::put(const Request& request, std::string_view key, Value value,
     out.reply.status = ReplyStatus::kBadRequest;
   } else {
     change.key = key;
-    change.hash = wire::hash_key(key);
+    change.hash = hash_of(key);
     until_applied(out, [&] { return try_put(request, change, value, uploaded, session, out); });
   }
   discard(change.fresh);
@@ -285,7 +285,7 @@ Partition::Applied Partition::store(Change& change, Value value, const Uploaded*
 void Partition::prepare(Change& change, wire::EntryFields& fields) const {
   change.generation =
       is_cas(change.fresh) ? cas_->generation(change.fresh.offset) : slab_.generation();
-  fields.seed = wire::entry_seed(options_.epoch, change.generation);
+  fields.seed = wire::entry_seed(options_.seed, change.generation);
   fields.user_flags = change.user_flags;
 }
 
@@ -308,7 +308,7 @@ Partition::Applied Partition::finish(Change& change, const wire::EntryFields& fi
 
 Partition::Applied Partition::try_erase(const Request& request, std::string_view key,
                                         Session& session, Outcome& out) {
-  const uint64_t hash = wire::hash_key(key);
+  const uint64_t hash = hash_of(key);
   const Found found = look_up(key, hash);
   describe(found, out);
   if (!found) {
@@ -337,7 +337,7 @@ void Partition::expire(const Request& request, std::string_view key, Session& se
   }
   Change change;
   change.key = key;
-  change.hash = wire::hash_key(key);
+  change.hash = hash_of(key);
   until_applied(out, [&] { return try_expire(request, change, session, out); });
   discard(change.fresh);
 }
@@ -396,7 +396,7 @@ void Partition::clear(Outcome& out) {
       until_applied(out, [&] {
         const Found found = look_at(place);
         if (!found) return Applied::kDone;  // lost, and removed thereby
-        return remove(found, found.view.key, wire::hash_key(found.view.key));
+        return remove(found, found.view.key, hash_of(found.view.key));
       });
       const bool done = out.reply.status == ReplyStatus::kOk;
       removed += done ? 1 : 0;

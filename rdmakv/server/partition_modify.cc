@@ -38,7 +38,7 @@ void Partition::modify(const Request& request, std::string_view key, Value value
   }
   Change change;
   change.key = key;
-  change.hash = wire::hash_key(key);
+  change.hash = hash_of(key);
   until_applied(out, [&] { return try_modify(request, *todo, change, session, out); });
   discard(change.fresh);
   if (upload != nullptr) session.uploads.abort(*upload);
@@ -180,7 +180,7 @@ void Partition::evaluate_function(const Request& request, std::string_view key, 
     out.reply.status = ReplyStatus::kBadRequest;
     return;
   }
-  const Found found = look_up(key, wire::hash_key(key));
+  const Found found = look_up(key, hash_of(key));
   ++(found ? counters_.hits : counters_.misses);
   describe(found, out);
   if (asked->function == Function::kGetFields) {

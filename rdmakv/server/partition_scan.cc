@@ -116,7 +116,7 @@ void Partition::random_key(Session& session, Outcome& out) {
     if (!found) continue;  // lost, and removed thereby
     if (has_expired(found.view.expiry_ms, now_ms_)) {
       ++counters_.expired;
-      remove(found, found.view.key, wire::hash_key(found.view.key));
+      remove(found, found.view.key, hash_of(found.view.key));
       continue;
     }
     attach_key(found, session, out);
@@ -135,14 +135,14 @@ void Partition::copy(const Request& request, std::string_view key, Value to, Out
   if (!to.empty()) std::memcpy(other_key_.get(), to.data(), to.size());
   Change change;
   change.key = {other_key_.get(), to.size()};
-  change.hash = wire::hash_key(change.key);
+  change.hash = hash_of(change.key);
   if (!owns(change.key) || change.key == key) {
     out.reply.status = change.key == key ? ReplyStatus::kBadRequest : ReplyStatus::kWrongWorker;
     return;
   }
   if (!settle_key(change.key, out) || !settle_key(key, out)) return;
   change.old = look_up(change.key, change.hash);
-  const Found source = look_up(key, wire::hash_key(key));
+  const Found source = look_up(key, hash_of(key));
   out.reply.version = change.old.version();
   out.reply.expiry_ms = change.old.expiry_ms();
   out.reply.status = source ? check(request, change.old.version()) : ReplyStatus::kNotFound;
@@ -168,12 +168,12 @@ void Partition::rename(const Found& source, std::string_view key, Change& change
   hide_key(to);
   transacting_ = true;
   store(change, source.view.value, nullptr, false, out);
-  if (out.reply.status == ReplyStatus::kOk) remove(source, key, wire::hash_key(key));
+  if (out.reply.status == ReplyStatus::kOk) remove(source, key, hash_of(key));
   transacting_ = false;
   show_key(to);
   show_key(key);
-  index_.release(wire::hash_key(to));
-  index_.release(wire::hash_key(key));
+  index_.release(hash_of(to));
+  index_.release(hash_of(key));
 }
 
 }  // namespace rdmakv::server

@@ -180,7 +180,7 @@ bool Partition::settle_key(std::string_view key, Outcome& out) {
   if (cas_ == nullptr) return true;
   Change change;
   change.key = key;
-  change.hash = wire::hash_key(key);
+  change.hash = hash_of(key);
   until_applied(out, [&] { return try_settle(change, out); });
   discard(change.fresh);
   return out.reply.status == ReplyStatus::kOk;
@@ -199,7 +199,7 @@ bool Partition::preconditions_met(Value message, Outcome& out) {
   uint64_t number = 0;
   return for_each_request(message, [&](const wire::RequestView& request) {
     if (!is_precondition(request.header)) return true;
-    const uint64_t hash = wire::hash_key(request.key);
+    const uint64_t hash = hash_of(request.key);
     const uint64_t version = look_up(request.key, hash).version();
     out.reply.status = check(request.header, version);
     if (request.header.condition == wire::Condition::kIfStillAbsent &&
@@ -221,7 +221,7 @@ void Partition::hide(Value message) {
   for_each_request(message, [&](const wire::RequestView& request) {
     if (!has_key(request.header.opcode)) return true;
     if (only_looks(request.header.opcode)) {
-      index_.hold(wire::hash_key(request.key));
+      index_.hold(hash_of(request.key));
     } else {
       hide_key(request.key);
     }
@@ -230,7 +230,7 @@ void Partition::hide(Value message) {
 }
 
 void Partition::hide_key(std::string_view key) {
-  const uint64_t hash = wire::hash_key(key);
+  const uint64_t hash = hash_of(key);
   index_.hold(hash);
   const Found found = look_up(key, hash);
   if (found) hide_entry(found.extent);
@@ -238,7 +238,7 @@ void Partition::hide_key(std::string_view key) {
 }
 
 void Partition::show_key(std::string_view key) {
-  const Index::Place place = index_.find(wire::hash_key(key), key);
+  const Index::Place place = index_.find(hash_of(key), key);
   if (place) show_entry(slab_.at(index_.at(place).offset));
   step(Step::kShown);
 }
@@ -252,7 +252,7 @@ void Partition::show(Value message) {
     return true;
   });
   for_each_request(message, [&](const wire::RequestView& request) {
-    if (has_key(request.header.opcode)) index_.release(wire::hash_key(request.key));
+    if (has_key(request.header.opcode)) index_.release(hash_of(request.key));
     return true;
   });
 }
@@ -302,7 +302,7 @@ uint64_t Partition::reply_value_bound(const wire::RequestView& command, std::str
   }
   const bool whole = request.opcode == Opcode::kGet || request.function == wire::Function::kRange ||
                      (request.flags & (wire::kWantPrevious | wire::kWantIfUnmet)) != 0;
-  return whole ? look_up(key, wire::hash_key(key)).view.value.size() : 0;
+  return whole ? look_up(key, hash_of(key)).view.value.size() : 0;
 }
 
 // Room for the headers to come and `bytes` of value behind what is there. False: there is none, and

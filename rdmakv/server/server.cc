@@ -88,7 +88,8 @@ class RealServer final : public Server, private ConnectionHandler {
       : fabric_(fabric),
         options_(options),
         worker_count_(choose_workers(options)),
-        epoch_(random_u64()) {}
+        epoch_(random_u64()),
+        seed_(random_u64()) {}
 
   ~RealServer() override {
     stop();
@@ -190,6 +191,7 @@ class RealServer final : public Server, private ConnectionHandler {
                       : options.yield          ? kSharedSpinNs
                                                : kSpinNs;
     options.epoch = epoch_;
+    options.seed = seed_;
     options.secret = options_.secret;
     options.timeouts = options_.timeouts;
     options.clock = options_.clock;
@@ -234,6 +236,7 @@ class RealServer final : public Server, private ConnectionHandler {
   ServerOptions options_;
   uint32_t worker_count_;
   uint64_t epoch_;
+  uint64_t seed_;
   uint16_t port_ = 0;
   int stop_fd_ = -1;
   std::vector<std::unique_ptr<Worker>> workers_;

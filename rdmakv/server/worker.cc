@@ -161,7 +161,7 @@ void Worker::create_partition() {
     partition.atomics = atomics_.get();
   }
   partition.most_pins = options_.max_connections * (Pins::kMost + Replies::kMostWrites) + 1;
-  partition.epoch = options_.epoch;
+  partition.seed = options_.seed;
   partition.clock = options_.clock;
   partition_ = std::make_unique<Partition>(partition);
   partition_->set_more_stats(
@@ -187,6 +187,7 @@ void Worker::create_partition() {
                                                                    {}});
   wire::Welcome& welcome = context_->welcome;
   welcome.epoch = options_.epoch;
+  welcome.seed = options_.seed;
   welcome.workers = static_cast<uint16_t>(options_.workers);
   welcome.worker = static_cast<uint16_t>(options_.worker);
   const auto grant = [](const std::unique_ptr<MemoryRegion>& region) -> wire::RegionGrant {

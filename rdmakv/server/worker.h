@@ -34,6 +34,7 @@ struct WorkerOptions {
   uint64_t spin_ns = 0;    // polls on without sleeping this long after the last work
   bool yield = true;       // gives the core away between such polls
   uint64_t epoch = 0;
+  uint64_t seed = 0;  // Welcome.seed
   std::string secret;
   PeerTimeouts timeouts;
   Clock* clock = &Clock::system();

@@ -16,7 +16,7 @@ namespace {
 using namespace rdmakv;  // NOLINT
 using Bytes = std::span<const std::byte>;
 
-constexpr uint64_t kEpoch = 7;
+constexpr uint64_t kSeed = 7;
 constexpr int64_t kLatestMs = 1'700'000'000'000;
 constexpr std::string_view kKey = "key";
 
@@ -33,7 +33,7 @@ void make_checksum_right(std::span<std::byte> bytes) {
   const bool expires = (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0;
   const uint64_t whole = wire::entry_bytes(key, wire::meta_value_length(meta), expires);
   if (whole > bytes.size()) return;
-  const uint64_t seed = wire::entry_seed(kEpoch, wire::FirstWord::decode(first).generation);
+  const uint64_t seed = wire::entry_seed(kSeed, wire::FirstWord::decode(first).generation);
   const uint64_t checksum =
       wire::entry_checksum(bytes.data(), whole, wire::entry_value_offset(key, expires), seed);
   std::memcpy(bytes.data() + offsetof(wire::EntryHeader, checksum), &checksum, sizeof(checksum));
@@ -56,7 +56,7 @@ void judge_in_pieces(Bytes bytes, size_t head, const Pointer& pointer) {
   std::memcpy(front.get(), bytes.data(), head);
   if (bytes.size() > head) std::memcpy(back.get(), bytes.data() + head, bytes.size() - head);
   const Judgement told = judge_entry_in_pieces(
-      {front.get(), head}, {back.get(), bytes.size() - head}, pointer, kKey, kEpoch, kLatestMs);
+      {front.get(), head}, {back.get(), bytes.size() - head}, pointer, kKey, kSeed, kLatestMs);
   require(bytes.size() >= wire::kTwoStepChecksumBytes || told.verdict != Verdict::kAccepted);
 }
 
@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes bytes(exact.get(), length);
 
   Pointer pointer{64, 5, (mode & 2) != 0 ? wire::kGenerationMask : 0xfffu};
-  const Judgement told = judge_entry(bytes, pointer, kKey, kEpoch, kLatestMs);
+  const Judgement told = judge_entry(bytes, pointer, kKey, kSeed, kLatestMs);
   switch (told.verdict) {
     case Verdict::kAccepted:
       check_accepted(told, pointer, bytes);

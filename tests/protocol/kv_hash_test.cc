@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
+
+#include "tests/protocol/colliding_keys.h"
 
 namespace rdmakv::wire {
 namespace {
@@ -49,8 +52,25 @@ TEST(KvHash, WorkersOwnEqualContiguousStretches) {
 }
 
 TEST(KvHash, KeyHashIsXxh3) {
-  EXPECT_EQ(hash_key(""), 0x2d06800538d394c2ull);  // XXH3-64 of nothing, by its specification
-  EXPECT_NE(hash_key("a"), hash_key("b"));
+  EXPECT_EQ(hash_key("", 0), 0x2d06800538d394c2ull);  // XXH3-64 of nothing, by its specification
+  EXPECT_NE(hash_key("a", 0), hash_key("b", 0));
+  EXPECT_NE(hash_key("a", 0), hash_key("a", 1));
+}
+
+size_t hashes_of(const std::vector<std::string>& keys, uint64_t seed) {
+  std::set<uint64_t> hashes;
+  for (const std::string& key : keys) hashes.insert(hash_key(key, seed));
+  return hashes.size();
+}
+
+TEST(KvHash, OnlyWhoKnowsTheSeedMakesKeysOfOneHash) {
+  const uint64_t seeds[] = {0, 1, 0xffffffff, uint64_t{1} << 63, 0x123456789abcdef, ~uint64_t{0}};
+  for (const uint64_t known : seeds) {
+    const std::vector<std::string> keys = colliding_keys(known, 64);
+    for (const uint64_t seed : seeds) {
+      EXPECT_EQ(hashes_of(keys, seed), seed == known ? 1u : keys.size()) << known << " " << seed;
+    }
+  }
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ TEST(Entry, WriteAroundIsTheSameEntry) {
     std::vector<std::byte> around(whole.size());
     std::memcpy(around.data() + entry_value_offset(3, true), value.data(), length);
     // XXH3 of the value as a one-part entry's checksum would have it.
-    uint64_t hash = hash_key(value);
+    uint64_t hash = hash_key(value, 0);
     write_entry_around(around.data(), fields, "key", static_cast<uint32_t>(length), hash);
     EXPECT_EQ(whole, around) << length;
   }
@@ -177,7 +177,7 @@ TEST(KeyPlace, BucketsAreInRangeAndSpread) {
   std::vector<int> hits(kBuckets);
   int same = 0;
   for (int i = 0; i < 100'000; ++i) {
-    const KeyPlace place = key_place(hash_key("key" + std::to_string(i)), kBuckets);
+    const KeyPlace place = key_place(hash_key("key" + std::to_string(i), 0), kBuckets);
     ASSERT_LT(place.bucket[0], kBuckets);
     ASSERT_LT(place.bucket[1], kBuckets);
     ASSERT_LT(place.fingerprint, 512u);

@@ -25,6 +25,8 @@ struct FreeMemory {
 };
 using Memory = std::unique_ptr<std::byte, FreeMemory>;
 
+constexpr uint64_t kSeed = 0x1234567890abcdef;
+
 Memory zeroed(size_t bytes) {
   bytes = (bytes + 4095) / 4096 * 4096;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(4096, bytes));
@@ -52,7 +54,7 @@ BENCHMARK(checksum)->Arg(112)->Arg(1088)->Arg(16 << 10)->Arg(256 << 10);
 
 void hash_of_key(benchmark::State& state) {
   const std::string key = key_of(1);
-  for (auto _ : state) benchmark::DoNotOptimize(wire::hash_key(key));
+  for (auto _ : state) benchmark::DoNotOptimize(wire::hash_key(key, kSeed));
 }
 BENCHMARK(hash_of_key);
 
@@ -74,7 +76,7 @@ void index_lookup(benchmark::State& state) {
   std::vector<std::string> names;
   for (uint32_t i = 0; i < keys; ++i) {
     names.push_back(key_of(i));
-    const uint64_t hash = wire::hash_key(names.back());
+    const uint64_t hash = wire::hash_key(names.back(), kSeed);
     wire::Slot slot;
     slot.offset = (uint64_t{i} + 1) * 7;
     wire::write_entry(pool.get() + slot.offset * wire::kExtentUnit, {}, names.back(), {});
@@ -87,7 +89,7 @@ void index_lookup(benchmark::State& state) {
     for (size_t i = 0; i < 32; ++i) {
       at = at * 6364136223846793005ull + 1442695040888963407ull;
       batch[i] = &names[(at >> 33) % keys];
-      hashes[i] = wire::hash_key(*batch[i]);
+      hashes[i] = wire::hash_key(*batch[i], kSeed);
       if (!ahead) continue;
       for (const uint32_t bucket : wire::key_place(hashes[i], index.bucket_count()).bucket) {
         __builtin_prefetch(memory.get() + bucket * sizeof(wire::Bucket));
@@ -125,7 +127,7 @@ void location_cache(benchmark::State& state) {
   const auto keys = static_cast<uint64_t>(state.range(0));
   std::vector<uint64_t> hashes;
   for (uint64_t i = 0; i < keys; ++i) {
-    hashes.push_back(wire::hash_key(key_of(i)));
+    hashes.push_back(wire::hash_key(key_of(i), kSeed));
     cache.learn(hashes.back(), 0, {i + 1, 7, 112});
   }
   uint64_t at = 0;

@@ -67,7 +67,7 @@ class DirectReaderTest : public testing::Test, private DirectReader::Events {
  protected:
   DirectReaderTest() : arena_(std::make_unique<HeapRegion>(BufferArena::kLargest)), cache_(4096) {
     wire::Welcome welcome;
-    welcome.epoch = 99;
+    welcome.seed = 99;
     welcome.bucket_count = 1;
     welcome.index.bytes = sizeof(wire::Bucket);
     welcome.pool.bytes = 1 << 20;
@@ -87,7 +87,7 @@ class DirectReaderTest : public testing::Test, private DirectReader::Events {
   }
   // The READ of the entry is on its way.
   void find_slot() {
-    const uint64_t hash = wire::hash_key("key");
+    const uint64_t hash = wire::hash_key("key", 99);
     ASSERT_EQ(reader_.begin(operation_, hash, true), DirectReader::Begun::kTaken);
     turn_ns_ = steady_ns();
     reader_.pump(endpoint_, turn_ns_);

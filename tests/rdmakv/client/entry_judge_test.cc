@@ -8,17 +8,17 @@
 namespace rdmakv {
 namespace {
 
-constexpr uint64_t kEpoch = 0x1234567890abcdefull;
+constexpr uint64_t kSeed = 0x1234567890abcdefull;
 constexpr uint32_t kGeneration = 77;
 constexpr int64_t kNow = 1000;
 
 class EntryJudge : public testing::Test {
  protected:
   void build(std::string_view key, std::string_view value, int64_t expiry_ms = 0,
-             uint64_t epoch = kEpoch) {
+             uint64_t seed = kSeed) {
     bytes.resize(wire::entry_bytes(key.size(), value.size(), expiry_ms != 0));
     wire::EntryFields fields;
-    fields.seed = wire::entry_seed(epoch, kGeneration);
+    fields.seed = wire::entry_seed(seed, kGeneration);
     fields.version = 5;
     fields.expiry_field = expiry_ms != 0;
     fields.expiry_ms = expiry_ms;
@@ -30,7 +30,7 @@ class EntryJudge : public testing::Test {
     std::memcpy(bytes.data(), &encoded, sizeof(encoded));
   }
   Judgement judge(std::string_view key = "key", size_t length = ~size_t{0}) {
-    return judge_entry(std::span(bytes).first(std::min(length, bytes.size())), pointer, key, kEpoch,
+    return judge_entry(std::span(bytes).first(std::min(length, bytes.size())), pointer, key, kSeed,
                        kNow);
   }
 
@@ -71,8 +71,8 @@ TEST_F(EntryJudge, TheBodyMustBeOfTheFirstWordsGeneration) {
   EXPECT_EQ(judge().verdict, Verdict::kTorn);
 }
 
-TEST_F(EntryJudge, AnEntryOfAnotherEpochIsNone) {
-  build("key", "value", 0, kEpoch + 1);
+TEST_F(EntryJudge, AnEntryUnderAnotherSeedIsNone) {
+  build("key", "value", 0, kSeed + 1);
   EXPECT_EQ(judge().verdict, Verdict::kTorn);
 }
 
@@ -138,7 +138,7 @@ TEST_F(EntryJudge, InPieces) {
   std::vector<std::byte> copy(bytes.begin() + value_offset, bytes.end());
   const auto judged = [&] {
     return judge_entry_in_pieces(std::span(bytes).first(value_offset + 10), copy, pointer, "key",
-                                 kEpoch, kNow)
+                                 kSeed, kNow)
         .verdict;
   };
   EXPECT_EQ(judged(), Verdict::kAccepted);

@@ -53,14 +53,16 @@ TEST_F(HandshakeTest, NoKeyIsToldToAServerThatDoesNotProveTheSecret) {
 }
 
 TEST_F(HandshakeTest, VersionsDiffer) {
-  server().version = 3;
-  EXPECT_EQ(error(), "versions differ: ours 2, the server's 3");
+  server().version = wire::kProtocolVersion + 1;
+  EXPECT_EQ(error(), "versions differ: ours " + std::to_string(wire::kProtocolVersion) +
+                         ", the server's " + std::to_string(wire::kProtocolVersion + 1));
 }
 
 TEST_F(HandshakeTest, RefusalsAreTold) {
-  server().version = 9;
+  server().version = 99;
   server().refuse = wire::RefusalCode::kVersion;
-  EXPECT_EQ(error(), "versions differ: ours 2, the server's 9");
+  EXPECT_EQ(error(), "versions differ: ours " + std::to_string(wire::kProtocolVersion) +
+                         ", the server's 99");
 }
 
 TEST_F(HandshakeTest, RefusedForWantOfASecret) {

@@ -49,7 +49,7 @@ class ReconcileTest : public ClientServerTest {
     if (until == Posted::kNothing) return;
     const RemoteLayout layout(client.welcome());
     wire::EntryFields fields;
-    fields.seed = wire::entry_seed(layout.epoch(), grant.generation);
+    fields.seed = wire::entry_seed(layout.seed(), grant.generation);
     fields.version = now->header.version + 1;
     wire::write_entry(memory.data(), fields, "key", bytes_of(value));
     const uint64_t live = wire::FirstWord::make_live(grant.generation, true).encode();

@@ -69,7 +69,7 @@ class SwapWriterTest : public ::testing::Test {
   SwapWriterTest()
       : arena_(std::make_unique<fakes::FakeRegion>(BufferArena::kLargest)), writer_(arena_) {
     wire::Welcome welcome;
-    welcome.epoch = 7;
+    welcome.seed = 7;
     welcome.pool = {.base = 1ull << 32, .bytes = kRegion};
     welcome.cas = {.base = 2ull << 32, .bytes = kRegion};
     welcome.grants = {.base = 3ull << 32, .bytes = kRegion};

@@ -17,7 +17,7 @@ namespace rdmakv::server {
 
 using wire::FirstWord;
 
-inline constexpr uint64_t kEpoch = 0x1234567890abcdef;
+inline constexpr uint64_t kSeed = 0x1234567890abcdef;
 
 class ScriptedAtomics final : public LocalAtomics {
  public:
@@ -63,7 +63,7 @@ class CasBox {
     options.cas = &cas;
     options.grants = &grants;
     options.atomics = &atomics;
-    options.epoch = kEpoch;
+    options.seed = kSeed;
     options.most_pins = 64;
     options.clock = &clock;
     partition = std::make_unique<Partition>(options);
@@ -151,7 +151,7 @@ class CasBox {
              uint64_t version) {
     alignas(8) std::byte entry[wire::kCasExtentBytes] = {};
     wire::EntryFields fields;
-    fields.seed = wire::entry_seed(kEpoch, to.generation);
+    fields.seed = wire::entry_seed(kSeed, to.generation);
     fields.version = version;
     wire::write_entry(entry, fields, key, std::as_bytes(std::span(value.data(), value.size())));
     const uint64_t live = FirstWord::make_live(to.generation, true).encode();

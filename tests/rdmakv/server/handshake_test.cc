@@ -56,7 +56,8 @@ TEST_F(HandshakeTest, OtherVersionIsRefused) {
   wire::Hello hello;
   hello.version = 99;
   one->send_body(MessageKind::kHello, hello);
-  EXPECT_EQ(one->refusal(), "protocol version 99, this server speaks 2");
+  EXPECT_EQ(one->refusal(),
+            "protocol version 99, this server speaks " + std::to_string(wire::kProtocolVersion));
 }
 
 TEST_F(HandshakeTest, UnknownFlagIsRefused) {

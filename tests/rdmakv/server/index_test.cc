@@ -31,7 +31,7 @@ class IndexTest : public testing::Test {
     return offset;
   }
   bool insert(const std::string& key) {
-    const uint64_t hash = wire::hash_key(key);
+    const uint64_t hash = wire::hash_key(key, 0);
     const Index::Place place = index_.vacancy(hash);
     if (!place) return false;
     wire::Slot slot;
@@ -39,7 +39,7 @@ class IndexTest : public testing::Test {
     index_.insert(place, hash, slot);
     return true;
   }
-  Index::Place find(const std::string& key) { return index_.find(wire::hash_key(key), key); }
+  Index::Place find(const std::string& key) { return index_.find(wire::hash_key(key, 0), key); }
 
   std::vector<wire::Bucket> buckets_;
   std::vector<std::byte> pool_;
@@ -60,7 +60,7 @@ TEST_F(IndexTest, FindsWhatWasInserted) {
 
 TEST_F(IndexTest, SlotTellsFingerprintAndPlace) {
   ASSERT_TRUE(insert("key"));
-  const wire::KeyPlace place = wire::key_place(wire::hash_key("key"), kBuckets);
+  const wire::KeyPlace place = wire::key_place(wire::hash_key("key", 0), kBuckets);
   bool seen = false;
   for (const uint64_t word : buckets_[place.bucket[0]].slots) {
     const auto slot = wire::Slot::decode(word);
@@ -98,7 +98,7 @@ TEST_F(IndexTest, StashedKeysAreAnnouncedByTheOverflowBit) {
   uint32_t keys = 0;
   while (index_.stashed() == 0) ASSERT_TRUE(insert("k" + std::to_string(keys++)));
   const std::string stashed = "k" + std::to_string(keys - 1);
-  const uint32_t home = wire::key_place(wire::hash_key(stashed), kBuckets).bucket[0];
+  const uint32_t home = wire::key_place(wire::hash_key(stashed, 0), kBuckets).bucket[0];
   for (const uint64_t word : buckets_[home].slots) EXPECT_TRUE(wire::Slot::decode(word).overflow);
   ASSERT_TRUE(find(stashed));
   index_.remove(find(stashed));
@@ -109,7 +109,7 @@ TEST_F(IndexTest, EmptyFirstSlotKeepsTheOverflowBit) {
   uint32_t keys = 0;
   while (index_.stashed() == 0) ASSERT_TRUE(insert("k" + std::to_string(keys++)));
   const std::string stashed = "k" + std::to_string(keys - 1);
-  const uint32_t home = wire::key_place(wire::hash_key(stashed), kBuckets).bucket[0];
+  const uint32_t home = wire::key_place(wire::hash_key(stashed, 0), kBuckets).bucket[0];
   for (uint32_t i = 0; i + 1 < keys; ++i) {
     const Index::Place place = find("k" + std::to_string(i));
     if (place.bucket == home && place.slot != Index::Place::kStash) index_.remove(place);

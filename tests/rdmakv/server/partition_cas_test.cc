@@ -44,7 +44,7 @@ class PartitionCasTest : public testing::Test {
   }
   uint64_t slot_of(std::string_view key) const {
     const Index& index = box_.partition->index();
-    return index.at(index.find(wire::hash_key(key), key)).offset;
+    return index.at(index.find(box_.partition->hash_of(key), key)).offset;
   }
 
   CasBox box_;

@@ -59,11 +59,12 @@ struct Told {
 class PartitionBox {
  public:
   explicit PartitionBox(size_t pool_bytes = 4 << 20, size_t index_bytes = 256 << 10,
-                        uint32_t worker = 0, uint32_t workers = 1)
+                        uint32_t worker = 0, uint32_t workers = 1, uint64_t seed = 0)
       : index_memory(index_bytes), pool_memory(pool_bytes) {
     PartitionOptions options;
     options.worker = worker;
     options.workers = workers;
+    options.seed = seed;
     options.index = index_memory.bytes();
     options.pool = pool_memory.bytes();
     options.most_pins = 64;

@@ -22,8 +22,9 @@ struct View {
 
 View look(const CasBox& box, std::string_view key) {
   const auto* buckets = reinterpret_cast<const wire::Bucket*>(box.index_memory.data);
-  const wire::KeyPlace place = wire::key_place(
-      wire::hash_key(key), static_cast<uint32_t>(box.index_memory.size / sizeof(wire::Bucket)));
+  const wire::KeyPlace place =
+      wire::key_place(box.partition->hash_of(key),
+                      static_cast<uint32_t>(box.index_memory.size / sizeof(wire::Bucket)));
   for (const uint32_t bucket : place.bucket) {
     for (const uint64_t word : buckets[bucket].slots) {
       const auto slot = wire::Slot::decode(word);

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
+#include "rdmakv/transport/authentication.h"
+#include "tests/protocol/colliding_keys.h"
 #include "tests/rdmakv/server/partition_fixture.h"
 
 namespace rdmakv::server {
@@ -329,6 +332,18 @@ TEST_F(PartitionTest, FullIndexRefusesAndKeepsEverything) {
   EXPECT_TRUE(box.empty_after_clear());
 }
 
+TEST(Partition, KeysOfOneHashUnderAnotherSeedFillNoBucket) {
+  const std::vector<std::string> keys = wire::colliding_keys(0, 64);
+  for (const uint64_t seed : {uint64_t{0}, random_u64()}) {
+    PartitionBox box(4 << 20, 256 << 10, 0, 1, seed);
+    for (const std::string& key : keys) ASSERT_EQ(box.put(key, "v").status, ReplyStatus::kOk);
+    EXPECT_EQ(box.partition->index().stashed(),
+              seed == 0 ? keys.size() - 2 * wire::kSlotsPerBucket : 0u);
+    for (const std::string& key : keys) EXPECT_EQ(box.get(key).value, "v");
+    EXPECT_TRUE(box.consistent());
+  }
+}
+
 TEST_F(PartitionTest, ValueLargerThanThePoolIsTooLarge) {
   EXPECT_EQ(box_.put("k", std::string(5 << 20, 'x')).status, ReplyStatus::kTooLarge);
   wire::RequestHeader header;
@@ -397,7 +412,7 @@ struct Watcher {
   std::string trace;
 
   void on(Partition::Step step) {
-    const auto place = box->partition->index().find(wire::hash_key("k"), "k");
+    const auto place = box->partition->index().find(box->partition->hash_of("k"), "k");
     const uint64_t slot = place ? box->partition->index().at(place).offset : 0;
     const auto word = [&](uint64_t offset) {
       uint64_t bits = 0;

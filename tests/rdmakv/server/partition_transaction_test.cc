@@ -315,8 +315,8 @@ TEST(PartitionTransactionTest, OtherKeysThatGoSpoilAWatchedAbsenceRarely) {
     const std::string key = "k" + std::to_string(i);
     box.put(key, "v");
     box.ask({.opcode = Opcode::kDelete, .key = key});
-    const bool shared = wire::hash_key(key) % RemovalCounts::kCounters ==
-                        wire::hash_key("w") % RemovalCounts::kCounters;
+    const bool shared = box.partition->hash_of(key) % RemovalCounts::kCounters ==
+                        box.partition->hash_of("w") % RemovalCounts::kCounters;
     spoiled += shared ? 1 : 0;
     const auto expected = shared ? ReplyStatus::kVersionMismatch : ReplyStatus::kOk;
     ASSERT_EQ(status_if_absent_since(box, "w", number), expected) << key;

@@ -20,6 +20,7 @@ class ServerFixture : public testing::Test {
     options_.max_connections = 4;
     options_.ring_bytes = 256 << 10;
     options_.credits = 32;
+    options_.timeouts.handshake_ns = 600'000'000'000;  // a loaded machine may stop a test for long
   }
   void start() {
     Result<std::unique_ptr<Server>> server = Server::start(*fabric_, options_);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "protocol/kv_hash.h"
+#include "tests/protocol/colliding_keys.h"
 #include "tests/rdmakv/server/server_fixture.h"
 
 namespace rdmakv::server {
@@ -74,6 +75,34 @@ TEST_F(ServerTest, AnotherStartHasAnotherEpoch) {
   server_.reset();
   start();
   EXPECT_NE(server_->epoch(), epoch);
+}
+
+TEST_F(ServerTest, EachStartHasASeedThatIsNeverShown) {
+  uint64_t before = 0;
+  for (int i = 0; i < 2; ++i) {
+    start();
+    auto one = open_client();
+    const uint64_t seed = one->welcome().seed;
+    EXPECT_NE(seed, 0u);
+    EXPECT_NE(seed, before);
+    EXPECT_NE(seed, server_->epoch());
+    before = seed;
+    const auto stats = one->ask(RawClient::header(Opcode::kStats));
+    ASSERT_TRUE(stats);
+    std::string shown = stats->value;
+    for (const std::string& line : server_->describe()) shown += line + "\n";
+    EXPECT_EQ(shown.find(std::to_string(seed)), std::string::npos);
+    server_.reset();
+  }
+}
+
+TEST_F(ServerTest, KeysOfOneHashUnderNoSeedFillNoBucket) {
+  start();
+  auto one = open_client();
+  for (const std::string& key : wire::colliding_keys(0, 64)) {
+    ASSERT_EQ(one->put(key, "v")->header.status, ReplyStatus::kOk);
+  }
+  EXPECT_EQ(one->stat("index_stashed"), 0);
 }
 
 TEST_F(ServerTest, StopClosesConnections) {
