@@ -201,7 +201,8 @@ class RawClient {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(200);
     while (!done()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
-      if (poll() == 0) std::this_thread::yield();
+      // A yield would leave the processor to whoever else wants it, for as long as they want.
+      if (poll() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
     return true;
   }

@@ -150,7 +150,9 @@ bool TransportConformance::pump_until(const std::function<bool()>& done) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     const size_t before = server_.log.size() + client_.log.size();
     pump();
-    if (before == server_.log.size() + client_.log.size()) std::this_thread::yield();
+    if (before == server_.log.size() + client_.log.size()) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
   }
   return true;
 }
