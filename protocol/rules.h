@@ -21,6 +21,7 @@ enum class Rule : uint8_t {
   kExpiry,           // 8: expiry is judged by the server's clock
   kNoRepeat,         // 9: a change whose outcome is unknown is not sent again
   kPointerAge,       // 10: an old pointer is dropped
+  kPromptSlot,       // 10: what a slot names in part is used at once
   kRepeats,          // 10: a generation does not come again while such pointers may be in use
   kKeyOrder,         // operations on one key keep their order, by whatever way they go
   kOneStep,          // what a transaction changes is hidden until all of it is done

@@ -298,7 +298,9 @@ void DirectReader::entry_arrived(Read& read, int64_t latest_ms) {
                                       layout_.seed(), latest_ms);
   // What a slot names only in part is what it meant only while its extent cannot have been reused.
   // The turn's time will not do: the READ may have been carried out after it.
-  if (read.located && steady_ns() - read.begun_ns > kPromptNs) return detour(read, Detour::kLate);
+  if (read.located && steady_ns() - read.begun_ns > kPromptNs && holds(Rule::kPromptSlot)) {
+    return detour(read, Detour::kLate);
+  }
   switch (found.verdict) {
     case Verdict::kAccepted:
       return accept(read, found);

@@ -114,8 +114,30 @@ class Trial {
         return stores(index, state, by);
       case Kind::kPut:
         return stores(index, state, by);
+      case Kind::kExpire:
+        return redates(index, state, by);
     }
     return {};
+  }
+  std::vector<Register> redates(int index, const Register& state, uint64_t by) const {
+    const Record& record = records_[static_cast<size_t>(index)];
+    const uint64_t current = state.live ? state.version : 0;
+    std::vector<Register> after;
+    if (record.outcome == Outcome::kAbsent || record.outcome == Outcome::kLost) {
+      const uint64_t told = record.outcome == Outcome::kAbsent ? 0 : record.version_out;
+      if (current == told && current != record.version_in) after.push_back(state);
+      return after;
+    }
+    if (!state.live || current != record.version_in) return after;
+    const bool has_passed = record.deadline_ns != 0 && record.deadline_ns <= by;
+    if (has_passed && (open(record) || record.version_out == 0)) {
+      after.push_back({false, 0, state.highest, 0, kNobody});
+    }
+    if (!open(record) && record.version_out == current) after.push_back(state);
+    if (open(record) || record.version_out == current + 1) {
+      after.push_back({true, current + 1, current + 1, state.value, index});
+    }
+    return after;
   }
   std::vector<Register> stores(int index, const Register& state, uint64_t by) const {
     const Record& record = records_[static_cast<size_t>(index)];

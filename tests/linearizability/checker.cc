@@ -18,6 +18,7 @@ void Report::add(const Report& other) {
   void_ones += other.void_ones;
   unchecked += other.unchecked;
   corrupt += other.corrupt;
+  redated += other.redated;
   for (int i = 0; i < kPaths; ++i) by_path[i] += other.by_path[i];
   findings.insert(findings.end(), other.findings.begin(), other.findings.end());
 }
@@ -84,6 +85,10 @@ void Checker::operation(const Record& record, uint64_t id) {
   ++report_.operations;
   ++report_.by_path[std::min<size_t>(static_cast<size_t>(record.path), kPaths - 1)];
   if (record.outcome == Outcome::kCorrupt) ++report_.corrupt;
+  if (record.kind == Kind::kExpire && record.outcome == Outcome::kOk &&
+      record.version_out != record.version_in) {
+    ++report_.redated;
+  }
   if (is_void(record)) {
     ++report_.void_ones;
     return;

@@ -29,6 +29,7 @@ struct Report {
   uint64_t void_ones = 0;     // told nothing: refused, or GETs without an answer
   uint64_t unchecked = 0;     // on keys that had a finding before
   uint64_t corrupt = 0;
+  uint64_t redated = 0;  // EXPIREs that changed a key
   std::array<uint64_t, kPaths> by_path = {};
   std::vector<Finding> findings;
 

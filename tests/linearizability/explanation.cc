@@ -310,6 +310,9 @@ std::string describe(const Record& record) {
       text = "CAS from " + number(record.version_in) + " to " + value_name(record.value) +
              format(" (%u B)", record.value_bytes);
       break;
+    case Kind::kExpire:
+      text = "EXPIRE of version " + number(record.version_in);
+      break;
     case Kind::kRestart:
       return "RESTART of the server";
   }

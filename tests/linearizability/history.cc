@@ -21,7 +21,7 @@ namespace {
 
 const char* fault(const Record& record) {
   if (record.invoke_ns == 0) return "without a time of invocation";
-  if (record.kind < Kind::kGet || record.kind > Kind::kRestart) return "of no known kind";
+  if (record.kind < Kind::kGet || record.kind > Kind::kExpire) return "of no known kind";
   if (record.outcome > Outcome::kCorrupt) return "of no known outcome";
   const bool answered = record.outcome != Outcome::kOpen;
   if (answered && record.return_ns < record.invoke_ns) return "that returned before it began";
@@ -69,10 +69,11 @@ Status History::prepare() {
       const auto found = sightings_.find(record.value);
       if (found == sightings_.end() || found->second.key != record.key) continue;
       Sighting& sighting = found->second;
-      if (sighting.version == 0 || record.return_ns < sighting.by_ns) {
-        sighting.version = record.version_out;
-        sighting.by_ns = record.return_ns;
-      }
+      // An EXPIRE gives the value a higher version, but only one that had been seen before.
+      const bool first = sighting.version == 0;
+      sighting.version =
+          first ? record.version_out : std::min(sighting.version, record.version_out);
+      sighting.by_ns = first ? record.return_ns : std::min(sighting.by_ns, record.return_ns);
     }
   }
   return Status::ok();

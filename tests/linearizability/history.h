@@ -31,6 +31,7 @@ struct Sighting {
   uint64_t key = 0;
   uint64_t version = 0;
   uint64_t by_ns = 0;  // the first such GET returned
+  // The version is the lowest that such a GET saw: higher ones are EXPIREs' (Kind::kExpire).
 };
 
 class History {

@@ -21,13 +21,15 @@ enum class Kind : uint8_t {
   kCas,      // by version; expected version 0: there must be no such key
   kRestart,  // of the server: every key is absent afterwards, and versions start anew. Concerns all
              // keys
+  kExpire,   // another deadline for the same value, by version: `version_in` is the version that
+             // some answered operation told together with the value
 };
 
 enum class Outcome : uint8_t {
   kOpen = 0,  // no answer was written down: as kUnknown
-  kOk,        // GET found, PUT stored, DEL removed, CAS won
-  kAbsent,    // GET, DEL: no such key
-  kLost,      // CAS: the key has another version, `version_out`
+  kOk,        // GET found, PUT stored, DEL removed, CAS won, EXPIRE found the version
+  kAbsent,    // GET, DEL, EXPIRE: no such key
+  kLost,      // CAS, EXPIRE: the key has another version, `version_out`
   kUnknown,   // a change that may take effect at any time after its invocation, or never
   kNoEffect,  // refused for certain: it changed nothing and tells nothing
   kCorrupt,   // GET: bytes that no writer could have written (torn, or of another key)
@@ -53,10 +55,11 @@ struct Record {
   uint64_t return_ns = 0;
   uint64_t key = 0;          // id
   uint64_t value = 0;        // id of the value written (PUT, CAS) or read (GET)
-  uint64_t version_in = 0;   // CAS: the version expected
+  uint64_t version_in = 0;   // CAS, EXPIRE: the version expected
   uint64_t version_out = 0;  // of the key after the operation. 0: GET, CAS lost: no such key; DEL:
-                             // always; PUT, CAS won: its deadline had passed, the key is gone
-  uint64_t deadline_ns = 0;  // PUT, CAS: the entry may vanish from then on; 0: it stays
+                             // always; PUT, CAS won, EXPIRE: its deadline had passed, the key is
+                             // gone. EXPIRE: `version_in`, when there was nothing to change
+  uint64_t deadline_ns = 0;  // PUT, CAS, EXPIRE: the entry may vanish from then on; 0: it stays
   uint32_t value_bytes = 0;  // for statistics and humans
   Kind kind = Kind::kGet;
   Outcome outcome = Outcome::kOpen;

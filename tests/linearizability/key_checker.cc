@@ -82,10 +82,10 @@ void KeyChecker::begin_unseen(const Record& record) {
   const bool empty = record.value == kEmptyValue;
   Unseen what = Unseen::kDelete;
   if (record.kind == Kind::kPut) what = empty ? Unseen::kPutEmpty : Unseen::kPut;
-  if (record.kind == Kind::kCas) {
+  if (record.kind == Kind::kCas || record.kind == Kind::kExpire) {
     if (record.version_in != 0) {
-      const UnseenCas cas{record.version_in, empty ? kEmptyValue : kUnseenValue,
-                          record.deadline_ns};
+      const UnseenCas cas{record.version_in, empty ? kEmptyValue : kUnseenValue, record.deadline_ns,
+                          record.kind == Kind::kExpire};
       const auto after = std::upper_bound(
           unseen_cas_.begin(), unseen_cas_.end(), cas,
           [](const UnseenCas& a, const UnseenCas& b) { return a.expected < b.expected; });

@@ -16,11 +16,11 @@
 //
 // A change of unknown outcome whose value some GET saw is known after all (History::Sighting). Of
 // the others only their number matters: a PUT may stand for any version that nothing else explains.
-// Three liberties are taken, all towards acceptance: a CAS of unknown outcome that was not seen
-// might be used once before a restart of the server and again after it; an entry by an unseen PUT
-// may vanish from the earliest deadline on that any such PUT of the key has; and where there are so
-// many unseen changes that their combinations get out of hand, it is not counted how many of them
-// are used.
+// Three liberties are taken, all towards acceptance: a CAS (or EXPIRE) of unknown outcome that was
+// not seen might be used once before a restart of the server and again after it; an entry by an
+// unseen PUT may vanish from the earliest deadline on that any such PUT of the key has; and where
+// there are so many unseen changes that their combinations get out of hand, it is not counted how
+// many of them are used.
 //
 // Copyable: a copy is a snapshot. One thread.
 #pragma once
@@ -86,6 +86,7 @@ class KeyChecker {
     uint64_t expected;
     uint64_t value;
     uint64_t deadline;
+    bool keeps_value;  // an EXPIRE
   };
   friend class KeySearch;
 

@@ -141,7 +141,8 @@ void KeySearch::expand_unseen_cas(const Configuration& from) {
   for (auto cas = first_unseen_cas(version); cas != key_.unseen_cas_.end(); ++cas) {
     if (from.state.exact && cas->expected != version) break;
     Configuration next = from;
-    next.state = {true, true, false, cas->expected + 1, cas->value, cas->deadline};
+    const uint64_t value = cas->keeps_value ? from.state.value : cas->value;
+    next.state = {true, true, false, cas->expected + 1, value, cas->deadline};
     reach(std::move(next));
     if (!has_come(cas->deadline)) continue;
     next = from;

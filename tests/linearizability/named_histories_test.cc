@@ -63,6 +63,12 @@ Record cas_unknown(uint64_t from, uint64_t expected, uint64_t value) {
   record.value = value;
   return record;
 }
+Record expire(uint64_t from, uint64_t to, uint64_t expected, uint64_t version) {
+  Record record = make(Kind::kExpire, Outcome::kOk, from, to);
+  record.version_in = expected;
+  record.version_out = version;
+  return record;
+}
 Record del_unknown(uint64_t from) {
   return make(Kind::kDelete, Outcome::kOpen, from, 0);
 }
@@ -103,6 +109,33 @@ TEST(NamedHistories, Nothing) {
 TEST(NamedHistories, OneAfterTheOther) {
   legal({put(1, 2, 10, 1), get(3, 4, 10, 1), put(5, 6, 11, 2), get(7, 8, 11, 2), del(9, 10),
          get_absent(11, 12), put(13, 14, 12, 3), won(15, 16, 3, 13, 4), lost(17, 18, 3, 4)});
+}
+
+TEST(NamedHistories, ExpireKeepsTheValue) {
+  legal({put(1, 2, 10, 1), expire(3, 4, 1, 2), get(5, 6, 10, 2), put(7, 8, 11, 3)});
+  legal({put(1, 2, 10, 1), expiring(expire(3, 4, 1, 2), 20), get_absent(21, 22)});
+  legal({expiring(put(1, 2, 10, 1), 20), expire(3, 4, 1, 2), get(90, 91, 10, 2)}, 5);
+  legal({put(1, 2, 10, 1), expire(3, 4, 1, 1), get(5, 6, 10, 1)});  // nothing to change
+  legal({put(1, 2, 10, 1), expiring(expire(5, 6, 1, 0), 4), get_absent(7, 8)});
+
+  illegal({put(1, 2, 10, 1), expire(3, 4, 1, 2), get(5, 6, 10, 1)});  // stale
+  illegal({put(1, 2, 10, 1), expire(3, 4, 1, 2), get_absent(5, 6)});  // it has no deadline
+  illegal({put(1, 2, 10, 1), put(3, 4, 11, 2), expire(5, 6, 1, 2)});  // of a version that had gone
+  illegal({put(1, 2, 10, 1), expire(3, 9, 1, 2), put(4, 8, 11, 2)});  // one of them is lost
+  illegal({put(1, 2, 10, 1), expire(3, 4, 1, 2), get(5, 6, 12, 2), put(1, 7, 12, 3)});
+  illegal({put(1, 2, 10, 1), expiring(expire(3, 4, 1, 2), 20), get(40, 41, 10, 2)}, 5);
+}
+
+TEST(NamedHistories, ExpireOfUnknownOutcome) {
+  Record unknown = expire(3, 3, 1, 0);
+  unknown.outcome = Outcome::kUnknown;
+  legal({put(1, 2, 10, 1), unknown, get(5, 6, 10, 1), get(7, 8, 10, 2)});
+  legal({put(1, 2, 10, 1), expiring(unknown, 20), get(5, 6, 10, 1), get_absent(21, 22)});
+  legal({put(1, 2, 10, 1), unknown, put(5, 6, 11, 2)});
+  legal({put_unknown(1, 10), get(2, 3, 10, 1), unknown, get(5, 6, 10, 2)});
+  illegal({put(1, 2, 10, 1), unknown, get(5, 6, 10, 2), get(7, 8, 10, 1)});
+  illegal({put(1, 2, 10, 1), unknown, get(5, 6, 10, 3)});
+  illegal({put(1, 2, 10, 1), unknown, get_absent(5, 6)});
 }
 
 TEST(NamedHistories, ConcurrentReadsMaySeeEither) {

@@ -16,7 +16,8 @@ std::string report_line(const Report& report, double seconds) {
   char text[600];
   std::snprintf(text, sizeof(text),
                 "operations checked: %llu on %llu keys (%.2f M/s); of unknown outcome: %llu, of "
-                "those seen: %llu; without an answer: %llu; unchecked: %llu; paths: %s; corrupt: "
+                "those seen: %llu; without an answer: %llu; expires: %llu; unchecked: %llu; paths: "
+                "%s; corrupt: "
                 "%llu; undecided: %llu; violations: %llu",
                 static_cast<unsigned long long>(report.operations),
                 static_cast<unsigned long long>(report.keys),
@@ -24,6 +25,7 @@ std::string report_line(const Report& report, double seconds) {
                 static_cast<unsigned long long>(report.unknown),
                 static_cast<unsigned long long>(report.unknown_seen),
                 static_cast<unsigned long long>(report.void_ones),
+                static_cast<unsigned long long>(report.redated),
                 static_cast<unsigned long long>(report.unchecked),
                 paths.empty() ? "none" : paths.c_str(),
                 static_cast<unsigned long long>(report.corrupt),

@@ -10,6 +10,7 @@ namespace {
 struct Register {
   bool live = false;
   uint64_t version = 0, highest = 0, value = 0, deadline = 0;
+  bool told = false;  // somebody was told this version with this value
 };
 
 // When an operation takes effect.
@@ -63,6 +64,9 @@ class Simulator {
         record.kind = Kind::kCas;
       } else if (what < options_.puts + options_.cas + options_.deletes) {
         record.kind = Kind::kDelete;
+      } else if (what < options_.puts + options_.cas + options_.deletes + options_.expires) {
+        record.kind = Kind::kExpire;
+        if (chance(70)) record.deadline_ns = now + below(60);
       }
       record.key = chance(options_.hot_percent) ? 0 : below(options_.keys);
       record.invoke_ns = now;
@@ -108,8 +112,11 @@ class Simulator {
     }
     Record result = record;
     act(key, result, moment.at);
-    if (told || record.kind == Kind::kCas) record.version_in = result.version_in;
+    if (told || record.kind == Kind::kCas || record.kind == Kind::kExpire) {
+      record.version_in = result.version_in;
+    }
     if (!told) return;
+    if (result.outcome == Outcome::kOk && key.live) key.told = true;
     record.outcome = result.outcome;
     record.version_out = result.version_out;
     if (record.kind == Kind::kGet) record.value = result.value;
@@ -129,8 +136,27 @@ class Simulator {
       record.version_in = chance(60) ? current : below(key.highest + 2);
       if (record.version_in == current) return store(key, record, at);
       record.outcome = Outcome::kLost;
+    } else if (record.kind == Kind::kExpire) {
+      redate(key, record, at);
     } else {
       store(key, record, at);
+    }
+  }
+  void redate(Register& key, Record& record, uint64_t at) {
+    record.version_in = key.live && key.told && chance(80) ? key.version : key.highest + 5;
+    if (!key.live) {
+      record.outcome = Outcome::kAbsent;
+    } else if (record.version_in != key.version) {
+      record.outcome = Outcome::kLost;
+    } else if (record.deadline_ns == key.deadline) {
+      record.version_out = key.version;
+    } else if (record.deadline_ns != 0 && record.deadline_ns <= at) {
+      key.live = false;
+      record.version_out = 0;
+    } else {
+      key.highest = record.version_out = ++key.version;
+      key.deadline = record.deadline_ns;
+      key.told = false;
     }
   }
   void store(Register& key, Record& record, uint64_t at) {
@@ -141,7 +167,7 @@ class Simulator {
     }
     const uint64_t version =
         key.live ? key.version + 1 : key.highest + 1 + below(options_.largest_gap + 1);
-    key = {true, version, version, record.value, record.deadline_ns};
+    key = {true, version, version, record.value, record.deadline_ns, false};
     record.version_out = version;
   }
 

@@ -16,7 +16,7 @@ struct Simulation {
   uint32_t keys = 1;
   uint32_t hot_percent = 0;  // of the operations go to key 0
   // Percent of the operations.
-  uint32_t puts = 25, deletes = 10, cas = 20;  // the rest are GETs
+  uint32_t puts = 25, deletes = 10, cas = 20, expires = 0;  // the rest are GETs
   uint32_t unknown = 0;
   uint32_t expiring = 0;                                // of PUT and CAS
   uint32_t empty = 5;                                   // of PUT and CAS: a value of zero length

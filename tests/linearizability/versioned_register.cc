@@ -27,6 +27,20 @@ Step write_step(const Record& record, Step step) {
   return step;
 }
 
+Step expire_step(const Record& record, Step step) {
+  if (record.version_in == 0) return step;
+  if (record.version_out == 0) {
+    if (record.deadline_ns != 0 && record.deadline_ns <= record.return_ns) {
+      step.action = Action::kDiscardAt;
+    }
+  } else if (record.version_out == record.version_in) {
+    step.action = Action::kReadVersion;
+  } else if (record.version_out == record.version_in + 1) {
+    step.action = Action::kRedateAt;
+  }
+  return step;
+}
+
 }  // namespace
 
 Step step_of(const Record& record) {
@@ -40,17 +54,20 @@ Step step_of(const Record& record) {
   switch (record.outcome) {
     case Outcome::kOk:
       if (is_write(record)) return write_step(record, step);
+      if (record.kind == Kind::kExpire) return expire_step(record, step);
       if (record.kind == Kind::kDelete) step.action = Action::kRemove;
       if (record.kind == Kind::kRestart) step.action = Action::kRestart;
       if (record.kind == Kind::kGet && record.version_out != 0) step.action = Action::kReadValue;
       break;
     case Outcome::kAbsent:
-      if (record.kind == Kind::kGet || record.kind == Kind::kDelete) {
+      if (record.kind == Kind::kGet || record.kind == Kind::kDelete ||
+          record.kind == Kind::kExpire) {
         step.action = Action::kReadAbsent;
       }
       break;
     case Outcome::kLost:
-      if (record.kind != Kind::kCas || record.version_out == record.version_in) break;
+      if (record.kind != Kind::kCas && record.kind != Kind::kExpire) break;
+      if (record.version_out == record.version_in) break;
       step.action = record.version_out == 0 ? Action::kReadAbsent : Action::kReadVersion;
       break;
     default:
@@ -108,6 +125,10 @@ bool take(RegisterState& state, const Step& step, uint64_t late_ns) {
       }
       make_live(state, step.version, step);
       return true;
+    case Action::kRedateAt:
+      if (!is_at(state, step.expected)) return false;
+      state = {true, true, true, step.version, state.value, step.deadline};
+      return true;
     case Action::kRemove:
       if (!state.live) return false;
       vanish(state);
@@ -144,6 +165,7 @@ bool has_passed(const Step& step, const RegisterState& state) {
     case Action::kWrite:
       return state.version >= step.version;
     case Action::kWriteAt:
+    case Action::kRedateAt:
       return state.version >= step.version || (step.expected != 0 && beyond(step.expected));
     case Action::kDiscardAt:
       return step.expected != 0 && beyond(step.expected);
@@ -160,6 +182,7 @@ uint64_t version_needed(const Step& step) {
     case Action::kWrite:
       return step.version - 1;
     case Action::kWriteAt:
+    case Action::kRedateAt:
     case Action::kDiscardAt:
       return step.expected;
     default:

@@ -35,13 +35,15 @@ struct RegisterState {
 // What an operation with a known outcome does.
 enum class Action : uint8_t {
   kReadValue,    // GET: `version` with `value`
-  kReadVersion,  // CAS lost: live as `version`, which is not the expected one
-  kReadAbsent,   // GET, DEL, CAS: no such key
+  kReadVersion,  // CAS, EXPIRE lost: live as `version`, which is not the expected one; or EXPIRE
+                 // that had nothing to change
+  kReadAbsent,   // GET, DEL, CAS, EXPIRE: no such key
   kWrite,        // PUT: stored as `version`
   kWriteAt,      // CAS won: from `expected` (0: absent) to `version`
+  kRedateAt,     // EXPIRE: from `expected` to `version`, the same value with another deadline
   kRemove,       // DEL: there was one
   kDiscard,      // PUT whose deadline had passed: the key is absent
-  kDiscardAt,    // CAS won, and its deadline had passed
+  kDiscardAt,    // CAS won, or EXPIRE, and its deadline had passed
   kRestart,
   kImpossible,  // no state allows it
 };

@@ -140,6 +140,7 @@ int audit(const Workload& workload, AuditResult& result) {
     result.linked += books["cas_extents_linked"];
     result.seen += books["cas_linked_seen"];
     result.swept += books["grants_given"];
+    result.full += books["no_space"];
     if (books["broken_chains"] == 0) continue;
     std::fprintf(stderr, "audit: %lu keys were lost with a broken chain of entries\n",
                  static_cast<unsigned long>(books["broken_chains"]));

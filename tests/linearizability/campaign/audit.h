@@ -12,6 +12,7 @@ struct AuditResult {
   uint64_t linked = 0;  // of them, of the cas class
   uint64_t seen = 0;    // entries of clients that the server found linked
   uint64_t swept = 0;   // extents granted to clients, ever
+  uint64_t full = 0;    // requests refused for want of space, since the server's start
 };
 
 // In a process of its own. Waits until the server has noticed that the clients are gone; then

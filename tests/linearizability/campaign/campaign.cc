@@ -23,6 +23,7 @@ struct Arguments {
   std::string transport = "shm";
   bool calm = false;
   bool short_lives = false;
+  bool pressure = false;
   uint32_t restart_percent = 30;
   Workload workload;
   ServerSetup server;
@@ -48,6 +49,10 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_flag("--calm", arguments.calm, "No chaos: no delays, cuts, kills");
   app.add_flag("--short-lives", arguments.short_lives,
                "Every client process is killed soon, most of them beside or within a CAS");
+  app.add_flag("--pressure", arguments.pressure,
+               "More is stored than the pool holds: it is full all the time");
+  app.add_option("--pairs", workload.mix.pairs, "Percent of the operations that concern the pair")
+      ->capture_default_str();
   app.add_option("--restarts", arguments.restart_percent,
                  "Percent of the rounds in which the server is killed and started again")
       ->capture_default_str();
@@ -94,6 +99,22 @@ void set_short_lives(Workload& workload) {
   workload.mix.hot = 40;
 }
 
+// The keys' values take more than the smallest server has: changes are refused, and what is freed
+// is used again as soon as its quarantine allows. No pairs: of a transaction one half might be
+// refused.
+void set_pressure(Arguments& arguments) {
+  arguments.server.memory_mb = 18;
+  arguments.restart_percent = 0;
+  Workload& workload = arguments.workload;
+  workload.keys = 200;
+  workload.mix.puts = 36;
+  workload.mix.deletes = 8;
+  workload.mix.pairs = 0;
+  workload.mix.hot = 20;
+  workload.mix.large_per_mille = 300;
+  workload.mix.huge_per_mille = 120;
+}
+
 void tell(const Totals& totals, double seconds) {
   std::printf(
       "%.0f s, %lu rounds, %lu client processes killed, %lu server restarts, %lu entries "
@@ -120,6 +141,7 @@ int run(Arguments& arguments) {
   Workload& workload = arguments.workload;
   set_chaos(arguments);
   if (arguments.short_lives) set_short_lives(workload);
+  if (arguments.pressure) set_pressure(arguments);
   workload.transport = arguments.transport == "shm" ? Transport::kShm : Transport::kRdma;
   arguments.server.transport = workload.transport;
   std::string own_directory;
@@ -166,6 +188,13 @@ int run(Arguments& arguments) {
   }
   tell(totals, seconds());
   tell_kills(totals);
+  if (arguments.pressure) {
+    std::printf("  refused for want of space: %lu\n", static_cast<unsigned long>(totals.full));
+    if (fine && totals.full == 0) {
+      std::fprintf(stderr, "campaign: the pool was never full\n");
+      fine = false;
+    }
+  }
   if (fine && !own_directory.empty()) std::filesystem::remove_all(own_directory);
   return fine ? 0 : 1;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "protocol/kv_transaction.h"
 #include "rdmakv/client/clock.h"
 #include "tests/fakes/chaos_fabric.h"
 #include "tests/linearizability/campaign/values.h"
@@ -67,6 +68,7 @@ class ClientThread {
     std::string key;
     uint64_t key_id = 0;
     std::vector<std::byte> input, output;
+    wire::TransactionBuilder transaction;
     // Of a pinned value:
     uint64_t pinned_version = 0;
     uint64_t pinned_bytes = 0, pinned_read = 0;  // all, and those that have come
@@ -81,10 +83,14 @@ class ClientThread {
   void begin(Slot& slot);
   void make_get(Slot& slot, Record& asked);
   void make_write(Slot& slot, Record& asked, bool cas);
+  void make_expire(Slot& slot, Record& asked);
+  void make_pair(Slot& slot, Record& asked);
+  uint64_t history_deadline(int64_t expiry_ms) const;
   uint32_t pick_size();
   void done(Slot& slot);
   void finish_get(Slot& slot, Record& answer);
   void finish_change(Slot& slot, Record& answer);
+  void finish_pair(const Operation& operation, Record& answer);
   bool read_pinned(Slot& slot, Record& answer);
   void wait_a_little();
 
@@ -98,6 +104,7 @@ class ClientThread {
   std::unique_ptr<Client> client_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<uint64_t> versions_;  // as last seen, by key
+  std::vector<uint64_t> seen_;      // likewise, but together with the value
   uint32_t busy_ = 0;
   uint64_t begun_ = 0;
   uint64_t values_ = 0;
@@ -115,11 +122,13 @@ Mix ClientThread::mix_of(Role role) const {
       mix.puts = 1;
       mix.deletes = 0;
       mix.cas = 1;
+      mix.expires = 1;
       break;
     case Role::kSwapper:  // a CAS after each GET, of values that fit
       mix.puts = 2;
       mix.deletes = 1;
       mix.cas = 50;
+      mix.expires = 1;
       mix.expiring = mix.huge_per_mille = 0;
       mix.large_per_mille = 2;
       break;
@@ -170,7 +179,8 @@ bool ClientThread::set_up() {
     return false;
   }
   client_ = std::move(*client);
-  versions_.resize(workload.keys);
+  versions_.resize(workload.keys + 1);
+  seen_.resize(workload.keys + 1);
   for (uint32_t i = 0; i < workload.window; ++i) {
     slots_.push_back(std::make_unique<Slot>());
     slots_.back()->client = this;
@@ -218,7 +228,10 @@ void ClientThread::wait_a_little() {
 void ClientThread::begin(Slot& slot) {
   const Workload& workload = *run_.workload;
   const Mix& mix = mix_;
-  const uint64_t index = dice_.percent(mix.hot) ? 0 : dice_.below(workload.keys);
+  const bool pair = dice_.percent(mix.pairs);
+  const uint64_t index = pair                     ? workload.keys
+                         : dice_.percent(mix.hot) ? 0
+                                                  : dice_.below(workload.keys);
   slot.key_id = run_.first_key + index;
   slot.key = key_name(slot.key_id);
   Operation& operation = slot.operation;
@@ -232,13 +245,17 @@ void ClientThread::begin(Slot& slot) {
   Record asked;
   asked.key = slot.key_id;
   const uint64_t what = dice_.below(100);
-  if (what < mix.puts) {
+  if (pair) {
+    make_pair(slot, asked);
+  } else if (what < mix.puts) {
     make_write(slot, asked, false);
   } else if (what < mix.puts + mix.cas) {
     make_write(slot, asked, true);
   } else if (what < mix.puts + mix.cas + mix.deletes) {
     asked.kind = Kind::kDelete;
     operation.kind = OperationKind::kDelete;
+  } else if (what < mix.puts + mix.cas + mix.deletes + mix.expires && seen_[index] != 0) {
+    make_expire(slot, asked);
   } else {
     make_get(slot, asked);
   }
@@ -258,6 +275,46 @@ void ClientThread::make_get(Slot& slot, Record& asked) {
   if (dice_.percent(50)) return;
   if (slot.output.empty()) slot.output.resize(kHugeBytes + 4096);
   slot.operation.destination = slot.output;
+}
+
+// From when on the entry may vanish, on the clock of the history.
+uint64_t ClientThread::history_deadline(int64_t expiry_ms) const {
+  const uint64_t ahead = clock_ns(CLOCK_REALTIME) - monotonic_ns();
+  return static_cast<uint64_t>(expiry_ms) * 1'000'000 - ahead - kClockSlackNs;
+}
+
+// Soon, long after the campaign's rounds, or never.
+void ClientThread::make_expire(Slot& slot, Record& asked) {
+  constexpr int64_t kFarMs = 3'600'000;
+  Operation& operation = slot.operation;
+  asked.kind = Kind::kExpire;
+  operation.kind = OperationKind::kExpire;
+  operation.condition = Condition::kIfVersion;
+  operation.expected_version = seen_[slot.key_id - run_.first_key];
+  asked.version_in = operation.expected_version;
+  if (dice_.percent(25)) return;
+  const int64_t now_ms = client_->server_clock_ms(slot.key);
+  operation.expiry_ms = now_ms - 3 + dice_.below(40) + (dice_.percent(50) ? kFarMs : 0);
+  asked.deadline_ns = history_deadline(operation.expiry_ms);
+}
+
+void ClientThread::make_pair(Slot& slot, Record& asked) {
+  const std::string name = "{" + slot.key + "}";
+  slot.key = name + (dice_.percent(50) ? "a" : "b");
+  slot.operation.key = slot.key;
+  if (dice_.percent(66)) return make_get(slot, asked);
+  asked.kind = Kind::kPut;
+  asked.value_bytes = kSmallestValue + static_cast<uint32_t>(dice_.below(420));
+  asked.value = uint64_t{run_.number + 1} << 32 | ++values_;
+  slot.input.resize(asked.value_bytes);
+  write_value(slot.input, asked.value, slot.key_id);
+  wire::RequestHeader put;
+  put.opcode = wire::Opcode::kPut;
+  slot.transaction.clear();
+  slot.transaction.add(put, name + "a", slot.input);
+  slot.transaction.add(put, name + "b", slot.input);
+  slot.operation.kind = OperationKind::kTransaction;
+  slot.operation.input = slot.transaction.finish();
 }
 
 uint32_t ClientThread::pick_size() {
@@ -281,10 +338,7 @@ void ClientThread::make_write(Slot& slot, Record& asked, bool cas) {
   operation.input = slot.input;
   if (dice_.percent(mix_.expiring)) {
     operation.expiry_ms = client_->server_clock_ms(slot.key) - 3 + dice_.below(40);
-    // From when on the entry may vanish, on the clock of the history.
-    const uint64_t until_ns = static_cast<uint64_t>(operation.expiry_ms) * 1'000'000;
-    const uint64_t ahead = clock_ns(CLOCK_REALTIME) - monotonic_ns();
-    asked.deadline_ns = until_ns - ahead - kClockSlackNs;
+    asked.deadline_ns = history_deadline(operation.expiry_ms);
   }
   if (!cas) return;
   operation.condition = Condition::kIfVersion;
@@ -322,7 +376,9 @@ void ClientThread::done(Slot& slot) {
   const bool told = answer.outcome == Outcome::kOk || answer.outcome == Outcome::kAbsent ||
                     answer.outcome == Outcome::kLost;
   if (answer.outcome == Outcome::kNoEffect) ++refused_;
-  if (told) versions_[slot.key_id - run_.first_key] = answer.version_out;
+  const size_t index = slot.key_id - run_.first_key;
+  if (told) versions_[index] = answer.version_out;
+  if (told && answer.outcome != Outcome::kLost) seen_[index] = answer.version_out;
   operation.buffer.reset();
   if (operation.ticket && operation.kind != OperationKind::kPut) {  // give up the pin
     const Ticket ticket = operation.ticket;
@@ -391,17 +447,41 @@ void ClientThread::finish_get(Slot& slot, Record& answer) {
   answer.outcome = read_value(value, slot.key_id, answer.value) ? Outcome::kOk : Outcome::kCorrupt;
 }
 
+// Both halves were stored, and as the same version.
+void ClientThread::finish_pair(const Operation& operation, Record& answer) {
+  uint64_t versions[2] = {};
+  size_t count = 0;
+  wire::MessageReader reader(operation.value, wire::kMaxRequestsPerTransaction);
+  for (wire::ReplyView reply; count < 2 && reader.next(reply); ++count) {
+    if (reply.header.status == wire::ReplyStatus::kOk) versions[count] = reply.header.version;
+  }
+  answer.version_out = versions[0];
+  answer.outcome = Outcome::kOk;
+  if (count == 2 && versions[0] != 0 && versions[0] == versions[1]) return;
+  broken_ = true;
+  std::fprintf(stderr, "client %u: a transaction stored versions %lu and %lu of its two keys\n",
+               run_.number, static_cast<unsigned long>(versions[0]),
+               static_cast<unsigned long>(versions[1]));
+}
+
 void ClientThread::finish_change(Slot& slot, Record& answer) {
   const Operation& operation = slot.operation;
   const Kind kind = slot.record->kind;
+  if (operation.kind == OperationKind::kTransaction && operation.code == Code::kOk) {
+    return finish_pair(operation, answer);
+  }
   if (operation.code == Code::kOk) {
     answer.outcome = Outcome::kOk;
     if (kind == Kind::kDelete) answer.version_out = 0;
-  } else if (operation.code == Code::kNotFound && kind == Kind::kDelete) {
+  } else if (operation.code == Code::kNotFound &&
+             (kind == Kind::kDelete || kind == Kind::kExpire)) {
     answer.outcome = Outcome::kAbsent;
     answer.version_out = 0;
-  } else if (operation.code == Code::kVersionMismatch && kind == Kind::kCas) {
+  } else if (operation.code == Code::kVersionMismatch &&
+             (kind == Kind::kCas || kind == Kind::kExpire)) {
     answer.outcome = Outcome::kLost;
+  } else if (operation.code == Code::kConditionNotMet && kind == Kind::kExpire) {
+    answer.outcome = Outcome::kOk;  // it had no expiry that could have been removed
   } else {
     answer.outcome = change_outcome(operation.code);
   }

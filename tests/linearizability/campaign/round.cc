@@ -116,7 +116,7 @@ int Round::client_process(uint32_t index, uint64_t seed, uint32_t first_client) 
     run.workload = &workload_;
     run.number = first_client + i;
     run.seed = seed + i;
-    run.first_key = 1 + number_ * workload_.keys;
+    run.first_key = 1 + number_ * (workload_.keys + 1);
     run.operations =
         workload_.client_operations != 0 ? workload_.client_operations : workload_.round_operations;
     run.kill_at = i == seed % workload_.threads ? process.kill_at : 0;
@@ -238,6 +238,7 @@ bool Round::audit_server() {
   const bool fine = child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (fine) {
     totals_.linked_seen += result->seen;
+    totals_.full = result->full;
   } else {
     std::fprintf(stderr, "campaign: the audit failed (%s)\n", how_it_ended(status).c_str());
   }

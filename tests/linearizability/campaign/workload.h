@@ -17,12 +17,17 @@ struct Mix {
   uint32_t puts = 14;
   uint32_t deletes = 4;
   uint32_t cas = 26;
+  uint32_t expires = 6;           // EXPIRE of a version that was seen
   uint32_t expiring = 8;          // of PUTs and CAS
-  uint32_t hot = 60;              // of the operations go to key 0
+  uint32_t pairs = 10;            // go to the pair (below), a third of them to change it
+  uint32_t hot = 60;              // of the other operations go to key 0
   uint32_t large_per_mille = 25;  // of the values take more than 4 KB ...
   uint32_t huge_per_mille = 1;    // ... and more than one READ
 };
 
+// The pair: two keys of one worker that are only changed together, by transactions, to the same
+// value; so their versions are the same, too. A history knows it as one key, of which each GET sees
+// one half or the other: if that key is linearizable then nobody saw a transaction half done.
 struct Workload {
   Transport transport = Transport::kShm;
   std::string client_device, server_device;  // RDMA
@@ -49,7 +54,7 @@ struct ClientRun {
   const Workload* workload = nullptr;
   uint32_t number = 0;  // of the client, unique in the campaign
   uint64_t seed = 0;
-  uint64_t first_key = 0;   // ids of this round's keys: first_key ... + keys
+  uint64_t first_key = 0;   // ids of this round's keys: first_key ... + keys, the last is the pair
   uint64_t operations = 0;  // begins no more than so many
   uint64_t kill_at = 0;     // as in ChaosOptions
   int kill_point = -1;
