@@ -37,14 +37,21 @@ PinnedReader::Read* PinnedReader::free_read() {
   return nullptr;
 }
 
+// Of what is left, so that the last piece has eight bytes at least: transports may watch whether
+// the data of a READ arrives, by what is in the buffer before, which fewer bytes do not allow.
+uint64_t PinnedReader::piece_bytes(uint64_t left) const {
+  constexpr uint64_t kFewest = sizeof(uint64_t);
+  const uint64_t most = std::min<uint64_t>(kPieceBytes, max_read_bytes_);
+  if (left <= most) return left;
+  return left - most < kFewest && most > kFewest ? most - kFewest : most;
+}
+
 bool PinnedReader::post_next(Endpoint& endpoint) {
   Operation& operation = *waiting_.front();
   Read& read = *free_read();
   const bool whole = operation.kind == OperationKind::kReadPinned;
   const uint64_t offset = whole ? operation.offset : operation.internal[kIssued];
-  const uint64_t length =
-      whole ? operation.length
-            : std::min<uint64_t>({kPieceBytes, max_read_bytes_, operation.value_length - offset});
+  const uint64_t length = whole ? operation.length : piece_bytes(operation.value_length - offset);
   ValueBuffer buffer;
   if (whole && operation.buffer.capacity() >= length) {
     buffer = std::move(operation.buffer);

@@ -74,6 +74,7 @@ class PinnedReader {
 
   // One READ for the operation at the head of waiting_; false: not now.
   bool post_next(Endpoint& endpoint);
+  uint64_t piece_bytes(uint64_t left) const;
   Read* free_read();
   void end(Operation& operation);
 

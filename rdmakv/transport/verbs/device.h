@@ -90,6 +90,8 @@ class Device {
   // through.
   Result<std::optional<SocketAddress>> source_for(const SocketAddress& target) const;
 
+  // Whether it may report a READ or ATOMIC as done without its data (arrival_guard.h). Soft-RoCE.
+  bool may_lose_answers() const { return attributes_.vendor_id == kSoftRoceVendor; }
   bool has_atomics() const { return attributes_.atomic_cap != IBV_ATOMIC_NONE; }
   FabricLimits limits() const;
   // `options` lowered to what the device can do; an error when one of them is 0.
@@ -97,6 +99,8 @@ class Device {
   std::string describe() const;
 
  private:
+  static constexpr uint32_t kSoftRoceVendor = 0xffffff;
+
   Device() = default;
   Status choose_port(bool named);
   void find_max_inline();

@@ -43,7 +43,7 @@ VerbsEndpoint::Work* VerbsEndpoint::append(WorkKind kind, ibv_wr_opcode opcode, 
   } else {
     ++unsignalled_;
   }
-  records_[tail_ & mask_] = {context, slot, kind, signalled};
+  records_[tail_ & mask_] = {context, slot, kind, signalled, nullptr};
 
   Work& work = chain_[chained];
   work.request.wr_id = work_id_base_ | (tail_ & mask_);
@@ -132,6 +132,7 @@ bool VerbsEndpoint::read(LocalBuffer into, RemoteAddress from, uint64_t context,
   if (into.length != 0) {
     work->gather[0] = {reinterpret_cast<uint64_t>(into.address), into.length, into.local_key};
     work->request.num_sge = 1;
+    records_[(tail_ - 1) & mask_].watched = guard_.watch(into);
   }
   work->request.wr.rdma.remote_addr = from.address;
   work->request.wr.rdma.rkey = from.key;
@@ -151,6 +152,8 @@ bool VerbsEndpoint::compare_and_swap(LocalBuffer previous, RemoteAddress at, uin
   work->gather[0] = {reinterpret_cast<uint64_t>(previous.address), sizeof(uint64_t),
                      previous.local_key};
   work->request.num_sge = 1;
+  records_[(tail_ - 1) & mask_].watched =
+      guard_.watch({previous.address, sizeof(uint64_t), previous.local_key});
   work->request.wr.atomic.remote_addr = at.address;
   work->request.wr.atomic.rkey = at.key;
   work->request.wr.atomic.compare_add = expected;
@@ -290,7 +293,13 @@ bool VerbsEndpoint::complete_work(const ibv_wc& work, Completion& completion) {
   }
   if (work.status != IBV_WC_SUCCESS) [[unlikely]]
     report_failure(work);
-  const Code code = work.status == IBV_WC_SUCCESS ? Code::kOk : Code::kUnknownOutcome;
+  Code code = work.status == IBV_WC_SUCCESS ? Code::kOk : Code::kUnknownOutcome;
+  if (code == Code::kOk && guard_.active() && answers_missing(last)) [[unlikely]] {
+    break_connection(Code::kUnavailable,
+                     "the connection broke: the device reported a READ or ATOMIC as done without "
+                     "its data");
+    code = Code::kUnknownOutcome;
+  }
   // Those before the last were not signalled: the owner hears nothing of them.
   bool filled = false;
   while (head_ <= last && head_ != handed_over_) filled = pop_front(code, completion);
@@ -299,6 +308,14 @@ bool VerbsEndpoint::complete_work(const ibv_wc& work, Completion& completion) {
     finish_if_drained();
   }
   return filled;
+}
+
+// Whether one of those up to the last is done in name only.
+bool VerbsEndpoint::answers_missing(uint64_t last) const {
+  for (uint64_t at = head_; at <= last && at != handed_over_; ++at) {
+    if (guard_.missing(records_[at & mask_].watched)) return true;
+  }
+  return false;
 }
 
 // Takes the oldest record off; returns whether the owner is to be told, by `completion`.

@@ -45,6 +45,7 @@
 #include <vector>
 
 #include "rdmakv/transport/endpoint.h"
+#include "rdmakv/transport/verbs/arrival_guard.h"
 #include "rdmakv/transport/verbs/completion_queue.h"
 #include "rdmakv/transport/verbs/connection.h"
 #include "rdmakv/transport/verbs/memory_region.h"
@@ -131,7 +132,8 @@ class VerbsEndpoint final : public Endpoint {
     uint64_t context = 0;
     uint32_t slot = kNoSlot;
     WorkKind kind = WorkKind::kSend;
-    bool reported = false;  // the owner asked for its completion
+    bool reported = false;               // the owner asked for its completion
+    const std::byte* watched = nullptr;  // of a READ or ATOMIC, by the guard
   };
   struct Work {
     ibv_send_wr request;
@@ -159,6 +161,7 @@ class VerbsEndpoint final : public Endpoint {
   bool complete_receive(const ibv_wc& work, Completion& completion);
   bool complete_work(const ibv_wc& work, Completion& completion);
   bool pop_front(Code code, Completion& completion);
+  bool answers_missing(uint64_t last) const;
   void report_failure(const ibv_wc& work);
   void break_connection(Code code, std::string reason);
   bool drained() const;
@@ -183,6 +186,7 @@ class VerbsEndpoint final : public Endpoint {
   uint64_t work_id_base_ = 0;
   std::unique_ptr<Record[]> records_;
   std::unique_ptr<Work[]> chain_;
+  ArrivalGuard guard_;
   uint32_t unsignalled_ = 0;            // since the last signalled one
   uint32_t signalled_outstanding_ = 0;  // posted, not completed
   uint32_t signal_interval_ = 1;

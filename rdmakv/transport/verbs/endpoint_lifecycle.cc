@@ -3,6 +3,7 @@
 #include <bit>
 #include <cerrno>
 
+#include "rdmakv/transport/authentication.h"
 #include "rdmakv/transport/verbs/endpoint.h"
 
 namespace rdmakv::verbs {
@@ -83,6 +84,7 @@ Result<std::unique_ptr<VerbsEndpoint>> VerbsEndpoint::create(
   endpoint->records_ = std::make_unique<Record[]>(capacity);
   endpoint->chain_ = std::make_unique<Work[]>(kMaxChain);
   endpoint->signal_interval_ = signal_interval(options);
+  if (queue.device()->may_lose_answers()) endpoint->guard_ = ArrivalGuard(random_u64() | 1);
   return endpoint;
 }
 
