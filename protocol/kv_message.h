@@ -216,7 +216,8 @@ struct ReplyHeader {
 inline constexpr uint32_t kMostGrants = 32;
 
 // An extent in the region of grants that the client alone may write to, to build there an entry of
-// the cas class under this generation, until it has linked it or its connection ends.
+// the cas class under this generation, until it has linked it or its connection ends. The first
+// word is live under this generation already, and not the client's to write.
 struct Grant {
   uint64_t offset = 0;
   uint32_t generation = 0;

@@ -47,8 +47,6 @@ bool SwapWriter::begin(Operation& operation, uint64_t hash, uint32_t order, cons
   fields.seed = wire::entry_seed(layout_.seed(), swap.grant.generation);
   fields.version = swap.version;
   wire::write_entry(swap.buffer.data(), fields, operation.key, value);
-  const uint64_t word = wire::FirstWord::make_live(swap.grant.generation, true).encode();
-  std::memcpy(swap.buffer.data(), &word, sizeof(word));
   ++in_use_;
   ++unposted_;
   return true;
@@ -64,11 +62,20 @@ bool SwapWriter::pump(Endpoint& endpoint) {
   return false;
 }
 
+// Everything but the first word, which is live already: WRITEs are not atomic against the ATOMICs
+// of others, which may still be on their way to the entry that was there before.
+bool SwapWriter::write(Endpoint& endpoint, const Swap& swap, uint64_t context) {
+  constexpr uint32_t kFirstWord = sizeof(uint64_t);
+  const LocalBuffer rest = arena_.local(swap.buffer, kFirstWord, swap.length - kFirstWord);
+  RemoteAddress to = layout_.at(swap.grant.offset);
+  to.address += kFirstWord;
+  return endpoint.write({&rest, 1}, to, context, false);
+}
+
 bool SwapWriter::post(Endpoint& endpoint, Swap& swap) {
   const auto context = static_cast<uint64_t>(&swap - swaps_.data());
   if (swap.stage == Stage::kBuilt && holds(Rule::kWriteBeforeSwap)) {
-    const LocalBuffer entry = arena_.local(swap.buffer, 0, swap.length);
-    if (!endpoint.write({&entry, 1}, layout_.at(swap.grant.offset), context, false)) return false;
+    if (!write(endpoint, swap, context)) return false;
     swap.stage = Stage::kWritten;
   }
   if (!endpoint.compare_and_swap(arena_.local(swap.buffer, wire::kCasExtentBytes, sizeof(uint64_t)),
@@ -77,8 +84,7 @@ bool SwapWriter::post(Endpoint& endpoint, Swap& swap) {
     return false;
   }
   if (swap.stage == Stage::kBuilt) {  // the rule is broken: the other way round
-    const LocalBuffer entry = arena_.local(swap.buffer, 0, swap.length);
-    endpoint.write({&entry, 1}, layout_.at(swap.grant.offset), context, false);
+    write(endpoint, swap, context);
   }
   swap.stage = Stage::kPosted;
   return true;
@@ -91,9 +97,9 @@ SwapWriter::Outcome SwapWriter::on_swapped(uint64_t context) {
   std::memcpy(&found, swap.buffer.data() + wire::kCasExtentBytes, sizeof(found));
   Outcome told;
   told.known = true;
-  // An adapter that is asked again, because its answer was lost, may carry out the ATOMIC again: it
-  // then finds what it stored the first time. That is a win; taken for a loss, the grant, which is
-  // linked, would be written over.
+  // Nobody else stores what this ATOMIC is to store, as the grant is ours alone: one that finds that
+  // has taken place before, whatever made an adapter carry it out again. That is a win; taken for a
+  // loss, the grant, which is linked, would be written over.
   told.won = found == expected(swap) || found == desired(swap);
   told.operation = swap.operation;
   told.hash = swap.hash;

@@ -1,6 +1,8 @@
 // CAS without the server's CPU, on one connection. One doorbell, two work requests:
 //
-//   WRITE               the new entry, complete and live, into a granted extent
+//   WRITE               the new entry, complete, into a granted extent, but for the first word:
+//   that
+//                       is live already, by the server
 //   ATOMIC_CMP_AND_SWP  the old entry's first word, from   live, its generation
 //                                                   to     dead, superseded by the new entry
 //
@@ -100,6 +102,7 @@ class SwapWriter {
   uint64_t desired(const Swap& swap) const {
     return wire::FirstWord::make_dead(true, swap.grant.generation, swap.grant.offset).encode();
   }
+  bool write(Endpoint& endpoint, const Swap& swap, uint64_t context);
   bool post(Endpoint& endpoint, Swap& swap);
 
   BufferArena& arena_;

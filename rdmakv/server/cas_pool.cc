@@ -2,7 +2,6 @@
 
 #include <cassert>
 
-#include "rdmakv/server/entry.h"
 #include "rdmakv/transport/authentication.h"
 
 namespace rdmakv::server {
@@ -79,7 +78,6 @@ uint64_t CasPool::use(Part part, State state) {
   Record& record = records_[n];
   record.state = state;
   record.generation = (record.generation + 1) & wire::kGenerationMask;
-  prepare_entry(at(offset_of(n)));
   return offset_of(n);
 }
 
@@ -92,7 +90,6 @@ uint64_t CasPool::take() {
 void CasPool::put_back(uint64_t offset) {
   Record& of = record(offset);
   assert(of.state == State::kBuilding);
-  prepare_entry(at(offset));
   of.generation = (of.generation - 1) & wire::kGenerationMask;
   of.state = State::kFree;
   Lists& its = lists(Part::kCas);

@@ -18,6 +18,12 @@
 // leaves the free ones to be used. With a quarantine before each reuse that is at most once per
 // millisecond, so it repeats after 18.6 hours at the earliest.
 //
+// First words are not touched here. An ATOMIC of a client with an old pointer may be on its way to
+// any extent that ever was in use, and an adapter may store what such an ATOMIC has read although
+// it fails: what the CPU, or a WRITE, stored in between would be lost. So from the first use on a
+// first word changes by ATOMICs alone (Partition::make_live()), whatever the extent's state; until
+// it is made live again it is what its last user left.
+//
 // Offsets are those of the partition, in units of wire::kExtentUnit. One thread. No allocation
 // after construction. Errors: offset 0 means that none is free.
 #pragma once
@@ -63,11 +69,13 @@ class CasPool {
   // A new reading of the steady clock, not before the last one. Ends quarantines.
   void begin(uint64_t now_ns);
 
-  // An extent of the cas region to build an entry in; its first word is 0.
+  // An extent of the cas region to build an entry in. Its first word is not that of an entry of its
+  // generation, unless it was put back.
   uint64_t take();
   // Of take(), and no reader ever had a pointer to it: as if it had not been taken.
   void put_back(uint64_t offset);
-  // An extent of the grants region for a client; its first word is 0.
+  // An extent of the grants region for a client, who gets it with its first word live: the client
+  // writes the rest only.
   uint64_t grant(Holder& holder);
   // A building or granted extent is the entry of the key with this hash, in this version.
   void link(uint64_t offset, uint64_t hash, uint64_t version);

@@ -5,7 +5,8 @@
 //
 //   build the rest -> mark_live(new) -> mark_dead(old, naming new) -> flip the slot -> reply
 //
-// Free functions on memory of the pool; the owner of the partition alone calls them.
+// Free functions on memory of the pool, which no peer can write to; the owner of the partition
+// alone calls them. First words in the regions cas and grants change by ATOMICs (cas_pool.h).
 #pragma once
 
 #include <atomic>
@@ -32,8 +33,8 @@ inline void prepare_entry(std::byte* extent) {
 }
 
 // The rest of the entry is complete.
-inline void mark_live(std::byte* extent, uint32_t generation, bool cas_class) {
-  first_word(extent).store(wire::FirstWord::make_live(generation, cas_class).encode(),
+inline void mark_live(std::byte* extent, uint32_t generation) {
+  first_word(extent).store(wire::FirstWord::make_live(generation, false).encode(),
                            std::memory_order_release);
 }
 

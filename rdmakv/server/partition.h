@@ -232,6 +232,7 @@ class Partition {
   void retire(uint64_t passed);
   void bury(uint64_t offset);
   Applied swap_first_word(uint64_t offset, uint64_t expected, uint64_t desired);
+  Applied make_live(uint64_t offset);
   void see(uint64_t offset);
   bool short_of_room() const;
   bool relocate_oldest(CasPool::Part part);

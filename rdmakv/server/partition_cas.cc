@@ -28,8 +28,9 @@ namespace {
 // More of the grants: they are given away several at a time.
 constexpr uint32_t kCasReserve = 8;     // one in so many
 constexpr uint32_t kGrantsReserve = 4;  // likewise
-// A client that keeps to the rules never makes the burial of an entry fail.
-constexpr uint32_t kBurialAttempts = 8;
+// A client that keeps to the rules never makes a swap fail that follows a look at the word, unless
+// the word is that of a linked entry.
+constexpr uint32_t kSwapAttempts = 8;
 
 bool is_short(const CasAccounting& count, uint32_t reserve) {
   return count.linked > 0 && count.free + count.quarantined < std::max(count.all() / reserve, 1u);
@@ -138,10 +139,11 @@ void Partition::retire(uint64_t passed) {
   }
 }
 
-// Whatever is in the first word: it must not be live when the extent is given away.
+// Whatever is in the first word: nobody is to find the entry any more, or to link another behind
+// it.
 void Partition::bury(uint64_t offset) {
   const uint64_t dead = FirstWord::make_dead(true, 0, 0).encode();
-  for (uint32_t i = 0; i < kBurialAttempts; ++i) {
+  for (uint32_t i = 0; i < kSwapAttempts; ++i) {
     const uint64_t word = first_word(cas_->at(offset)).load(std::memory_order_acquire);
     if (!FirstWord::decode(word).live) return;
     if (swap_first_word(offset, word, dead) == Applied::kDone) return;
@@ -159,6 +161,25 @@ Partition::Applied Partition::swap_first_word(uint64_t offset, uint64_t expected
   if (previous == expected) return Applied::kDone;
   ++counters_.atomics_local_lost;
   return Applied::kLost;
+}
+
+// The first word of an extent that was taken or granted becomes live, whatever it is, under the
+// extent's generation. By ATOMIC: cas_pool.h says why. Nobody has a pointer to the extent under
+// that generation, so it does not matter that a grant is live before there is an entry in it, nor
+// that an extent that was put back is live while another entry is built there.
+Partition::Applied Partition::make_live(uint64_t offset) {
+  const uint64_t live = FirstWord::make_live(cas_->generation(offset), true).encode();
+  for (uint32_t i = 0; i < kSwapAttempts; ++i) {
+    const uint64_t word = first_word(cas_->at(offset)).load(std::memory_order_acquire);
+    if (word == live) return Applied::kDone;
+    if (!holds(Rule::kAtomicOnly)) {
+      first_word(cas_->at(offset)).store(live, std::memory_order_release);
+      return Applied::kDone;
+    }
+    const Applied applied = swap_first_word(offset, word, live);
+    if (applied != Applied::kLost) return applied;
+  }
+  return Applied::kFailed;
 }
 
 // The rest of apply() where the old entry was of the cas class. Clients may have replaced the new
@@ -219,6 +240,10 @@ void Partition::grants(const Request& request, Value hints, Session& session, Ou
   uint32_t given = 0;
   for (; given < most; ++given) {
     const uint64_t offset = cas_->grant(holder);
+    if (make_live(offset) != Applied::kDone) {
+      cas_->retire(offset);
+      break;
+    }
     granted_[given] = {offset, cas_->generation(offset), 0};
   }
   counters_.grants_given += given;

@@ -58,10 +58,14 @@ ReplyStatus Partition::check(const Request& request, uint64_t version) {
 Partition::Applied Partition::apply(const Change& change) {
   step(Step::kBuilt);
   std::byte* fresh = change.fresh ? at(change.fresh.offset) : nullptr;
-  if (fresh != nullptr && transacting_ && holds(Rule::kOneStep)) {
+  const bool fresh_cas = is_cas(change.fresh);
+  if (fresh_cas) {
+    assert(!transacting_);
+    if (const Applied live = make_live(change.fresh.offset); live != Applied::kDone) return live;
+  } else if (fresh != nullptr && transacting_ && holds(Rule::kOneStep)) {
     mark_hidden(fresh, change.generation);
   } else if (fresh != nullptr) {
-    mark_live(fresh, change.generation, is_cas(change.fresh));
+    mark_live(fresh, change.generation);
   }
   step(Step::kLive);
   const Found& old = change.old;
@@ -70,7 +74,7 @@ Partition::Applied Partition::apply(const Change& change) {
     const auto dead = wire::FirstWord::make_dead(true, change.generation, change.fresh.offset);
     const Applied applied = swap_first_word(old.offset, live.encode(), dead.encode());
     if (applied != Applied::kDone) {
-      if (fresh != nullptr) prepare_entry(fresh);
+      if (fresh != nullptr && !fresh_cas) prepare_entry(fresh);
       return applied;
     }
   } else if (old && holds(Rule::kDeadBeforeReply)) {

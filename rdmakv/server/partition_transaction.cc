@@ -69,7 +69,7 @@ void hide_entry(std::byte* extent) {
 
 void show_entry(std::byte* extent) {
   const wire::FirstWord word = load_first_word(extent);
-  if (!word.live) mark_live(extent, word.generation, false);
+  if (!word.live) mark_live(extent, word.generation);
 }
 
 }  // namespace

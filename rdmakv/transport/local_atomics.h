@@ -1,9 +1,11 @@
 // ATOMICs of this process on its own registered memory that are atomic against those of its peers.
 //
 // Most adapters carry out ATOMICs atomically only among themselves (IBV_ATOMIC_HCA): a word that
-// peers change by ATOMIC is changed by its owner through the same adapter or not at all. Where they
-// are atomic against the CPU as well (shared memory, IBV_ATOMIC_GLOB), the CPU does it. Plain loads
-// of such words are fine everywhere.
+// peers change by ATOMIC is changed by its owner through the same adapter or not at all. That goes
+// for every word that an ATOMIC of a peer may be on its way to, even one that will fail: an adapter
+// may store what such a one has read (Soft-RoCE does), and with it undo a store of the CPU or of a
+// WRITE in between. Where ATOMICs are atomic against the CPU as well (shared memory,
+// IBV_ATOMIC_GLOB), the CPU does it. Plain loads of such words are fine everywhere.
 //
 // One thread at a time. Nothing is allocated per operation, unless what carries them out broke and
 // is made anew. Errors are Codes.
@@ -45,9 +47,10 @@ class LocalAtomics {
 std::unique_ptr<LocalAtomics> make_cpu_atomics();
 
 // Whether they behave: a swap stores and returns what was there; a failing one returns what is
-// there and writes nothing back, not even what it read, while the CPU changes the word; neighbours
-// stay as they are. `scratch` is 4096 bytes at least, allows RemoteAccess::kAtomic, and is used by
-// nobody else. Starts a thread for a moment.
+// there and leaves it; neighbours stay as they are, also those that the CPU changes meanwhile.
+// Whether a failing swap stores what it has read does not matter, and is not asked. `scratch` is
+// 4096 bytes at least, allows RemoteAccess::kAtomic, and is used by nobody else. Starts a thread
+// for a moment.
 Status test_local_atomics(LocalAtomics& atomics, MemoryRegion& scratch);
 
 }  // namespace rdmakv

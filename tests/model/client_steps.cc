@@ -325,8 +325,9 @@ void Protocol::land_word(const Node& from, int thread) {
   World& w = step.node.world;
   Thread& t = w.threads[thread];
   Extent& extent = w.extents[t.grant];
-  if (t.landed == 0) extent.first = {1, 1, t.grant_generation, kNone};
-  if (t.landed > 0) extent.body[t.landed - 1] = t.built;
+  const int rest = holds(Rule::kRestOnly) ? t.landed : t.landed - 1;  // -1: the first word
+  if (rest < 0) extent.first = {1, 1, t.grant_generation, kNone};
+  if (rest >= 0) extent.body[rest] = t.built;
   if (setup_.words == 1) extent.body[0] = t.built;  // at once
   t.landed = static_cast<u8>(setup_.words == 1 ? words_of_write() : t.landed + 1);
   end(std::move(step));
@@ -355,7 +356,11 @@ void Protocol::atomic(const Node& from, int thread) {
   const FirstWord& found = t.found;
   const bool wins = found.live != 0 && found.cas != 0 && found.next == kNone &&
                     same_generation(found.generation, t.generation);
-  if (wins) w.extents[t.target].first = {0, 1, t.grant_generation, t.grant};
+  if (wins) {
+    w.extents[t.target].first = {0, 1, t.grant_generation, t.grant};
+  } else {
+    w.extents[t.target].first = found;
+  }
   t.found.live = wins;
   add(step, wins ? " wins" : " loses");
   t.adapter = 2;

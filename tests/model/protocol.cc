@@ -23,6 +23,8 @@ const char* rule_name(Rule rule) {
                                        "slots-stay",
                                        "write-before-swap",
                                        "atomics-only",
+                                       "live-by-atomic",
+                                       "rest-only",
                                        "rebuilt",
                                        "drained",
                                        "walk-before-free",
@@ -77,6 +79,7 @@ Node Protocol::first() const {
     w.extents[extent].state = State::kGranted;
     w.extents[extent].holder = thread;
     w.extents[extent].generation = 1;
+    w.extents[extent].first = first_of_grant(1);
     w.threads[thread].grant = extent;
     w.threads[thread].grant_generation = 1;
   }

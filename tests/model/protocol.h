@@ -80,7 +80,16 @@ class Protocol {
   void atomic(const Node& from, int thread);
   void swapped(Step& step, int thread);
   void die(const Node& from, int thread);
-  u8 words_of_write() const { return static_cast<u8>(setup_.words + 1); }
+  u8 words_of_write() const {
+    return static_cast<u8>(setup_.words + (holds(Rule::kRestOnly) ? 0 : 1));
+  }
+  FirstWord first_of_grant(u8 generation) const {
+    return holds(Rule::kRestOnly) ? FirstWord{1, 1, generation, kNone} : FirstWord{0, 0, 0, kNone};
+  }
+  // Whether the server's own ATOMIC has to wait for a client's.
+  bool adapter_busy(const World& w) const {
+    return setup_.two_step_atomics != 0 && w.adapter != kNone;
+  }
 
   // ---- the server (server_steps.cc, server_apply.cc)
   void server_steps(const Node& from);
@@ -96,7 +105,7 @@ class Protocol {
   void will_repeat(World& w, u8 generation) const;
   u8 take_extent(World& w) const;
   void apply(const Node& from);
-  void make_live(Step& step);
+  bool make_live(Step& step);
   bool make_dead(Step& step);
   void lose_to_client(Step& step);
   void flip(Step& step);

@@ -160,6 +160,28 @@ Setup adapter() {
   return s;
 }
 
+// The extent that an ATOMIC is on its way to is used again for an entry of the server's.
+Setup late_swap() {
+  Setup s = with_cas(1, 2, 1);
+  s.two_step_atomics = 1;
+  s.ticks = 3;
+  s.entries = {{kA, 1, 9, 1, k0 | k2}};
+  s.granted = {{0, 3}};
+  s.programs = {{cas(kA, 2, kSwapped)}, {put(kA, 3), put(kA, 4)}, {get(kA), get(kA)}};
+  return s;
+}
+
+// It is granted to another client.
+Setup late_swap_to_grant() {
+  Setup s = with_cas(1, 2, 2);
+  s.two_step_atomics = 1;
+  s.ticks = 3;
+  s.entries = {{kA, 3, 9, 1, k0}, {kB, 1, 8, 1, k1}};
+  s.granted = {{0, 4}};
+  s.programs = {{cas(kA, 2, kSwapped)}, {cas(kB, 5, kSwapped)}, {put(kA, 4), get(kB)}};
+  return s;
+}
+
 Setup swaps_again() {
   Setup s = with_cas(0, 2, 2);
   s.ticks = 2;
@@ -355,6 +377,8 @@ const std::vector<Scenario>& scenarios() {
       {"swaps", "two CAS by ATOMIC against a PUT", swaps()},
       {"torn-swaps", "the same with entries of two words", torn_swaps()},
       {"adapter", "ATOMICs that are atomic among themselves only", adapter()},
+      {"late-swap", "an ATOMIC comes when its extent is another entry's", late_swap()},
+      {"late-swap-to-grant", "... when it is granted to another client", late_swap_to_grant()},
       {"swaps-again", "CAS by ATOMIC on what another put there", swaps_again()},
       {"swap-and-delete", "CAS by ATOMIC against DEL", swap_and_delete()},
       {"enter", "a key enters the cas class", enter()},
@@ -390,6 +414,8 @@ const std::vector<Case>& cases() {
       {"swaps", {}},
       {"torn-swaps", {}},
       {"adapter", {}},
+      {"late-swap", {}},
+      {"late-swap-to-grant", {}},
       {"swaps-again", {}},
       {"swap-and-delete", {}},
       {"enter", {}},
@@ -424,6 +450,9 @@ const std::vector<Case>& cases() {
       {"index", Rule::kSlotsStay},
       {"swaps", Rule::kWriteBeforeSwap},
       {"adapter", Rule::kAtomicsOnly},
+      {"late-swap", Rule::kLiveByAtomic},
+      {"late-swap-to-grant", Rule::kLiveByAtomic},
+      {"late-swap-to-grant", Rule::kRestOnly},
       {"swaps", Rule::kRebuilt},
       {"inherited", Rule::kDrained},
       {"crash", Rule::kWalkBeforeFree},

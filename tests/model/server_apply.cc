@@ -37,7 +37,7 @@ void Protocol::apply(const Node& from) {
                                          : "the slot is set");
   Server& s = step.node.world.server;
   ++s.step;
-  if (which == 'L') make_live(step);
+  if (which == 'L' && !make_live(step)) return;
   if (which == 'D' && !make_dead(step)) return;
   if (which == 'F') {
     flip(step);
@@ -50,11 +50,15 @@ void Protocol::apply(const Node& from) {
   end(std::move(step));
 }
 
-void Protocol::make_live(Step& step) {
+// False: not now, the adapter is busy.
+bool Protocol::make_live(Step& step) {
   World& w = step.node.world;
   const Server& s = w.server;
-  if (s.fresh == kNone) return;
-  w.extents[s.fresh].first = {1, !setup_.in_pool(s.fresh), s.generation, kNone};
+  if (s.fresh == kNone) return true;
+  const bool pool = setup_.in_pool(s.fresh);
+  if (!pool && holds(Rule::kLiveByAtomic) && adapter_busy(w)) return false;
+  w.extents[s.fresh].first = {1, !pool, s.generation, kNone};
+  return true;
 }
 
 // False: not now, the adapter is busy.
@@ -70,7 +74,7 @@ bool Protocol::make_dead(Step& step) {
     word = dead;
     return true;
   }
-  if (setup_.two_step_atomics != 0 && w.adapter != kNone) return false;
+  if (adapter_busy(w)) return false;
   if (word.live != 0) {
     word = dead;
   } else {
@@ -90,7 +94,7 @@ void Protocol::lose_to_client(Step& step) {
     s.step = 1;
     return;
   }
-  if (s.fresh != kNone) w.extents[s.fresh].first = {0, 0, 0, kNone};
+  if (s.fresh != kNone && setup_.in_pool(s.fresh)) w.extents[s.fresh].first = {0, 0, 0, kNone};
   if (s.thread == kNone) {
     retire(w, s.fresh);
     s = {};

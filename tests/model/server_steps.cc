@@ -94,8 +94,9 @@ u8 Protocol::take_extent(World& w) const {
       Extent& extent = w.extents[e];
       if (extent.state != State::kFree) continue;
       extent.state = State::kBuilding;
-      extent.first = {0, 0, 0, kNone};  // prepare_entry()
-      if (!setup_.in_pool(static_cast<u8>(e)) && holds(Rule::kGenerationRises)) {
+      const bool pool = setup_.in_pool(static_cast<u8>(e));
+      if (pool) extent.first = {0, 0, 0, kNone};  // prepare_entry()
+      if (!pool && holds(Rule::kGenerationRises)) {
         extent.generation = static_cast<u8>((extent.generation + 1) % setup_.modulus);
       }
       return static_cast<u8>(e);
@@ -314,10 +315,7 @@ void Protocol::build(Step& step) {
   if (s.built == setup_.words) {
     s.stage = Stage::kApply;
     s.step = 0;
-    if (setup_.words == 1 && s.fresh != s.old) {
-      make_live(step);
-      s.step = 1;
-    }
+    if (setup_.words == 1 && s.fresh != s.old && make_live(step)) s.step = 1;
   }
   end(std::move(step));
 }
@@ -344,7 +342,7 @@ void Protocol::grant(const Node& from, int thread) {
   for (size_t i = t.op; i < setup_.programs[thread].size(); ++i) {
     wants |= (setup_.programs[thread][i].ways & kSwapped) != 0;
   }
-  if (!wants) return;
+  if (!wants || (holds(Rule::kLiveByAtomic) && adapter_busy(from.world))) return;
   Step step = begin(from, "the server grants t%d", thread);
   World& w = step.node.world;
   begin_batch(w);
@@ -354,10 +352,10 @@ void Protocol::grant(const Node& from, int thread) {
     if (extent.state != State::kFree) continue;
     extent.state = State::kGranted;
     extent.holder = static_cast<u8>(thread);
-    extent.first = {0, 0, 0, kNone};
     if (holds(Rule::kGenerationRises)) {
       extent.generation = static_cast<u8>((extent.generation + 1) % setup_.modulus);
     }
+    extent.first = first_of_grant(extent.generation);
     w.threads[thread].grant = static_cast<u8>(e);
     w.threads[thread].grant_generation = extent.generation;
     add(step, " extent " + std::to_string(e));

@@ -44,19 +44,21 @@ enum class Rule : u8 {
   kSlotsStay,            // a live slot is never moved
   kWriteBeforeSwap,      // the new entry is in place before the ATOMIC
   kAtomicsOnly,          // the server changes a cas entry's word through the adapter too
-  kRebuilt,              // a change that lost against a client is judged and built anew
-  kDrained,              // a gone client is judged when nothing of it can arrive any more
-  kWalkBeforeFree,       // what it linked stays
-  kOffTheList,           // what a walk passed is no grant any more
-  kEpoch,                // nothing is believed across a restart
-  kServersClock,         // a reader says "not expired" by a bound of the server's clock
-  kServerSaysExpired,    // and never says "expired"
-  kNoRepeat,             // a change with unknown outcome is not sent again
-  kLocationAge,          // a location is dropped before generations repeat
-  kRepeatsSkipped,       // the clock skips generations to which such locations may still lead
-  kSwapAge,              // and so is where a CAS goes
-  kTableKnowsKey,        // the client's table of cas entries tells two keys of one hash apart
-  kVersionFloor,         // a key created anew starts above every version it had
+  kLiveByAtomic,       // and makes it live through the adapter, that of a new entry and of a grant
+  kRestOnly,           // a client WRITEs all but the first word, which is live before
+  kRebuilt,            // a change that lost against a client is judged and built anew
+  kDrained,            // a gone client is judged when nothing of it can arrive any more
+  kWalkBeforeFree,     // what it linked stays
+  kOffTheList,         // what a walk passed is no grant any more
+  kEpoch,              // nothing is believed across a restart
+  kServersClock,       // a reader says "not expired" by a bound of the server's clock
+  kServerSaysExpired,  // and never says "expired"
+  kNoRepeat,           // a change with unknown outcome is not sent again
+  kLocationAge,        // a location is dropped before generations repeat
+  kRepeatsSkipped,     // the clock skips generations to which such locations may still lead
+  kSwapAge,            // and so is where a CAS goes
+  kTableKnowsKey,      // the client's table of cas entries tells two keys of one hash apart
+  kVersionFloor,       // a key created anew starts above every version it had
   kCount,
 };
 const char* rule_name(Rule rule);
@@ -92,8 +94,10 @@ struct Setup {
   u8 most_age = kForEver;   // ticks: an older pointer is not used
   u8 most_wait = kForEver;  // ticks that a READ or ATOMIC takes, at most
   u8 relocations = 0;
-  u8 two_step_atomics = 0;  // of the adapter: atomic among themselves, not against the CPU
-  u8 crashes = 0;           // threads that may die, a bit each
+  // Of the adapter: atomic among themselves, not against the CPU. One that loses stores what it
+  // read.
+  u8 two_step_atomics = 0;
+  u8 crashes = 0;  // threads that may die, a bit each
   u8 restarts = 0;
   u8 lost_replies = 0;  // of PUTs
   u8 expires_at = 0;    // ticks: when value 1 expires; 0: it does not

@@ -46,23 +46,11 @@ class ClientServerTest : public testing::Test {
     options.secret = "a secret";
     options.log = log;
     options.address = address();
-    // Soft-RoCE stores on a failing swap what it has read (docs/soft-roce.md). Now and then the
-    // server's self-test sees it, and rightly leaves CAS to requests; the tests are of the rest.
-    for (int tries = test_way().name == "shm" ? 1 : 5; tries > 0; --tries) {
-      running.reset();
-      Result<std::unique_ptr<server::Server>> started =
-          server::Server::start(*server_fabric, options);
-      ASSERT_TRUE(started) << started.status().to_string();
-      running = std::move(*started);
-      if (!stores_on_failing_swaps(*running)) break;
-    }
+    Result<std::unique_ptr<server::Server>> started =
+        server::Server::start(*server_fabric, options);
+    ASSERT_TRUE(started) << started.status().to_string();
+    running = std::move(*started);
     port = running->port();
-  }
-  static bool stores_on_failing_swaps(const server::Server& server) {
-    for (const std::string& line : server.describe()) {
-      if (line.find("a failing swap writes to memory") != std::string::npos) return true;
-    }
-    return false;
   }
   std::unique_ptr<Client> open(Fabric& on, ClientOptions options = {}) {
     options.servers = {address()};

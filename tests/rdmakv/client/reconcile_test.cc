@@ -52,13 +52,16 @@ class ReconcileTest : public ClientServerTest {
     fields.seed = wire::entry_seed(layout.seed(), grant.generation);
     fields.version = now->header.version + 1;
     wire::write_entry(memory.data(), fields, "key", bytes_of(value));
-    const uint64_t live = wire::FirstWord::make_live(grant.generation, true).encode();
-    std::memcpy(memory.data(), &live, sizeof(live));
-    const LocalBuffer entry = {memory.data(),
-                               static_cast<uint32_t>(wire::entry_bytes(3, value.size(), false)),
-                               memory.local_key()};
+    // All but the first word.
+    constexpr uint32_t kFirstWord = sizeof(uint64_t);
+    const LocalBuffer rest = {
+        memory.data() + kFirstWord,
+        static_cast<uint32_t>(wire::entry_bytes(3, value.size(), false)) - kFirstWord,
+        memory.local_key()};
+    RemoteAddress to = layout.at(grant.offset);
+    to.address += kFirstWord;
     Endpoint& endpoint = client.endpoint();
-    ASSERT_TRUE(endpoint.write({&entry, 1}, layout.at(grant.offset), 1, false));
+    ASSERT_TRUE(endpoint.write({&rest, 1}, to, 1, false));
     if (until != Posted::kWrite) {
       const LocalBuffer found = {memory.data() + 2048, sizeof(uint64_t), memory.local_key()};
       ASSERT_TRUE(endpoint.compare_and_swap(

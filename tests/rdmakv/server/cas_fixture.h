@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/rdmakv/server/partition_fixture.h"
@@ -25,13 +26,16 @@ class ScriptedAtomics final : public LocalAtomics {
                         uint64_t desired, uint64_t& previous) override {
     ++calls;
     if (code != Code::kOk) return code;
-    if (before) {
+    // What the hooks do may need atomics of the server's, too.
+    const bool outermost = !std::exchange(inside_, true);
+    if (before && outermost) {
       const auto now = before;
       if (once) before = nullptr;
       now();
     }
     const Code done = cpu_->compare_and_swap(region, offset, expected, desired, previous);
-    if (after) after();
+    if (after && outermost) after();
+    if (outermost) inside_ = false;
     return done;
   }
   std::string describe() const override { return "by the test"; }
@@ -43,6 +47,7 @@ class ScriptedAtomics final : public LocalAtomics {
   int calls = 0;
 
  private:
+  bool inside_ = false;
   std::unique_ptr<LocalAtomics> cpu_ = make_cpu_atomics();
 };
 
@@ -146,7 +151,7 @@ class CasBox {
     EXPECT_EQ(given.size(), 1u);
     return given.empty() ? wire::Grant{} : given.front();
   }
-  // WRITE: a complete and live entry in a granted extent.
+  // WRITE: a complete entry in a granted extent, but for the first word, which is live.
   void write(const wire::Grant& to, std::string_view key, std::string_view value,
              uint64_t version) {
     alignas(8) std::byte entry[wire::kCasExtentBytes] = {};
@@ -154,10 +159,9 @@ class CasBox {
     fields.seed = wire::entry_seed(kSeed, to.generation);
     fields.version = version;
     wire::write_entry(entry, fields, key, std::as_bytes(std::span(value.data(), value.size())));
-    const uint64_t live = FirstWord::make_live(to.generation, true).encode();
-    std::memcpy(entry, &live, sizeof(live));
-    std::memcpy(partition->at(to.offset), entry,
-                wire::entry_bytes(key.size(), value.size(), false));
+    const uint64_t bytes = wire::entry_bytes(key.size(), value.size(), false);
+    std::memcpy(partition->at(to.offset) + sizeof(uint64_t), entry + sizeof(uint64_t),
+                bytes - sizeof(uint64_t));
   }
   // ATOMIC: from the entry at `at` to the one at `to`. Whether it won.
   bool link(const CasPlace& at, const wire::Grant& to) {

@@ -6,8 +6,9 @@ namespace rdmakv::server {
 namespace {
 
 // An adapter whose ATOMICs are atomic among themselves only (IBV_ATOMIC_HCA): each is a read, then
-// a write of what it decided; a store by the CPU in between is overwritten. The server's own go
-// through the same adapter, so behind the one under way.
+// a write of what it decided, of what was read when it fails; a store by the CPU, or a WRITE, in
+// between is overwritten. The server's own go through the same adapter, so behind the one under
+// way.
 class Adapter {
  public:
   // A client's ATOMIC arrives: the word is read, nothing is written yet.
@@ -19,7 +20,7 @@ class Adapter {
   }
   // The rest of it. Whether it won.
   bool finish() {
-    if (word_ && won_) word_->store(to_write_);
+    if (word_) word_->store(to_write_);
     word_.reset();
     return won_;
   }
@@ -70,6 +71,74 @@ TEST_F(PartitionCasTest, APutBesideAnAtomicUnderWayIsNotLost) {
   EXPECT_TRUE(box_.consistent());
 }
 
+// A client's ATOMIC is late: the key is gone, and its extent is used again for another key's entry
+// while the adapter is at it. It fails, and what it stores is what it has read.
+TEST_F(PartitionCasTest, ANewEntryBesideALateAtomicUnderWayIsNotLost) {
+  CasBox box(8 * wire::kCasExtentBytes);
+  const CasPlace late = box.make("gone");
+  box.del("gone");
+  for (int i = 0; i < 2; ++i) box.pass_ms(2);
+  for (int i = 1; i < 8; ++i) box.make("other" + std::to_string(i));
+  box.atomics.before = [&] { adapter_.finish(); };
+  adapter_.begin(box.first_word(late.offset), FirstWord::make_live(late.generation, true).encode(),
+                 FirstWord::make_dead(true, 1, late.offset).encode());
+  const CasPlace made = box.make("key", "value");
+  ASSERT_EQ(made.offset, late.offset);
+  EXPECT_FALSE(adapter_.finish());
+  EXPECT_TRUE(box.word(made.offset).live);
+  // Nobody else asks the word of an entry that a slot leads to.
+  const auto client = box.client();
+  EXPECT_TRUE(box.client_cas(*client, made, "key", "after"));
+  EXPECT_EQ(box.get("key").value, "after");
+  EXPECT_EQ(box.counters().broken_chains, 0u);
+}
+
+// The same with an extent that is granted again: before the server grants it, or when the client
+// that has it builds its entry there.
+TEST_F(PartitionCasTest, AGrantBesideALateAtomicUnderWayCanBeUsed) {
+  for (const bool granted_before : {false, true}) {
+    CasBox box(8 * wire::kCasExtentBytes, 8 * wire::kCasExtentBytes);
+    const auto client = box.client();
+    const auto late = box.client_cas(*client, box.make("gone"), "gone", "linked");
+    ASSERT_TRUE(late);
+    box.del("gone");
+    for (int i = 0; i < 2; ++i) box.pass_ms(2);
+    const CasPlace key = box.make("key");
+    const auto begin = [&] {
+      box.atomics.before = [&] { adapter_.finish(); };
+      adapter_.begin(box.first_word(late->offset),
+                     FirstWord::make_live(late->generation, true).encode(),
+                     FirstWord::make_dead(true, 1, late->offset).encode());
+    };
+    for (int i = 1; i < 8; ++i) box.one_grant(*client);
+    if (!granted_before) begin();
+    const wire::Grant grant = box.one_grant(*client);
+    ASSERT_EQ(grant.offset, late->offset);
+    if (granted_before) begin();
+    box.write(grant, "key", "value", key.version + 1);
+    EXPECT_FALSE(adapter_.finish());
+    EXPECT_TRUE(box.link(key, grant));
+    EXPECT_EQ(box.get("key").value, "value");
+    EXPECT_EQ(box.counters().broken_chains, 0u);
+  }
+}
+
+// Words that are live under generations that nobody was told of, and atomics that do not work.
+TEST_F(PartitionCasTest, AGrantIsLiveBeforeItIsGiven) {
+  auto client = box_.client();
+  for (const wire::Grant& grant : box_.ask_grants(*client, 8)) {
+    EXPECT_EQ(box_.first_word(grant.offset).load(),
+              FirstWord::make_live(grant.generation, true).encode());
+  }
+  const uint32_t granted = box_.grants_count().granted;
+  box_.atomics.code = Code::kSystemError;
+  EXPECT_TRUE(box_.ask_grants(*client, 8).empty());
+  EXPECT_EQ(box_.grants_count().granted, granted);
+  EXPECT_TRUE(box_.consistent());
+  client.reset();
+  EXPECT_TRUE(box_.empty_after_clear());
+}
+
 TEST_F(PartitionCasTest, ACasByRequestBesideAnAtomicUnderWayLoses) {
   const CasPlace first = box_.make("key");
   const auto client = box_.client();
@@ -100,9 +169,8 @@ TEST_F(PartitionCasTest, TheSlotGoesToTheTailThatIsThereNow) {
   const wire::Grant grant = box_.one_grant(*client);
   bool linked = false;
   box_.atomics.after = [&] {
-    if (std::exchange(linked, true)) return;
     const FirstWord word = box_.word(first.offset);
-    ASSERT_FALSE(word.live);
+    if (word.live || std::exchange(linked, true)) return;
     const CasPlace built{word.next, word.generation, first.version + 1};
     ASSERT_TRUE(box_.cas_by(grant, built, "key", "client"));
   };
