@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint32_t kConnections = 40;
 constexpr uint32_t kRingBytes = 256 * 1024;
+constexpr uint64_t kPatienceNs = 120'000'000'000;
 
 // Between the stores of a change: where the server stands still for a while, clients see what is
 // between them.
@@ -29,10 +30,26 @@ void pause_at_times(void* context, int) {
   nanosleep(&pause, nullptr);
 }
 
+// Tries again while there is nothing to be had: the wire of the device may be down just now.
+template <typename Attempt>
+auto patiently(Attempt&& attempt) {
+  const uint64_t patience = steady_ns() + kPatienceNs;
+  for (;;) {
+    auto result = attempt();
+    if (result || result.status().code() != Code::kUnavailable || steady_ns() > patience) {
+      return result;
+    }
+    const timespec pause{0, 50'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
 // In the child.
 int serve(const ServerSetup& setup, uint16_t port, int tell) {
   std::FILE* log = std::fopen(setup.log.c_str(), "a");
-  Result<std::unique_ptr<Fabric>> fabric = open_fabric({setup.transport, setup.device, -1});
+  Result<std::unique_ptr<Fabric>> fabric = patiently([&] {
+    return open_fabric({setup.transport, setup.device, -1});
+  });
   if (!fabric) {
     std::fprintf(stderr, "server: %s\n", fabric.status().to_string().c_str());
     return 2;
@@ -53,7 +70,8 @@ int serve(const ServerSetup& setup, uint16_t port, int tell) {
     std::fprintf(log, "%.*s\n", static_cast<int>(text.size()), text.data());
     std::fflush(log);
   };
-  Result<std::unique_ptr<server::Server>> server = server::Server::start(**fabric, options);
+  Result<std::unique_ptr<server::Server>> server =
+      patiently([&] { return server::Server::start(**fabric, options); });
   if (!server) {
     std::fprintf(stderr, "server: %s\n", server.status().to_string().c_str());
     return 2;
