@@ -97,8 +97,11 @@ enum class Opcode : uint8_t {
   // when there is no `key`. kRename removes `key` in the same step.
   kCopy = 21,
   kRename = 22,
+  // The key gets what the values of some keys of this worker (or kWrongWorker) make together
+  // (kv_combine.h), and no expiry; where that is nothing it is removed -> `number`: its length.
+  kCombine = 23,
 };
-inline constexpr Opcode kLastOpcode = Opcode::kRename;
+inline constexpr Opcode kLastOpcode = Opcode::kCombine;
 
 // What a mutation requires of the key's present state; unmet: kConditionNotMet (or
 // kVersionMismatch).
@@ -204,7 +207,7 @@ struct ReplyHeader {
   // kHasValue: of the value that follows; kPinned, kInspect: of the value meant; kModify without a
   // value: of the key's value now.
   uint32_t value_length = 0;
-  // kCount, kClear: keys; kInspect, kNotFound: keys removed; kModify, kEvaluate: what the function
+  // kCount, kClear: keys; kCombine: bytes; kInspect, kNotFound: keys removed; kModify, kEvaluate: what the function
   // says; kTransaction that did not take place: the first precondition that was not met, counted
   // from 0; kPinned: bytes from the start of the extent at `location` to the value (an entry may
   // have an unused expiry field).

@@ -9,10 +9,13 @@
 //   them is not met
 //                  nothing is done: the reply's status says so, its `number` which, and there is no
 //                  value.
-//   command      = a request on one key, as it would be sent alone, without a ticket:
-//                  may_be_in_transaction(). One
-//                  that fails (a condition of its own, no space) does not undo the others, as in
-//                  Redis.
+//   command      = a request as it would be sent alone, without a ticket: may_be_in_transaction().
+//                  One that fails (a condition of its own, no space) does not undo the others, as
+//                  in Redis. kCount, kClear, kScan and kRandomKey are about this worker's keys, at
+//                  their place among the commands; kScan brings as many as it asks for.
+//   A command may be a transaction, of preconditions, PUTs and DELETEs, and no further ones. It has
+//   one reply and no value: what kept it from taking place, else the first failure among its
+//   commands.
 //
 // All keys belong to the worker that is asked: kWrongWorker otherwise. A message larger than the
 // ring takes is uploaded (kUploadBegin, kUploadChunk) and named by its ticket. In replies to
@@ -25,6 +28,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/kv_combine.h"
 #include "protocol/kv_message.h"
 
 namespace rdmakv::wire {
@@ -33,7 +37,7 @@ constexpr bool is_precondition(const RequestHeader& request) {
   return request.opcode == Opcode::kInspect && request.condition != Condition::kAlways;
 }
 
-// Requests on one key (or none) that end when they are answered.
+// Requests that end when they are answered.
 constexpr bool may_be_in_transaction(Opcode opcode) {
   switch (opcode) {
     case Opcode::kGet:
@@ -43,10 +47,67 @@ constexpr bool may_be_in_transaction(Opcode opcode) {
     case Opcode::kExpire:
     case Opcode::kModify:
     case Opcode::kEvaluate:
-    case Opcode::kCount:  // of this worker's keys
+    case Opcode::kCount:
+    case Opcode::kClear:
+    case Opcode::kScan:
+    case Opcode::kRandomKey:
+    case Opcode::kCopy:
+    case Opcode::kRename:
+    case Opcode::kCombine:
+    case Opcode::kTransaction:
       return true;
     default:
       return false;
+  }
+}
+
+// What a command of a transaction within a transaction may be.
+constexpr bool may_be_nested(const RequestHeader& request) {
+  return (request.opcode == Opcode::kPut || request.opcode == Opcode::kDelete) &&
+         (request.flags & (kWantPrevious | kWantIfUnmet)) == 0;
+}
+
+// Calls visit(request) for each request of a message, until that returns false. False then, and if
+// the message is malformed.
+template <typename Visit>
+bool for_each_request(std::span<const std::byte> message, Visit&& visit) {
+  MessageReader reader(message, kMaxRequestsPerTransaction);
+  RequestView request;
+  while (reader.next(request)) {
+    if (!visit(request)) return false;
+  }
+  return reader.valid();
+}
+
+constexpr bool only_looks(Opcode opcode) {
+  return opcode == Opcode::kGet || opcode == Opcode::kInspect || opcode == Opcode::kEvaluate;
+}
+
+// Calls visit(key, changes) for each key that a request of a transaction is about, preconditions
+// too, until that returns false. False then, and if what names keys is malformed.
+template <typename Visit>
+bool for_each_key(const RequestView& request, Visit&& visit, bool nested = false) {
+  const std::string_view other{reinterpret_cast<const char*>(request.value.data()),
+                               request.value.size()};
+  switch (request.header.opcode) {
+    case Opcode::kCount:
+    case Opcode::kClear:
+    case Opcode::kScan:
+    case Opcode::kRandomKey:
+      return true;
+    case Opcode::kCopy:
+    case Opcode::kRename:
+      return visit(request.key, request.header.opcode == Opcode::kRename) && visit(other, true);
+    case Opcode::kCombine:
+      return visit(request.key, true) &&
+             for_each_source(request.value,
+                             [&](std::string_view source) { return visit(source, false); });
+    case Opcode::kTransaction:
+      return !nested && for_each_request(request.value, [&](const RequestView& inner) {
+        return for_each_key(inner, visit, true);
+      });
+    default:
+      return visit(request.key, !only_looks(request.header.opcode));
   }
 }
 

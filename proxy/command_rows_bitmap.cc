@@ -25,7 +25,7 @@ std::vector<Command> bitmap_command_rows() {
      .key_step = 1, .categories = acl::kRead | acl::kBitmap | acl::kSlow, .key_flags = "RO access",
      .summary = "Find first bit set or clear in a string", .since = "2.8.7", .group = "bitmap",
      .complexity = "O(N)", .handler = commands::bitpos},
-    {.name = "bitop", .arity = -4, .flags = kWrite | kDenyoom | kNotInTransaction, .first_key = 2,
+    {.name = "bitop", .arity = -4, .flags = kWrite | kDenyoom | kRunsAlone, .first_key = 2,
      .last_key = -1,
      .key_step = 1, .categories = acl::kWrite | acl::kBitmap | acl::kSlow,
      .key_flags = "OW update|RO access", .summary = "Perform bitwise operations between strings",

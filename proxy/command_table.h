@@ -43,8 +43,6 @@ enum CommandFlag : uint32_t {
   // Not Redis's: runs when all earlier commands of its connection are done, and before any later
   // one.
   kRunsAlone = 1u << 31,
-  // Not Redis's: several round trips, or all workers; so it cannot be part of one step.
-  kNotInTransaction = 1u << 29,
   // Not Redis's, and every command has it: so CLIENT PAUSE can be one test of the flags.
   kEveryCommand = 1u << 30,
 };

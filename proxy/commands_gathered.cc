@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "protocol/kv_combine.h"
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/lcs.h"
@@ -15,10 +16,9 @@ namespace {
 
 constexpr std::string_view kSyntax = "ERR syntax error";
 
-// ---- BITOP
-// ---------------------------------------------------------------------------------------
+// ---- BITOP ------------------------------------------------------------------------------------
 
-enum class BitOperation : uint8_t { kAnd, kOr, kXor, kNot };
+using wire::BitOperation;
 
 std::optional<BitOperation> parse_bit_operation(std::string_view name) {
   constexpr std::pair<std::string_view, BitOperation> kNames[] = {{"and", BitOperation::kAnd},
@@ -31,46 +31,25 @@ std::optional<BitOperation> parse_bit_operation(std::string_view name) {
   return std::nullopt;
 }
 
-// Into `to`; beyond the end of `from` there are zeros.
-void combine(BitOperation operation, std::span<char> to, std::string_view from) {
-  for (size_t i = 0; i < to.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(i < from.size() ? from[i] : 0);
-    const auto before = static_cast<unsigned char>(to[i]);
-    unsigned char after = before;
-    switch (operation) {
-      case BitOperation::kAnd:
-        after = before & byte;
-        break;
-      case BitOperation::kOr:
-        after = before | byte;
-        break;
-      case BitOperation::kXor:
-        after = before ^ byte;
-        break;
-      case BitOperation::kNot:
-        after = static_cast<unsigned char>(~byte);
-        break;
-    }
-    to[i] = static_cast<char>(after);
-  }
-}
-
 std::string combine_all(BitOperation operation, ValueGather::Values values) {
   size_t longest = 0;
   for (const std::string& value : values) longest = std::max(longest, value.size());
   std::string result = std::move(values.front());
   result.resize(longest);
-  if (operation == BitOperation::kNot) combine(operation, result, std::string(result));
-  for (size_t i = 1; i < values.size(); ++i) combine(operation, result, values[i]);
+  const auto bytes = std::as_writable_bytes(std::span(result));
+  if (operation == BitOperation::kNot) wire::combine_bits(operation, bytes, {});
+  for (size_t i = 1; i < values.size(); ++i) {
+    wire::combine_bits(operation, bytes, std::as_bytes(std::span(values[i])));
+  }
   return result;
 }
 
-// Stores the result, or removes the key where it would be empty.
-void store_result(Request& request, std::string_view key, std::string result) {
+// Stores the result under the operation's key, or removes that where it would be empty.
+void store_result(Request& request, std::string result) {
   Operation& operation = request.operation;
   request.number = static_cast<int64_t>(result.size());
-  request.set_key(key);
   operation.kind = result.empty() ? OperationKind::kDelete : OperationKind::kPut;
+  operation.input = {};
   if (!result.empty()) {
     auto memory = std::make_unique_for_overwrite<std::byte[]>(result.size());
     std::memcpy(memory.get(), result.data(), result.size());
@@ -81,6 +60,27 @@ void store_result(Request& request, std::string_view key, std::string result) {
     if (!finish_if_failed(done)) done.finish_integer(done.number);
   });
   ValueGather::release(request);
+}
+
+// Not atomic: each source as it is at some time while the command runs, then the result.
+void combine_here(Request& request) {
+  const std::span<const std::byte> input = request.operation.input;
+  std::vector<std::string_view> sources;
+  wire::for_each_source(input, [&](std::string_view source) {
+    sources.push_back(source);
+    return true;
+  });
+  ValueGather::start(request, sources,
+                     [operation = static_cast<BitOperation>(input[0])](Request& going,
+                                                                       ValueGather::Values values) {
+                       store_result(going, combine_all(operation, std::move(values)));
+                     });
+}
+
+void combined(Request& request) {
+  if (request.operation.code == Code::kWrongWorker) return combine_here(request);
+  if (finish_if_failed(request)) return;
+  request.finish_integer(static_cast<int64_t>(request.operation.number));
 }
 
 // ---- LCS
@@ -157,18 +157,19 @@ void finish_lcs(Request& request, std::string_view a, std::string_view b,
 
 }  // namespace
 
-// Not atomic: each source as it is at some time while the command runs, then the result.
+// One step of the worker that has all the keys; where there is none, the proxy computes.
 void bitop(Request& request, Arguments arguments) {
   const std::optional<BitOperation> operation = parse_bit_operation(arguments[1]);
   if (!operation) return request.finish_error(kSyntax);
   if (*operation == BitOperation::kNot && arguments.size() != 4) {
     return request.finish_error("ERR BITOP NOT must be called with a single source key.");
   }
-  ValueGather::start(request, arguments.subspan(3),
-                     [operation = *operation, key = std::string(arguments[2])](
-                         Request& going, ValueGather::Values values) {
-                       store_result(going, key, combine_all(operation, std::move(values)));
-                     });
+  const std::string sources = wire::encode_combine(*operation, arguments.subspan(3));
+  request.operation.kind = OperationKind::kCombine;
+  request.set_key_and_value(arguments[2], sources);
+  const bool fits = sources.size() <= request.worker().client().max_single_put();
+  if (!fits && !request.in_transaction()) return combine_here(request);
+  request.submit(&combined);
 }
 
 void lcs(Request& request, Arguments arguments) {

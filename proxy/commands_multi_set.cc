@@ -108,6 +108,7 @@ void multi_set_done(Request& request) {
   Operation& operation = request.operation;
   if (operation.code == Code::kConditionNotMet) return request.finish_integer(0);
   if (finish_if_failed(request)) return;
+  if (request.in_transaction()) return request.finish_integer(1);  // no replies but this one
   constexpr size_t kHead = sizeof(wire::MessageHeader);
   if (operation.ticket) {
     operation.offset = kHead;

@@ -186,7 +186,10 @@ class KeysWalk final : public KeyWalk {
       : KeyWalk(request, kLanes), keys_(request, pattern) {}
 
  private:
-  void begin() override { ask_on(OperationKind::kScan, kAll); }
+  void begin() override {
+    step_first();
+    ask_on(OperationKind::kScan, kAll);
+  }
 
   void arrived(Lane& lane) override {
     const Operation& operation = lane.operation;
@@ -234,7 +237,10 @@ class RandomWalk final : public KeyWalk {
   explicit RandomWalk(Request& request) : KeyWalk(request, kLanes) {}
 
  private:
-  void begin() override { ask_on(OperationKind::kRandomKey, 0); }
+  void begin() override {
+    step_first();
+    ask_on(OperationKind::kRandomKey, 0);
+  }
 
   void arrived(Lane& lane) override {
     const Operation& operation = lane.operation;

@@ -132,8 +132,8 @@ class Connection {
   Transaction& begin_transaction();
   // What it was; from now on nothing is watched or queued.
   std::unique_ptr<Transaction> end_transaction() { return std::move(transaction_); }
-  // A request for one command of the transaction that `exec` runs.
-  Request& new_part(Request& exec, const Command& command, Arguments arguments);
+  // A request for command `number` of the transaction that `exec` runs.
+  Request& new_part(Request& exec, size_t number, const Command& command, Arguments arguments);
   // For MONITOR.
   void show_command(const Command& command, Arguments arguments);
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "proxy/transaction_run.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy {
 
 void KeyWalk::start() {
-  if (find_places()) {
+  // A transaction has asked who is there already.
+  if (find_places() || request_.in_transaction()) {
     begin();
     return complete_if_idle();
   }
@@ -61,10 +63,19 @@ void KeyWalk::ask(Lane& lane, size_t place, OperationKind kind, uint64_t cursor,
   operation.destination = {lane.memory.get(), wire::kMaxKeyBytes};
   operation.done = &KeyWalk::lane_done;
   operation.context = &lane;
-  request_.worker().submit(operation);
+  request_.issue(operation);
+}
+
+void KeyWalk::step_first() {
+  if (!request_.in_transaction()) return;
+  const auto in_step = [this](const Place& place) {
+    return request_.part_of()->takes_place_at(place.server, place.worker);
+  };
+  std::stable_partition(places_.begin(), places_.end(), in_step);
 }
 
 void KeyWalk::ask_on(OperationKind kind, uint32_t wanted) {
+  if (request_.worker().shutting_down()) return;
   for (Lane& lane : lanes_) {
     if (next_place_ == places_.size()) return;
     if (!lane.busy) ask(lane, next_place_++, kind, 0, wanted);

@@ -50,6 +50,9 @@ class KeyWalk : public Request::State {
   virtual void complete() = 0;
 
   void ask(Lane& lane, size_t place, OperationKind kind, uint64_t cursor = 0, uint32_t wanted = 0);
+  // Where it does not matter in which order the places are asked: those first that a transaction
+  // asks in its step.
+  void step_first();
   // Asks the next place with each lane that is idle.
   void ask_on(OperationKind kind, uint32_t wanted);
   // After begin() and each arrived().

@@ -58,7 +58,7 @@ void Request::submit(Continuation then) {
 }
 
 void Request::issue(Operation& another) {
-  if (part_of_ != nullptr) return part_of_->capture(another);
+  if (part_of_ != nullptr) return part_of_->capture(*this, another);
   worker().submit(another);
 }
 

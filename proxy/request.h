@@ -91,6 +91,9 @@ class Request {
   // transaction it becomes a part of that.
   void issue(Operation& another);
   bool in_transaction() const { return part_of_ != nullptr; }
+  const TransactionRun* part_of() const { return part_of_; }
+  size_t part_number() const { return part_number_; }  // of the transaction's commands
+  bool is_finished() const { return done_; }
 
   // Writes the reply, in the protocol that the connection spoke when the command came.
   resp::ReplyWriter reply();
@@ -159,7 +162,8 @@ class Request {
   Request* next_ = nullptr;
   Connection* connection_ = nullptr;
   TransactionRun* part_of_ = nullptr;  // a command of a transaction: replies to that
-  const Command* command_ = nullptr;   // null: there is no such command
+  size_t part_number_ = 0;
+  const Command* command_ = nullptr;  // null: there is no such command
   RequestMemory memory_;
   std::unique_ptr<std::byte[]> kept_;
   OutputChain waiting_reply_;  // written before its turn came

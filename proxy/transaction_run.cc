@@ -21,15 +21,25 @@ constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to
 
 // What is asked about keys, one or all, has its place in the step. The rest is the proxy's own
 // business, and is done if the step was.
-bool belongs_to_step(const Command& command) {
+bool is_about_keys(const Command& command) {
   return command.first_key != 0 || (command.categories & acl::kKeyspace) != 0;
+}
+
+// Operations on the keys of a worker as a whole, or of all.
+bool is_about_all(OperationKind kind) {
+  return kind == OperationKind::kCount || kind == OperationKind::kClear || brings_keys(kind);
 }
 
 }  // namespace
 
 void TransactionRun::start(Request& exec, Transaction& transaction) {
   exec.run = std::make_unique<TransactionRun>(exec, transaction);
-  exec.run->collect();
+  TransactionRun& run = *exec.run;
+  if (!run.must_learn_workers()) return run.collect();
+  run.operation_.kind = OperationKind::kCount;
+  run.operation_.done = &TransactionRun::workers_learnt;
+  run.operation_.context = &run;
+  exec.worker().submit(run.operation_);
 }
 
 TransactionRun::TransactionRun(Request& exec, Transaction& transaction)
@@ -46,7 +56,43 @@ TransactionRun::~TransactionRun() {
 
 // ---- collect -----------------------------------------------------------------------------------
 
+// Where keys are is not known before every server was asked for the first time.
+bool TransactionRun::must_learn_workers() const {
+  const Client& client = exec_.worker().client();
+  const bool about_all = std::any_of(commands_.begin(), commands_.end(), [](const auto& queued) {
+    return is_about_keys(*queued.command) && queued.command->first_key == 0;
+  });
+  if (!about_all || client.has_one_worker()) return false;
+  const std::vector<ServerState> servers = client.servers();
+  return std::any_of(servers.begin(), servers.end(),
+                     [](const ServerState& server) { return server.workers == 0; });
+}
+
+// A server that could not be asked fails its share later.
+void TransactionRun::workers_learnt(Operation& operation) {
+  auto& self = *static_cast<TransactionRun*>(operation.context);
+  operation = Operation{};
+  self.exec_.worker().shutting_down() ? self.discard() : self.collect();
+}
+
+// Of the keys it is about, which all have to be on one worker.
+void TransactionRun::find_first_key() {
+  if (!watched_.empty()) return note_key(watched_.front().key);
+  for (const QueuedCommand& queued : commands_) {
+    const std::vector<std::string_view> arguments(queued.arguments.begin(), queued.arguments.end());
+    const std::vector<size_t> keys = key_positions(*queued.command, arguments);
+    if (!keys.empty()) return note_key(arguments[keys.front()]);
+  }
+}
+
+bool TransactionRun::takes_place_at(uint16_t server, uint16_t worker) const {
+  const Client& client = exec_.worker().client();
+  return client.has_one_worker() ||
+         (first_key_known_ && client.is_with(first_key_, server, worker));
+}
+
 void TransactionRun::collect() {
+  find_first_key();
   for (const WatchedKey& one : watched_) {
     note_key(one.key);
     if (one.version != 0) {
@@ -56,7 +102,7 @@ void TransactionRun::collect() {
     }
   }
   for (size_t i = 0; i < commands_.size(); ++i) {
-    if (belongs_to_step(*commands_[i].command)) run_command(i);
+    if (is_about_keys(*commands_[i].command)) run_command(i);
   }
   if (apart_) return fail(std::string(kCrossSlot));
   if (builder_.empty()) return answer({});
@@ -66,7 +112,7 @@ void TransactionRun::collect() {
 void TransactionRun::run_command(size_t number) {
   const QueuedCommand& queued = commands_[number];
   const std::vector<std::string_view> arguments(queued.arguments.begin(), queued.arguments.end());
-  Request& request = exec_.connection().new_part(exec_, *queued.command, arguments);
+  Request& request = exec_.connection().new_part(exec_, number, *queued.command, arguments);
   requests_[number] = &request;
   if (permitted(request, arguments)) queued.command->handler(request, arguments);
 }
@@ -94,28 +140,59 @@ void TransactionRun::note_key(std::string_view key) {
   }
 }
 
-void TransactionRun::capture(Operation& operation) {
-  if (phase_ == Phase::kCollect && encode(operation)) {
-    captured_.push_back(&operation);
-    return;
+void TransactionRun::note_keys(Operation& operation) {
+  wire::RequestView request;
+  request.header = request_of(operation);
+  request.key = operation.key;
+  request.value = value_parts(operation).rest;
+  wire::for_each_key(request, [this](std::string_view key, bool) {
+    note_key(key);
+    return true;
+  });
+}
+
+void TransactionRun::capture(const Request& part, Operation& operation) {
+  const size_t command = part.part_number();
+  if (discarding_) return end(operation, Code::kCancelled);
+  if (phase_ == Phase::kCollect && belongs_to_step(operation)) {
+    if (encode(operation)) return captured_.push_back({command, &operation});
+  } else if (is_about_all(operation.kind)) {
+    if (phase_ == Phase::kAnswer && turn_begun_ && turn_ == command) {
+      return exec_.worker().submit(operation);
+    }
+    return deferred_.push_back({command, &operation});
+  } else if (phase_ == Phase::kAnswer && operation.key.empty()) {
+    return exec_.worker().submit(operation);  // questions about the servers, such as INFO's
   }
-  // Questions about the servers as a whole, such as INFO's.
-  if (phase_ == Phase::kAnswer && operation.key.empty() &&
-      operation.kind != OperationKind::kClear) {
-    return exec_.worker().submit(operation);
+  end(operation, Code::kRefused);
+}
+
+bool TransactionRun::belongs_to_step(const Operation& operation) const {
+  switch (operation.kind) {
+    case OperationKind::kCount:
+    case OperationKind::kClear:
+      return first_key_known_ || exec_.worker().client().has_one_worker();
+    case OperationKind::kScan:
+    case OperationKind::kRandomKey:
+      return takes_place_at(operation.server, operation.worker);
+    default:
+      return true;
   }
-  refused_.push_back(&operation);
 }
 
 bool TransactionRun::encode(Operation& operation) {
   const wire::RequestHeader header = request_of(operation);
   if (!wire::may_be_in_transaction(header.opcode)) return false;
-  if (operation.kind == OperationKind::kCount) {
-    if (!exec_.worker().client().has_one_worker()) return false;
-  } else {
-    note_key(operation.key);
+  if (!is_about_all(operation.kind)) note_keys(operation);
+  if (!builder_.add_parts(header, operation.key, value_parts(operation))) return false;
+  const bool has_rest =
+      operation.kind == OperationKind::kCount || operation.kind == OperationKind::kClear;
+  if (has_rest && !exec_.worker().client().has_one_worker()) {
+    rests_.emplace_back();
+    rests_.back().run = this;
+    rests_.back().whole = &operation;
   }
-  return builder_.add_parts(header, operation.key, value_parts(operation));
+  return true;
 }
 
 // ---- step --------------------------------------------------------------------------------------
@@ -205,25 +282,74 @@ void TransactionRun::go_on() {
 
 void TransactionRun::answer(std::span<const std::byte> replies) {
   phase_ = Phase::kAnswer;
+  advancing_ = true;  // not before every command has what the step brought
   wire::MessageReader reader(replies, wire::kMaxRequestsPerTransaction);
   wire::ReplyView reply;
-  for (Operation* operation : captured_) {
+  for (const Deferred& one : std::exchange(captured_, {})) {
     // The client has checked the message as a whole only.
     if (!reader.next(reply)) {
-      operation->code = Code::kProtocolError;
+      one.operation->code = Code::kProtocolError;
     } else {
-      take_reply(*operation, reply);
+      take_reply(*one.operation, reply);
     }
-    operation->done(*operation);
+    end_captured(one);
   }
-  captured_.clear();
-  for (size_t i = 0; i < commands_.size(); ++i) {
-    show(*commands_[i].command, commands_[i].arguments);
-    if (requests_[i] == nullptr) run_command(i);
+  end_refused();
+  std::stable_sort(deferred_.begin(), deferred_.end(),
+                   [](const Deferred& a, const Deferred& b) { return a.command < b.command; });
+  advancing_ = false;
+  advance();
+}
+
+// Its share in the step is done; the rest of it, if there is one, waits for its turn.
+void TransactionRun::end_captured(const Deferred& captured) {
+  Operation& whole = *captured.operation;
+  const bool has_rest = next_rest_ < rests_.size() && rests_[next_rest_].whole == &whole;
+  if (!has_rest) return whole.done(whole);
+  Rest& rest = rests_[next_rest_++];
+  if (whole.code != Code::kOk) return whole.done(whole);
+  rest.operation.kind = whole.kind;
+  rest.operation.elsewhere = true;
+  rest.operation.key = first_key_;
+  rest.operation.done = &TransactionRun::rest_done;
+  rest.operation.context = &rest;
+  deferred_.push_back({captured.command, &rest.operation});
+}
+
+void TransactionRun::rest_done(Operation& operation) {
+  Operation& whole = *static_cast<Rest*>(operation.context)->whole;
+  whole.number += operation.number;
+  whole.code = operation.code;
+  whole.server = operation.server;
+  whole.done(whole);
+}
+
+// Completes the commands in their order, each when those before are complete.
+void TransactionRun::advance() {
+  if (exec_.worker().shutting_down()) return discard();
+  advancing_ = true;
+  for (; turn_ < commands_.size(); ++turn_, turn_begun_ = false) {
+    if (!turn_begun_) begin_turn();
     end_refused();
+    if (!requests_[turn_]->is_finished()) break;
   }
-  answered_ = true;
-  finish_if_done();
+  advancing_ = false;
+  if (turn_ == commands_.size()) finish();
+}
+
+void TransactionRun::begin_turn() {
+  turn_begun_ = true;
+  show(*commands_[turn_].command, commands_[turn_].arguments);
+  if (requests_[turn_] == nullptr) return run_command(turn_);
+  while (next_deferred_ < deferred_.size() && deferred_[next_deferred_].command == turn_) {
+    exec_.worker().submit(*deferred_[next_deferred_++].operation);
+  }
+}
+
+// Ends it without its having been done, as soon as whoever has just submitted it has returned.
+void TransactionRun::end(Operation& operation, Code code) {
+  operation.code = code;
+  refused_.push_back(&operation);
 }
 
 void TransactionRun::show(const Command& command, const std::vector<std::string>& arguments) {
@@ -235,7 +361,6 @@ void TransactionRun::end_refused() {
   while (!refused_.empty()) {
     Operation* operation = refused_.back();
     refused_.pop_back();
-    operation->code = Code::kRefused;
     operation->done(*operation);
   }
 }
@@ -244,33 +369,43 @@ void TransactionRun::end_refused() {
 void TransactionRun::fail(std::string reply) {
   phase_ = Phase::kAnswer;
   failure_ = std::move(reply);
+  discard();
+}
+
+// Ends what has begun without having been done, and begins nothing any more.
+void TransactionRun::discard() {
   discarding_ = true;
-  for (Operation* operation : std::exchange(captured_, {})) {
-    operation->code = Code::kCancelled;
-    operation->done(*operation);
+  advancing_ = true;
+  for (const Deferred& one : std::exchange(captured_, {})) end(*one.operation, Code::kCancelled);
+  for (; next_deferred_ < deferred_.size(); ++next_deferred_) {
+    end(*deferred_[next_deferred_].operation, Code::kCancelled);
   }
   end_refused();
-  answered_ = true;
-  finish_if_done();
+  advancing_ = false;
+  finish_if_discarded();
 }
 
 void TransactionRun::command_finished() {
   ++finished_;
-  if (answered_) finish_if_done();
+  if (phase_ != Phase::kAnswer || advancing_) return;
+  discarding_ ? finish_if_discarded() : advance();
+}
+
+void TransactionRun::finish_if_discarded() {
+  size_t begun = 0;
+  for (const Request* request : requests_) begun += request != nullptr ? 1 : 0;
+  if (finished_ == begun) finish();
 }
 
 // The last that is done here: the request may be gone afterwards, and this with it.
-void TransactionRun::finish_if_done() {
-  size_t begun = 0;
-  for (const Request* request : requests_) begun += request != nullptr ? 1 : 0;
-  if (finished_ < begun) return;
+void TransactionRun::finish() {
   Request& exec = exec_;
   const std::string_view exec_arguments[] = {exec.command().called};
   if (failure_ == kNullArray) {
     exec.reply().null_array();
   } else if (!failure_.empty()) {
     if (!exec.worker().shutting_down()) exec.error(failure_);
-  } else {
+  } else if (!discarding_) {
     exec.reply().array(commands_.size());
     for (Request* request : requests_) request->move_reply_to(exec.output());
   }

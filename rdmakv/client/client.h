@@ -169,6 +169,8 @@ class Client {
   virtual bool same_worker(std::string_view a, std::string_view b) const = 0;
   // Whether one worker has all keys there are.
   virtual bool has_one_worker() const = 0;
+  // Whether the key is with this worker of this server, as far as is known.
+  virtual bool is_with(std::string_view key, uint16_t server, uint16_t worker) const = 0;
 
   // Our estimate of the server's clock that judges the key's expiry: ms since 1970.
   virtual int64_t server_clock_ms(std::string_view key) const = 0;

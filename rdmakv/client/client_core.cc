@@ -8,6 +8,8 @@
 #include <cassert>
 #include <cerrno>
 
+#include "protocol/kv_transaction.h"
+#include "rdmakv/client/operation_message.h"
 #include "rdmakv/transport/authentication.h"
 
 namespace rdmakv {
@@ -20,17 +22,6 @@ constexpr int kMaxRounds = 4;  // batches of completions per poll()
 
 bool is_gathered(OperationKind kind) {
   return kind == OperationKind::kCount || kind == OperationKind::kClear;
-}
-
-void add(DirectCounters& to, const DirectCounters& from) {
-  to.cached += from.cached;
-  to.forwarded += from.forwarded;
-  to.indexed += from.indexed;
-  to.not_found += from.not_found;
-  to.entry_reads += from.entry_reads;
-  to.bucket_reads += from.bucket_reads;
-  to.round_trips += from.round_trips;
-  for (size_t i = 0; i < kDetours; ++i) to.detours[i] += from.detours[i];
 }
 
 // Codes that say what the key's state is, and not that something went wrong.
@@ -189,6 +180,8 @@ Code ClientCore::check(const Operation& operation) const {
     case OperationKind::kCopy:
     case OperationKind::kRename:
       return input > wire::kMaxKeyBytes ? Code::kTooLarge : Code::kOk;
+    case OperationKind::kCombine:
+      return input > wire::kMaxChunk ? Code::kTooLarge : Code::kOk;
     case OperationKind::kPing:
     case OperationKind::kStats:
     case OperationKind::kScan:
@@ -238,6 +231,18 @@ void ClientCore::submit(Operation& operation) {
   }
 }
 
+// Whether that worker has all keys that the operation names; a malformed one is for it to refuse.
+bool ClientCore::all_on(SlotMap::Place place, const Operation& operation) const {
+  wire::RequestView request;
+  request.header.opcode = request_of(operation).opcode;
+  request.key = operation.key;
+  request.value = input_of(operation);
+  bool all = true;
+  wire::for_each_key(
+      request, [&](std::string_view key, bool) { return all = map_.place_of_key(key) == place; });
+  return all;
+}
+
 // To the session it belongs to, as far as that is known now.
 void ClientCore::route(Operation& operation) {
   if (operation.internal[kGather] != 0) return route_part(operation);
@@ -263,10 +268,10 @@ void ClientCore::route(Operation& operation) {
       break;
     }
     case OperationKind::kCopy:
-    case OperationKind::kRename: {
+    case OperationKind::kRename:
+    case OperationKind::kCombine: {
       const SlotMap::Place place = map_.place_of_key(operation.key);
-      const std::span<const std::byte> to = input_of(operation);
-      if (place != map_.place_of_key({reinterpret_cast<const char*>(to.data()), to.size()})) {
+      if (!all_on(place, operation)) {
         operation.code = Code::kWrongWorker;
         return finish(operation);
       }
@@ -280,49 +285,6 @@ void ClientCore::route(Operation& operation) {
   }
   operation.server = session->server();
   session->enqueue(operation);
-}
-
-void ClientCore::start_gather(Operation& operation) {
-  if (free_gathers_.empty()) {
-    gathers_.emplace_back(
-        [](void* context, Gather& gather) {
-          auto* self = static_cast<ClientCore*>(context);
-          self->finish(gather.whole());
-          self->free_gathers_.push_back(&gather);
-        },
-        this);
-    free_gathers_.push_back(&gathers_.back());
-  }
-  Gather& gather = *free_gathers_.back();
-  free_gathers_.pop_back();
-  gather.start(operation);
-  for (size_t server = 0; server < servers_.size(); ++server) {
-    ++under_way_;
-    route_part(gather.add_part(static_cast<uint16_t>(server), kEveryWorker));
-  }
-  gather.parts_made();
-}
-
-// internal[kGather] is kEveryWorker, or the worker + 1.
-void ClientCore::route_part(Operation& part) {
-  const uint32_t workers = map_.workers(part.server);
-  if (part.internal[kGather] != kEveryWorker) {
-    if (workers < part.internal[kGather]) {
-      // That worker is gone, and with it its keys: the server has started anew.
-      part.code = Code::kOk;
-      return finish(part);
-    }
-    return session_of(part.server, static_cast<uint16_t>(part.internal[kGather] - 1))
-        ->enqueue(part);
-  }
-  if (workers == 0) return session_of(part.server, 0)->enqueue(part);
-  auto& gather = *static_cast<Gather*>(part.context);
-  for (uint16_t worker = 1; worker < workers; ++worker) {
-    ++under_way_;
-    session_of(part.server, worker)->enqueue(gather.add_part(part.server, worker + 1u));
-  }
-  part.internal[kGather] = 1;
-  session_of(part.server, 0)->enqueue(part);
 }
 
 // ---- what sessions tell ------------------------------------------------------------------------
@@ -512,40 +474,6 @@ int64_t ClientCore::server_clock_ms(std::string_view key) const {
     return sessions[place.worker]->clock().now_ms(now);
   }
   return sessions[0]->clock().now_ms(now);  // all workers of a server share its clock
-}
-
-ClientCounters ClientCore::counters() const {
-  ClientCounters all = counts;
-  for (const auto& session : sessions_) {
-    session->add_counters(all.verbs);
-    add(all.direct, session->direct_counters());
-    add(all.direct, session->loads().counters());
-    all.quarantined += session->quarantined();
-  }
-  all.round_trips += all.direct.round_trips;
-  all.locations_known = locations->counters().hits;
-  all.locations_unknown = locations->counters().misses;
-  all.locations_evicted = locations->counters().evictions;
-  return all;
-}
-
-std::vector<ServerState> ClientCore::servers() const {
-  std::vector<ServerState> states;
-  for (size_t i = 0; i < servers_.size(); ++i) states.push_back(server(static_cast<uint16_t>(i)));
-  return states;
-}
-
-ServerState ClientCore::server(uint16_t index) const {
-  const std::vector<Session*>& sessions = servers_[index].sessions;
-  ServerState state;
-  state.name = servers_[index].name;
-  state.reachable = sessions[0]->ready();
-  state.workers = map_.workers(index);
-  state.epoch = state.reachable ? sessions[0]->welcome().epoch : 0;
-  for (const Session* session : sessions) {
-    if (!session->last_error().is_ok()) state.last_error = session->last_error().to_string();
-  }
-  return state;
 }
 
 }  // namespace rdmakv

@@ -41,6 +41,9 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
   void wait(Operation& operation) override;
   bool same_worker(std::string_view a, std::string_view b) const override;
   bool has_one_worker() const override;
+  bool is_with(std::string_view key, uint16_t server, uint16_t worker) const override {
+    return map_.place_of_key(key) == SlotMap::Place{server, worker};
+  }
   int64_t server_clock_ms(std::string_view key) const override;
   ClientCounters counters() const override;
   std::vector<ServerState> servers() const override;
@@ -66,8 +69,11 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
 
   Code check(const Operation& operation) const;
   void route(Operation& operation);
+  bool all_on(SlotMap::Place place, const Operation& operation) const;
+  // client_gather.cc
   void start_gather(Operation& operation);
   void route_part(Operation& part);
+  void enqueue_part(Operation& part, uint16_t worker);
   Session* session_of(uint16_t server, uint16_t worker);
   Session& add_session(uint16_t server, uint16_t worker);
   void adopt_workers(Session& session);

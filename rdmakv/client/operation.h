@@ -52,6 +52,9 @@ enum class OperationKind : uint8_t {
   // removes `key`, in the same step. kWrongWorker: they are not on one worker.
   kCopy,
   kRename,
+  // The key gets what the values of the keys named by `input` make together (kv_combine.h),
+  // `number` bytes. kWrongWorker: they are not all on one worker.
+  kCombine,
 };
 
 // What a kScan or a kRandomKey brings is lent as with kGet, or goes to the destination.
@@ -91,6 +94,7 @@ struct Operation {
   bool want_previous = false;     // kPut, kDelete, kExpire, kModify, kUploadCommit: `value` becomes
                                   // the value before
   bool want_if_unmet = false;     // kPut, kUploadCommit: likewise, if the condition was not met
+  bool elsewhere = false;         // kCount, kClear: not of the worker that has `key`
   std::string_view key;           // bytes stay valid until done
   uint64_t expected_version = 0;  // Condition::kIfVersion; 0: the key must not exist
   int64_t expiry_ms = 0;          // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
@@ -125,7 +129,8 @@ struct Operation {
   uint64_t version = 0;       // of the key now; 0: no such key
   int64_t expiry = 0;         // of the key now, ms since 1970; 0: none (kInspect, kGet, kExpire)
   uint64_t value_length = 0;  // of the value meant, also when it is pinned or did not fit
-  // kCount, kClear, kTransaction, kScan, kRandomKey; kModify, kEvaluate: what the function says
+  // kCount, kClear, kCombine, kTransaction, kScan, kRandomKey; kModify, kEvaluate: what the
+  // function says
   uint64_t number = 0;
   bool one_key = false;                          // kScan: `value` is one key and nothing else
   wire::Refusal refusal = wire::Refusal::kNone;  // with Code::kInapplicable

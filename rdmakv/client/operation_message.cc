@@ -47,6 +47,8 @@ wire::Opcode opcode_of(OperationKind kind) {
       return wire::Opcode::kCopy;
     case OperationKind::kRename:
       return wire::Opcode::kRename;
+    case OperationKind::kCombine:
+      return wire::Opcode::kCombine;
     case OperationKind::kReadPinned:  // never sent
     case OperationKind::kPing:
       break;

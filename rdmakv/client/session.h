@@ -209,7 +209,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool send_plain(Operation& operation) { return send_plain(operation, queue_); }
   bool send_plain(Operation& operation, OperationQueue& from);
   bool may_send(const Outgoing& out, uint64_t hash) const;
-  bool may_transact(const Operation& operation) const;
+  bool may_change_all(const Operation& operation) const;
   void begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash);
   void give_back(uint32_t index);
   bool send_ticket_operation(Operation& operation);

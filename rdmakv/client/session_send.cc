@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/kv_transaction.h"
 #include "rdmakv/client/operation_message.h"
 #include "rdmakv/client/session.h"
 
@@ -28,8 +29,6 @@ bool has_order(wire::Opcode opcode) {
     case wire::Opcode::kUploadCommit:
     case wire::Opcode::kModify:
     case wire::Opcode::kEvaluate:
-    case wire::Opcode::kCopy:
-    case wire::Opcode::kRename:
       return true;
     default:
       return false;
@@ -44,18 +43,39 @@ bool changes_key(wire::Opcode opcode) {
 bool carries_value(OperationKind kind) {
   return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk ||
          kind == OperationKind::kTransaction || has_function(kind) ||
-         kind == OperationKind::kCopy || kind == OperationKind::kRename;
+         kind == OperationKind::kCopy || kind == OperationKind::kRename ||
+         kind == OperationKind::kCombine;
 }
 
-// visit(count in KeyOrder) for each key of a transaction; until it returns false.
+// Requests on several keys, whose order is that of each.
+bool names_several(wire::Opcode opcode) {
+  return opcode == wire::Opcode::kTransaction || opcode == wire::Opcode::kCopy ||
+         opcode == wire::Opcode::kRename || opcode == wire::Opcode::kCombine;
+}
+
+// visit(count in KeyOrder) for each key of such a request; until it returns false.
 template <typename Visit>
-bool for_each_key(const Operation& transaction, uint64_t seed, Visit&& visit) {
-  wire::MessageReader reader(input_of(transaction), wire::kMaxRequestsPerTransaction);
-  wire::RequestView request;
-  while (reader.next(request)) {
-    if (!visit(KeyOrder::of(wire::hash_key(request.key, seed)))) return false;
+bool for_each_order(const Operation& operation, uint64_t seed, Visit&& visit) {
+  const auto visit_keys = [&](const wire::RequestView& request) {
+    return wire::for_each_key(request, [&](std::string_view key, bool) {
+      return visit(KeyOrder::of(wire::hash_key(key, seed)));
+    });
+  };
+  if (operation.kind == OperationKind::kTransaction) {
+    return wire::for_each_request(input_of(operation), visit_keys);
   }
-  return true;
+  wire::RequestView request;
+  request.header = request_of(operation);
+  request.key = operation.key;
+  request.value = input_of(operation);
+  return visit_keys(request);
+}
+
+bool clears(const Operation& operation) {
+  return operation.kind == OperationKind::kTransaction &&
+         !wire::for_each_request(input_of(operation), [](const wire::RequestView& request) {
+           return request.header.opcode != wire::Opcode::kClear;
+         });
 }
 
 // The bytes of a computed value in the reply, as far as they depend on what is asked alone.
@@ -224,28 +244,31 @@ bool Session::send_plain(Operation& operation, OperationQueue& from) {
 bool Session::may_send(const Outgoing& out, uint64_t hash) const {
   if (out.step != RequestStep::kOperation) return true;
   if (out.header.opcode == wire::Opcode::kClear) return order_.may_clear();
-  if (out.header.opcode == wire::Opcode::kTransaction) return may_transact(*out.operation);
+  if (names_several(out.header.opcode)) return may_change_all(*out.operation);
   if (!has_order(out.header.opcode)) return true;
   const uint32_t at = KeyOrder::of(hash);
   return changes_key(out.header.opcode) ? order_.may_change(at) : order_.may_ask(at);
 }
 
-bool Session::may_transact(const Operation& operation) const {
-  return for_each_key(operation, welcome().seed,
-                      [this](uint32_t at) { return order_.may_change(at); });
+bool Session::may_change_all(const Operation& operation) const {
+  if (clears(operation) && !order_.may_clear()) return false;
+  bool all = true;
+  for_each_order(operation, welcome().seed,
+                 [&](uint32_t at) { return all = order_.may_change(at); });
+  return all;
 }
 
 void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash) {
   slot.hash = hash;
   slot.order = KeyOrder::kNone;
   if (out.step != RequestStep::kOperation) return;
-  if (out.header.opcode == wire::Opcode::kClear) {
+  if (out.header.opcode == wire::Opcode::kClear || clears(*out.operation)) {
     slot.order = KeyOrder::kAll;
     order_.clear_begins();
-  } else if (out.header.opcode == wire::Opcode::kTransaction) {
+  } else if (names_several(out.header.opcode)) {
     slot.order = KeyOrder::kSeveral;
     slot.orders.clear();
-    for_each_key(*out.operation, welcome().seed, [&](uint32_t at) {
+    for_each_order(*out.operation, welcome().seed, [&](uint32_t at) {
       slot.orders.push_back(at);
       return true;
     });

@@ -175,6 +175,21 @@ void Index::release(uint64_t hash) {
   if (overflowed(bucket) && !has_stashed(bucket)) set_overflow(bucket, false);
 }
 
+void Index::hold_all() {
+  ++holds_;
+  for (uint32_t bucket = 0; bucket < bucket_count_; ++bucket) {
+    if (!overflowed(bucket)) set_overflow(bucket, true);
+  }
+}
+
+void Index::release_all() {
+  assert(holds_ > 0);
+  --holds_;
+  for (uint32_t bucket = 0; bucket < bucket_count_; ++bucket) {
+    if (overflowed(bucket) && !has_stashed(bucket)) set_overflow(bucket, false);
+  }
+}
+
 bool Index::has_stashed(uint32_t bucket) const {
   for (uint32_t node = heads_[chain_of(bucket)]; node != kNone; node = nodes_[node].next) {
     if (nodes_[node].bucket == bucket) return true;

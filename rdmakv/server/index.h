@@ -56,6 +56,9 @@ class Index {
   // only when all are released the bits are right again.
   void hold(uint64_t hash);
   void release(uint64_t hash);
+  // The same of all hashes there are.
+  void hold_all();
+  void release_all();
 
   uint64_t size() const { return size_; }
   uint64_t stashed() const { return stashed_; }

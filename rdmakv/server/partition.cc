@@ -31,6 +31,7 @@ bool takes_key(Opcode opcode) {
     case Opcode::kTransaction:
     case Opcode::kCopy:
     case Opcode::kRename:
+    case Opcode::kCombine:
     case Opcode::kModify:
     case Opcode::kEvaluate:
       return true;
@@ -49,6 +50,7 @@ bool takes_value(Opcode opcode) {
     case Opcode::kEvaluate:
     case Opcode::kCopy:
     case Opcode::kRename:
+    case Opcode::kCombine:
       return true;
     default:
       return false;
@@ -226,6 +228,9 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
     case Opcode::kCopy:
     case Opcode::kRename:
       copy(request, key, value, out);
+      break;
+    case Opcode::kCombine:
+      combine(key, value, out);
       break;
   }
 }

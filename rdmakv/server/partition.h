@@ -259,10 +259,15 @@ class Partition {
 
   // What is there, and one key under another's name (partition_scan.cc).
   void scan(const Request& request, Session& session, Outcome& out);
+  uint64_t scanned_bytes(const Request& scan);
   void random_key(Session& session, Outcome& out);
   bool attach_key(const Found& found, const Session& session, Outcome& out);
   void copy(const Request& request, std::string_view key, Value to, Outcome& out);
   void rename(const Found& source, std::string_view key, Change& change, Outcome& out);
+  // partition_combine.cc
+  void combine(std::string_view key, Value sources, Outcome& out);
+  bool may_combine(std::string_view key, Value sources, Outcome& out);
+  void store_combined(Change& change, Value sources, uint64_t length, Outcome& out);
   void begin_upload(const Request& request, std::string_view key, Session& session, Outcome& out);
   void append_upload(const Request& request, Value chunk, Session& session, Outcome& out);
   void commit_upload(const Request& request, std::string_view key, Session& session, Outcome& out);
@@ -285,7 +290,7 @@ class Partition {
   void transact_uploaded(const Request& request, uint32_t key_length, Session& session,
                          Outcome& out);
   void run_transaction(Value message, uint32_t key_length, Session& session, Outcome& out);
-  ReplyStatus check_transaction(Value message, uint32_t& commands) const;
+  ReplyStatus check_transaction(Value message, bool nested, uint32_t& commands) const;
   bool settle(Value message, Outcome& out);
   // The steps of a transaction, for one key.
   bool settle_key(std::string_view key, Outcome& out);
@@ -297,6 +302,7 @@ class Partition {
   void show(Value message);
   void run_command(const wire::RequestView& command, uint32_t key_length, ReplySpace& space,
                    Session& session);
+  void run_nested(Value message, Session& session, Outcome& out);
   uint64_t reply_value_bound(const wire::RequestView& command, std::string_view key);
   bool grow(ReplySpace& space, uint64_t bytes, uint32_t key_length, Outcome& out);
   void give_back(const ReplySpace& space);
@@ -355,6 +361,7 @@ class Partition {
   WalkCopies applied_;           // of apply()
   EntryCopy seen_;               // of see()
   bool transacting_ = false;
+  std::span<std::byte> reply_room_;           // for the value of a transaction's command
   std::unique_ptr<std::byte[]> transaction_;  // private copy of a transaction's message
   std::unique_ptr<std::byte[]> small_reply_;  // of a transaction
   std::unique_ptr<std::byte[]> results_;      // of functions, for their Outcomes

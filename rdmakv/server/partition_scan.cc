@@ -11,6 +11,7 @@
 // pattern takes is its author's choice.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "protocol/kv_hash.h"
 #include "rdmakv/server/entry.h"
@@ -48,7 +49,10 @@ void Partition::scan(const Request& request, Session& session, Outcome& out) {
     out.reply.status = ReplyStatus::kBadRequest;
     return;
   }
-  const std::span<std::byte> room(scanned_.get(), session.inline_limit);
+  // Within a transaction all that is asked for is there at once, and there is room for it.
+  const std::span<std::byte> room =
+      transacting_ ? reply_room_ : std::span<std::byte>(scanned_.get(), session.inline_limit);
+  const uint32_t most_steps = transacting_ ? index_.steps() : kMostScanSteps;
   size_t used = 0;
   uint64_t taken = 0;
   uint64_t next = 0;  // where the first key is that was not taken
@@ -57,7 +61,7 @@ void Partition::scan(const Request& request, Session& session, Outcome& out) {
   uint32_t step = index_.first_occupied(first_step);
   for (uint32_t looked = 0; next == 0 && step < index_.steps();
        step = index_.first_occupied(step + 1), ++looked) {
-    if (looked == kMostScanSteps || taken >= request.wanted) {
+    if (looked == most_steps || taken >= request.wanted) {
       next = step * kSlots;
       break;
     }
@@ -88,11 +92,32 @@ void Partition::scan(const Request& request, Session& session, Outcome& out) {
   out.value = room.first(used);
 }
 
-// The reply's value is the key of `found`, copied if it is short, else in place and pinned.
+// How long the value is that scan() makes within a transaction.
+uint64_t Partition::scanned_bytes(const Request& request) {
+  uint64_t bytes = 0;
+  uint64_t taken = 0;
+  const auto first_step =
+      static_cast<uint32_t>(std::min<uint64_t>(request.cursor / kSlots, index_.steps()));
+  for (uint32_t step = index_.first_occupied(first_step);
+       step < index_.steps() && taken < request.wanted; step = index_.first_occupied(step + 1)) {
+    index_.visit(step, [&](Index::Place place, wire::Slot) {
+      if (position(place, step) < request.cursor) return;
+      const Found found = look_at(place);
+      if (!found || has_expired(found.view.expiry_ms, now_ms_)) return;
+      bytes += sizeof(uint32_t) + found.view.key.size();
+      ++taken;
+    });
+  }
+  return bytes;
+}
+
+// The reply's value is the key of `found`, copied if it is short, else in place and pinned (but
+// within a transaction it is copied at once).
 bool Partition::attach_key(const Found& found, const Session& session, Outcome& out) {
   const std::string_view key = found.view.key;
   const bool in_place = key.size() > session.inline_limit;
-  if (in_place && (session.pins.full() || !slab_.pin(found.offset))) {
+  const bool pinned = in_place && !transacting_;
+  if (pinned && (session.pins.full() || !slab_.pin(found.offset))) {
     out.reply.status = ReplyStatus::kTooMany;
     return false;
   }
@@ -102,7 +127,7 @@ bool Partition::attach_key(const Found& found, const Session& session, Outcome& 
   if (in_place) {
     out.value = std::as_bytes(std::span(key));
     out.extent = found.offset;
-    out.pinned = true;
+    out.pinned = pinned;
   } else {
     if (!key.empty()) std::memcpy(scanned_.get(), key.data(), key.size());
     out.value = {scanned_.get(), key.size()};
@@ -161,14 +186,17 @@ void Partition::copy(const Request& request, std::string_view key, Value to, Out
   out.reply.flags = 0;
 }
 
-// A transaction of a PUT and a DELETE: whoever READs sees both or none.
+// A transaction of a PUT and a DELETE, or a part of one: whoever READs sees both or none.
 void Partition::rename(const Found& source, std::string_view key, Change& change, Outcome& out) {
   const std::string_view to = change.key;
-  hide_key(key);
-  hide_key(to);
-  transacting_ = true;
+  const bool alone = !std::exchange(transacting_, true);
+  if (alone) {
+    hide_key(key);
+    hide_key(to);
+  }
   store(change, source.view.value, nullptr, false, out);
   if (out.reply.status == ReplyStatus::kOk) remove(source, key, hash_of(key));
+  if (!alone) return;
   transacting_ = false;
   show_key(to);
   show_key(key);

@@ -15,6 +15,10 @@
 // what a reader found in memory before is from before that moment, and what it finds there
 // afterwards is from after it; nothing that was changed can be found in between. Entries that the
 // commands leave alone come back as they were, under their generation.
+//
+// kClear hides no entries beforehand: it only removes, so it is enough that no bucket says that a
+// key is missing before the end. The moment is then that of the last removal. (Entries of the cas
+// class that no command names are removed by ATOMIC, each after what clients did to it.)
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -27,6 +31,8 @@
 
 namespace rdmakv::server {
 
+using wire::for_each_key;
+using wire::for_each_request;
 using wire::Opcode;
 using wire::ReplyStatus;
 
@@ -34,32 +40,12 @@ namespace {
 
 constexpr uint64_t kMostReplyBytes = wire::kMaxValueBytes;
 
-// False: it is malformed, or visit() returned false.
-template <typename Visit>
-bool for_each_request(std::span<const std::byte> message, Visit&& visit) {
-  wire::MessageReader reader(message, wire::kMaxRequestsPerTransaction);
-  wire::RequestView request;
-  while (reader.next(request)) {
-    if (!visit(request)) return false;
-  }
-  return reader.valid();
-}
-
-bool only_looks(Opcode opcode) {
-  return opcode == Opcode::kGet || opcode == Opcode::kInspect || opcode == Opcode::kCount ||
-         opcode == Opcode::kEvaluate;
-}
-
 // A precondition that makes sense.
 bool is_sound(const wire::RequestView& precondition) {
   const wire::Condition condition = precondition.header.condition;
   return (condition <= wire::Condition::kIfVersion ||
           condition == wire::Condition::kIfStillAbsent) &&
          precondition.header.flags == 0 && precondition.value.empty();
-}
-
-bool has_key(Opcode opcode) {
-  return opcode != Opcode::kCount;
 }
 
 // The words of an entry in the pool, linked by this thread.
@@ -108,7 +94,7 @@ void Partition::transact_uploaded(const Request& request, uint32_t key_length, S
 void Partition::run_transaction(Value message, uint32_t key_length, Session& session,
                                 Outcome& out) {
   uint32_t commands = 0;
-  out.reply.status = check_transaction(message, commands);
+  out.reply.status = check_transaction(message, false, commands);
   if (out.reply.status != ReplyStatus::kOk) return;
   if (session.pins.full()) {  // a reply that is too long for the landing buffer takes one
     out.reply.status = ReplyStatus::kTooMany;
@@ -149,7 +135,7 @@ void Partition::run_transaction(Value message, uint32_t key_length, Session& ses
 }
 
 // Whether all of it can be executed here at all.
-ReplyStatus Partition::check_transaction(Value message, uint32_t& commands) const {
+ReplyStatus Partition::check_transaction(Value message, bool nested, uint32_t& commands) const {
   auto status = ReplyStatus::kBadRequest;
   const bool sound = for_each_request(message, [&](const wire::RequestView& request) {
     const wire::RequestHeader& header = request.header;
@@ -157,12 +143,24 @@ ReplyStatus Partition::check_transaction(Value message, uint32_t& commands) cons
       if (commands > 0 || !is_sound(request)) return false;
     } else {
       ++commands;
-      if (!may_be_in_transaction(header.opcode) || header.ticket != 0) return false;
-      if (!makes_sense(header, request.key.size(), request.value.size())) return false;
+      if (nested ? !may_be_nested(header) : !may_be_in_transaction(header.opcode)) return false;
+      if (header.ticket != 0 || !makes_sense(header, request.key.size(), request.value.size())) {
+        return false;
+      }
     }
-    if (!has_key(header.opcode) || owns(request.key)) return true;
-    status = ReplyStatus::kWrongWorker;
-    return false;
+    if (header.opcode == Opcode::kTransaction) {
+      uint32_t inner = 0;
+      const ReplyStatus checked = check_transaction(request.value, true, inner);
+      if (checked != ReplyStatus::kOk) status = checked;
+      return checked == ReplyStatus::kOk;
+    }
+    bool all_here = true;
+    const bool read = for_each_key(request, [&](std::string_view key, bool) {
+      all_here &= owns(key);
+      return key.size() <= wire::kMaxKeyBytes;
+    });
+    if (read && !all_here) status = ReplyStatus::kWrongWorker;
+    return read && all_here;
   });
   return sound ? ReplyStatus::kOk : status;
 }
@@ -172,7 +170,7 @@ ReplyStatus Partition::check_transaction(Value message, uint32_t& commands) cons
 bool Partition::settle(Value message, Outcome& out) {
   if (cas_ == nullptr) return true;
   return for_each_request(message, [&](const wire::RequestView& request) {
-    return !has_key(request.header.opcode) || settle_key(request.key, out);
+    return for_each_key(request, [&](std::string_view key, bool) { return settle_key(key, out); });
   });
 }
 
@@ -219,13 +217,11 @@ bool Partition::preconditions_met(Value message, Outcome& out) {
 void Partition::hide(Value message) {
   if (!holds(Rule::kOneStep)) return;
   for_each_request(message, [&](const wire::RequestView& request) {
-    if (!has_key(request.header.opcode)) return true;
-    if (only_looks(request.header.opcode)) {
-      index_.hold(hash_of(request.key));
-    } else {
-      hide_key(request.key);
-    }
-    return true;
+    if (request.header.opcode == Opcode::kClear) index_.hold_all();
+    return for_each_key(request, [&](std::string_view key, bool changes) {
+      changes ? hide_key(key) : index_.hold(hash_of(key));
+      return true;
+    });
   });
 }
 
@@ -248,12 +244,17 @@ void Partition::show_key(std::string_view key) {
 void Partition::show(Value message) {
   if (!holds(Rule::kOneStep)) return;
   for_each_request(message, [&](const wire::RequestView& request) {
-    if (has_key(request.header.opcode)) show_key(request.key);
-    return true;
+    return for_each_key(request, [&](std::string_view key, bool) {
+      show_key(key);
+      return true;
+    });
   });
   for_each_request(message, [&](const wire::RequestView& request) {
-    if (has_key(request.header.opcode)) index_.release(hash_of(request.key));
-    return true;
+    if (request.header.opcode == Opcode::kClear) index_.release_all();
+    return for_each_key(request, [&](std::string_view key, bool) {
+      index_.release(hash_of(key));
+      return true;
+    });
   });
 }
 
@@ -267,12 +268,17 @@ void Partition::run_command(const wire::RequestView& command, uint32_t key_lengt
   // Room for the value first: what has been changed could not be told afterwards.
   const uint64_t bound = reply_value_bound(command, key);
   if (grow(space, bound, key_length, out)) {
-    run(command.header, key, command.value, session, out);
+    if (command.header.opcode == Opcode::kTransaction) {
+      run_nested(command.value, session, out);
+    } else {
+      reply_room_ = {space.data + space.used + sizeof(wire::ReplyHeader), bound};
+      run(command.header, key, command.value, session, out);
+    }
   }
   assert(wire::padded(out.value.size()) <= wire::padded(bound));
   wire::ReplyHeader header = out.reply;
   header.id = command.header.id;
-  header.flags = out.has_value ? wire::kHasValue : 0;
+  header.flags = out.has_value ? wire::kHasValue | (out.reply.flags & wire::kOneKey) : 0;
   header.location = 0;
   header.generation = 0;
   if (out.has_value) header.value_length = static_cast<uint32_t>(out.value.size());
@@ -280,17 +286,31 @@ void Partition::run_command(const wire::RequestView& command, uint32_t key_lengt
   space.used += sizeof(header);
   space.headers -= sizeof(header);
   const uint64_t padded = wire::padded(out.value.size());
+  std::byte* const at = space.data + space.used;
   if (padded > 0) {
-    std::memset(space.data + space.used + padded - 8, 0, 8);
-    std::memcpy(space.data + space.used, out.value.data(), out.value.size());
+    if (out.value.data() != at) std::memcpy(at, out.value.data(), out.value.size());
+    std::memset(at + out.value.size(), 0, padded - out.value.size());
   }
   space.used += padded;
   ++space.count;
 }
 
+void Partition::run_nested(Value message, Session& session, Outcome& out) {
+  if (!preconditions_met(message, out)) return;
+  for_each_request(message, [&](const wire::RequestView& request) {
+    if (is_precondition(request.header)) return true;
+    Outcome one;
+    run(request.header, own_key(request.key), request.value, session, one);
+    if (out.reply.status == ReplyStatus::kOk) out.reply.status = one.reply.status;
+    return true;
+  });
+}
+
 // How long the value in the reply can be. 0 also where there is none.
 uint64_t Partition::reply_value_bound(const wire::RequestView& command, std::string_view key) {
   const Request& request = command.header;
+  if (request.opcode == Opcode::kScan) return scanned_bytes(request);
+  if (request.opcode == Opcode::kRandomKey) return index_.size() == 0 ? 0 : wire::kMaxKeyBytes;
   switch (request.function) {
     case wire::Function::kSetFields:
     case wire::Function::kGetFields:

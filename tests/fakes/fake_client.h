@@ -48,6 +48,9 @@ class FakeClient final : public Client, public AtOnceReader {
   void wait(Operation& operation) override;
   bool same_worker(std::string_view, std::string_view) const override { return true; }
   bool has_one_worker() const override { return true; }
+  bool is_with(std::string_view, uint16_t server, uint16_t worker) const override {
+    return server == 0 && worker == 0;
+  }
   int64_t server_clock_ms(std::string_view) const override { return now_ms; }
   ClientCounters counters() const override { return {}; }
   std::vector<ServerState> servers() const override;
@@ -108,6 +111,7 @@ class FakeClient final : public Client, public AtOnceReader {
   void upload(Operation& operation, Ended& ended);
   void scan(Operation& operation, Ended& ended);
   void copy(Operation& operation);
+  void combine(Operation& operation);
   void erase_key(std::string_view key);
   void lend(Operation& operation, const std::string& value, Ended& ended);
   Entry* find(std::string_view key);

@@ -119,6 +119,107 @@ class Transactions(Differential):
             EXEC
         """)
 
+    def test_several_keys_and_all_keys(self):
+        self.run_lines("""
+            SET {t}old 1 EX 100000
+            MULTI
+            DBSIZE
+            SET {t}a abc
+            DBSIZE
+            RENAME {t}a {t}b
+            RENAME {t}a {t}b
+            GET {t}a
+            GET {t}b
+            RENAMENX {t}b {t}old
+            RENAMENX {t}b {t}a
+            RENAME {t}a {t}a
+            COPY {t}old {t}copy
+            COPY {t}old {t}copy
+            COPY {t}a {t}copy REPLACE
+            COPY {t}none {t}copy REPLACE
+            GET {t}copy
+            PERSIST {t}old
+            KEYS {t}old
+            KEYS nothing*
+            SCAN 0 COUNT 1000 MATCH {t}copy
+            SCAN 0 COUNT 1000 MATCH {t}copy TYPE list
+            MSETNX {t}m 1 {t}n 2
+            MSETNX {t}m 3 {t}o 3
+            MSETNX {t}m 3 {t}o
+            MGET {t}m {t}n {t}o
+            BITOP AND {t}x {t}a {t}old {t}none
+            BITOP OR {t}x {t}a {t}old
+            BITOP NOT {t}x {t}x
+            BITOP XOR {t}y {t}x {t}a
+            BITOP NOT {t}y {t}none
+            BITOP NOT {t}y {t}x {t}x
+            BITOP NAND {t}y {t}x {t}x
+            GET {t}x
+            EXISTS {t}y
+            DBSIZE
+            EXEC
+            DBSIZE
+            MGET {t}a {t}b {t}m {t}x
+            TTL {t}b
+            MULTI
+            SET {t}before 1
+            FLUSHALL
+            DBSIZE
+            RANDOMKEY
+            GET {t}a
+            SET {t}after 1
+            RANDOMKEY
+            KEYS *
+            DBSIZE
+            FLUSHDB NOSUCH
+            FLUSHALL ASYNC SYNC
+            EXEC
+            DBSIZE
+            MGET {t}before {t}after
+            MULTI
+            FLUSHDB ASYNC
+            DBSIZE
+            KEYS *
+            SCAN 0
+            RANDOMKEY
+            EXEC
+            GET {t}after
+            WATCH {t}w
+            SET {t}w 1
+            MULTI
+            FLUSHALL
+            EXEC
+            GET {t}w
+            MULTI
+            RENAME {t}w
+            EXEC
+            MULTI
+            SCAN abc
+            SCAN 0 COUNT 0
+            COPY {t}w {t}w
+            COPY {t}w {t}v DB 5
+            EXEC
+        """)
+
+    def test_what_leaves_and_comes_back(self):
+        """Keys of the class that one-sided CAS works on, and with an expiry, under other names."""
+        for redis, proxy in self.pairs():
+            for value in (b"v", b"v" * 5000, b"v" * 400_000):
+                self.same(redis, proxy, "SET", "{t}a", value)
+                version = decode(proxy.call("GETV", "{t}a"))[1]
+                proxy.call("CAS", "{t}a", version, value)
+                self.same(redis, proxy, "MULTI")
+                self.same(redis, proxy, "RENAME", "{t}a", "{t}b")
+                self.same(redis, proxy, "COPY", "{t}b", "{t}a")
+                self.same(redis, proxy, "BITOP", "NOT", "{t}c", "{t}a")
+                self.same(redis, proxy, "MGET", "{t}a", "{t}b", "{t}c")
+                self.same(redis, proxy, "MSETNX", "{t}d", value, "{t}e", value)
+                self.same(redis, proxy, "EXEC")
+                self.same(redis, proxy, "MULTI")
+                self.same(redis, proxy, "FLUSHALL")
+                self.same(redis, proxy, "EXEC")
+                self.same(redis, proxy, "MGET", "{t}a", "{t}b", "{t}c", "{t}d", "{t}e")
+
     def test_watched_keys_that_change(self):
         changes = [["SET", "{t}w", "2"], ["DEL", "{t}w"], ["EXPIRE", "{t}w", FAR], ["GETDEL", "{t}w"],
                    ["SETEX", "{t}w", FAR, "1"], ["MSET", "{t}x", "1", "{t}w", "1"], ["FLUSHALL"],
@@ -193,9 +294,14 @@ class Transactions(Differential):
 
     def test_an_expired_watched_key(self):
         for redis, proxy in self.pairs():
-            for one in (redis, proxy):
-                one.call("SET", "{t}w", "1", "PX", "30")
-            self.same(redis, proxy, "WATCH", "{t}w")
+            alive, milliseconds = False, 30
+            while not alive:  # when it was watched
+                milliseconds *= 2
+                self.same(redis, proxy, "UNWATCH")
+                for one in (redis, proxy):
+                    one.call("SET", "{t}w", "1", "PX", milliseconds)
+                self.same(redis, proxy, "WATCH", "{t}w")
+                alive = all(one.call("EXISTS", "{t}w") == b":1\r\n" for one in (redis, proxy))
             for one in (redis, proxy):
                 while one.call("EXISTS", "{t}w") != b":0\r\n":
                     pass
@@ -265,6 +371,11 @@ class Transactions(Differential):
                 lambda: ["GETEX", key(), "EX", FAR],
                 lambda: ["SETBIT", key(), rng.randrange(20), 1],
                 lambda: ["LCS", key(), key()],
+                lambda: [rng.choice(["RENAME", "RENAMENX", "COPY"]), key(), key()],
+                lambda: ["MSETNX", key(), "1", key(), "2"],
+                lambda: ["BITOP", rng.choice(["AND", "OR", "XOR"]), key(), key(), key()],
+                lambda: [rng.choice(["DBSIZE", "DBSIZE", "FLUSHALL"])],
+                lambda: ["KEYS", key()],
                 lambda: ["WATCH", key(), key()],
                 lambda: ["UNWATCH"],
                 lambda: ["MULTI"],
@@ -307,15 +418,59 @@ class OurOwn(unittest.TestCase):
         self.assertEqual(self.client.call("EXISTS", "a", "b"), b":0\r\n")
         self.assertEqual(self.queue(["SET", "a", "1"])[-1], b"*1\r\n+OK\r\n")
 
-    def test_what_cannot_be_part_of_one_step(self):
-        refusal = b"-ERR Command not allowed inside a transaction\r\n"
-        for command in (["FLUSHALL"], ["FLUSHDB", "ASYNC"], ["MSETNX", "a", "1"],
-                        ["BITOP", "NOT", "a", "b"]):
-            replies = self.queue(["SET", "a", "1"], command)
-            self.assertEqual(replies[1], refusal)
-            self.assertTrue(replies[2].startswith(b"-EXECABORT "))
-        replies = self.queue(["SET", "a", "1"], ["DBSIZE"])
-        self.assertTrue(replies[-1].startswith(b"*2\r\n+OK\r\n-ERR Command not allowed inside"), replies)
+    def test_several_keys_of_several_slots(self):
+        error = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+        self.client.call("SET", "a", "1")
+        for command in (["RENAME", "a", "b"], ["RENAMENX", "a", "b"], ["COPY", "a", "b"],
+                        ["BITOP", "NOT", "b", "a"], ["BITOP", "OR", "a", "a", "b"]):
+            self.assertEqual(self.queue(command)[-1], error, command)
+        for command in (["MSETNX", "a", "1", "b", "1"], ["MSETEX", "2", "a", "1", "b", "1"]):
+            self.assertEqual(self.queue(["GET", "a"], command)[-1], b"*2\r\n$1\r\n1\r\n" + error)
+        self.assertEqual(decode(self.client.call("MGET", "a", "b")), [b"1", None])
+
+    def test_msetex(self):
+        replies = self.queue(["MSETEX", "2", "{t}a", "1", "{t}b", "2", "NX", "EX", "1000"],
+                             ["MSETEX", "2", "{t}a", "3", "{t}c", "3", "NX"],
+                             ["MSETEX", "2", "{t}a", "4", "{t}b", "4", "XX", "KEEPTTL"],
+                             ["MGET", "{t}a", "{t}b", "{t}c"])
+        self.assertEqual(decode(replies[-1]), [1, 0, 1, [b"4", b"4", None]])
+        self.assertGreater(decode(self.client.call("TTL", "{t}b")), 900)
+
+    def test_all_keys_of_several_workers(self):
+        """The worker of the transaction's keys is asked in the step, the others after it, in order."""
+        names = [f"k{i}" for i in range(200)]
+        for i in names:
+            self.client.call("SET", i, "1")
+        for mine in ("k0", "k1", "k2", "{t}new"):  # of either worker
+            replies = decode(self.queue(["DBSIZE"], ["SET", mine, "1"], ["KEYS", "*"], ["FLUSHALL"],
+                                        ["KEYS", "*"], ["SET", mine, "2"], ["DBSIZE"], ["KEYS", "*"],
+                                        ["SCAN", "0", "COUNT", "1000"], ["RANDOMKEY"])[-1])
+            self.assertEqual(replies[0], len(names))
+            self.assertEqual(sorted(replies[2]), sorted({*(n.encode() for n in names), mine.encode()}))
+            self.assertEqual(replies[3:], [b"+OK", [], b"+OK", 1, [mine.encode()],
+                                           [b"0", [mine.encode()]], mine.encode()])
+            self.assertEqual(self.client.call("DBSIZE"), b":1\r\n")
+            self.client.call("DEL", mine)
+            for i in names:
+                self.client.call("SET", i, "1")
+        # No key is named: nothing is done in a step.
+        self.assertEqual(decode(self.queue(["DBSIZE"], ["FLUSHALL"], ["DBSIZE"], ["RANDOMKEY"])[-1]),
+                         [len(names), b"+OK", 0, None])
+
+    def test_a_flush_that_does_not_take_place(self):
+        self.client.call("MSET", "a", "1", "b", "1", "c", "1", "d", "1")
+        self.client.call("WATCH", "a")
+        self.client.call("SET", "a", "2")
+        self.assertEqual(self.queue(["FLUSHALL"], ["DBSIZE"])[-1], b"*-1\r\n")
+        self.assertEqual(self.client.call("DBSIZE"), b":4\r\n")
+
+    def test_many_keys_in_one_step(self):
+        names = ["{t}%d" % i for i in range(20_000)]
+        for at in range(0, len(names), 1000):
+            self.client.call("MSET", *sum(([name, "v"] for name in names[at:at + 1000]), []))
+        replies = decode(self.queue(["GET", "{t}0"], ["KEYS", "*"], ["FLUSHALL"], ["KEYS", "*"])[-1])
+        self.assertEqual(sorted(replies[1]), sorted(name.encode() for name in names))
+        self.assertEqual(replies[2:], [b"+OK", []])
 
     def test_rights_that_change_before_exec(self):
         with Connection(self.stack.port) as admin:

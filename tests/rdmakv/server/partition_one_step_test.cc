@@ -109,6 +109,75 @@ TEST(PartitionTransactionTest, ReadersOfMemorySeeAllOfItOrNothing) {
   EXPECT_TRUE(box.consistent());
 }
 
+TEST(PartitionTransactionTest, ReadersOfMemorySeeAllKeysFlushedOrNone) {
+  CasBox box;
+  Watcher::States states;
+  for (int i = 0; i < 50; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    box.put(key, "1");
+    states[key] = {"1", ""};
+  }
+  box.make("of-the-class", "1");
+  states["of-the-class"] = {"1", ""};
+  states["k0"] = {"1", "2"};
+  states["before"] = {"", ""};
+  states["after"] = {"", "2"};
+  Commands commands;
+  commands.put("before", "passing").put("k0", "passing");
+  commands.add({.opcode = Opcode::kClear}).put("k0", "2").put("after", "2");
+  commands.add({.opcode = Opcode::kCount});
+  Watcher watcher(box, states);
+  const std::vector<One> replies = run(box, commands, "before");
+  ASSERT_EQ(replies.size(), 6u);
+  EXPECT_EQ(replies[2].number, 52u);
+  EXPECT_EQ(replies[5].number, 2u);
+  EXPECT_GT(watcher.looks(), 150);
+  EXPECT_EQ(look(box, "k1").seen, Seen::kMissing);
+  EXPECT_EQ(look(box, "of-the-class").seen, Seen::kMissing);
+  EXPECT_EQ(look(box, "after").value, "2");
+  EXPECT_TRUE(box.consistent());
+}
+
+TEST(PartitionTransactionTest, ReadersOfMemorySeeCommandsOnSeveralKeysInOneStep) {
+  CasBox box;
+  box.put("from", "1");
+  box.make("to", "3");
+  box.make("source", "1");
+  box.put("copy", "3");
+  box.put("combined", "3");
+  wire::TransactionBuilder inner;
+  wire::RequestHeader absent, put;
+  absent.opcode = Opcode::kInspect;
+  absent.condition = Condition::kIfAbsent;
+  put.opcode = Opcode::kPut;
+  inner.add(absent, "set", {});
+  inner.add(put, "set", std::as_bytes(std::span("2", 1)));
+  inner.add(put, "too", std::as_bytes(std::span("2", 1)));
+  const auto message = inner.finish();
+  Commands commands;
+  commands.add({.opcode = Opcode::kRename, .key = "from", .value = "to"});
+  commands.add({.opcode = Opcode::kCopy, .key = "source", .value = "copy"});
+  const std::string_view names[] = {"source", "to"};
+  const std::string sources = wire::encode_combine(wire::BitOperation::kOr, names);
+  commands.add({.opcode = Opcode::kCombine, .key = "combined", .value = sources});
+  commands.add({.opcode = Opcode::kTransaction,
+                .key = "set",
+                .value = {reinterpret_cast<const char*>(message.data()), message.size()}});
+  Watcher watcher(box, {{"from", {"1", ""}},
+                        {"to", {"3", "1"}},
+                        {"source", {"1", "1"}},
+                        {"copy", {"3", "1"}},
+                        {"combined", {"3", "1"}},
+                        {"set", {"", "2"}},
+                        {"too", {"", "2"}}});
+  for (const One& one : run(box, commands, "from")) EXPECT_EQ(one.status, ReplyStatus::kOk);
+  EXPECT_GT(watcher.looks(), 30);
+  for (const char* key : {"to", "copy", "combined"}) EXPECT_EQ(look(box, key).value, "1") << key;
+  for (const char* key : {"set", "too"}) EXPECT_EQ(look(box, key).value, "2") << key;
+  EXPECT_EQ(look(box, "from").seen, Seen::kMissing);
+  EXPECT_TRUE(box.consistent());
+}
+
 TEST(PartitionTransactionTest, AClientThatIsFirstIsSeenByThePreconditions) {
   CasBox box;
   const CasPlace place = box.make("watched");

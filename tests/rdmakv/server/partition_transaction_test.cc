@@ -115,10 +115,23 @@ TEST(PartitionTransactionTest, WhatMakesNoSenseIsRefusedAsAWhole) {
     EXPECT_EQ(run_message(box, "a", commands.message()).status, ReplyStatus::kBadRequest);
     EXPECT_EQ(box.get("a").status, ReplyStatus::kNotFound);
   };
-  for (const Opcode opcode : {Opcode::kTransaction, Opcode::kClear, Opcode::kRelease,
-                              Opcode::kUploadBegin, Opcode::kUploadCommit, Opcode::kGrants}) {
+  for (const Opcode opcode :
+       {Opcode::kTransaction, Opcode::kClear, Opcode::kCombine, Opcode::kRelease,
+        Opcode::kUploadBegin, Opcode::kUploadCommit, Opcode::kGrants}) {
     Commands commands;
     commands.put("a", "1").add({.opcode = opcode, .key = "a"});
+    refused(commands);
+  }
+  // Within a transaction within a transaction.
+  Commands innermost;
+  const std::string nested = innermost.put("a", "2").message();
+  Commands reads, asks_back, twice;
+  for (const std::string& message :
+       {reads.get("a").message(), asks_back.swap("a", "2").message(),
+        twice.add({.opcode = Opcode::kTransaction, .key = "a", .value = nested}).message(),
+        nested.substr(0, nested.size() - 16)}) {
+    Commands commands;
+    commands.put("a", "1").add({.opcode = Opcode::kTransaction, .key = "a", .value = message});
     refused(commands);
   }
   Commands late, odd_condition, odd_value;
@@ -148,10 +161,19 @@ TEST(PartitionTransactionTest, SpoiledMessagesBreakNothing) {
   box.make("b");
   std::mt19937 random(7);
   Commands commands;
+  Commands inner;
+  const std::string nested = inner.require("d", 0).put("d", "1").del("c").message();
+  const std::string_view names[] = {"a", "b"};
+  const std::string sources = wire::encode_combine(wire::BitOperation::kXor, names);
   commands.require("a", 0).put("a", "1").swap("b", "22").get("c").del("a").put("c", "333");
+  commands.add({.opcode = Opcode::kTransaction, .key = "d", .value = nested});
+  commands.add({.opcode = Opcode::kCombine, .key = "e", .value = sources});
+  commands.add({.opcode = Opcode::kRename, .key = "e", .value = "f"});
+  commands.add({.opcode = Opcode::kScan, .expiry_ms = 100}).add({.opcode = Opcode::kRandomKey});
+  commands.add({.opcode = Opcode::kClear});
   const std::string sound = commands.message();
   int executed = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 4000; ++round) {
     std::string spoiled = sound;
     for (int i = 0; i <= round % 3; ++i) {
       spoiled[random() % spoiled.size()] = static_cast<char>(random());
@@ -254,6 +276,43 @@ TEST(PartitionTransactionTest, KeysInTheStashAreFoundAndRemoved) {
   for (const One& one : run(box, remove)) keys -= one.status == ReplyStatus::kOk ? 1 : 0;
   EXPECT_EQ(keys, 0u);
   EXPECT_EQ(box.partition->index().stashed(), 0u);
+  EXPECT_TRUE(box.consistent());
+  EXPECT_TRUE(box.empty_after_clear());
+}
+
+TEST(PartitionTransactionTest, CommandsOnSeveralKeysAndOnAll) {
+  PartitionBox box;
+  for (int i = 0; i < 3000; ++i) box.put("key number " + std::to_string(i), "v");
+  Commands first, second;
+  const std::string set = first.require("a", 0).put("a", "1").put("b", "1").message();
+  const std::string again = second.require("c", 0).require("b", 0).put("c", "2").message();
+  Commands commands;
+  commands.add({.opcode = Opcode::kTransaction, .key = "a", .value = set});
+  commands.add({.opcode = Opcode::kTransaction, .key = "a", .value = again});
+  commands.add({.opcode = Opcode::kRename, .key = "a", .value = "c"});
+  commands.add({.opcode = Opcode::kRename, .key = "a", .value = "c"});
+  commands.add(
+      {.opcode = Opcode::kCopy, .key = "c", .value = "b", .condition = Condition::kIfAbsent});
+  commands.add({.opcode = Opcode::kScan, .expiry_ms = 100'000});  // so many are wanted
+  commands.add({.opcode = Opcode::kScan, .expiry_ms = 10});
+  commands.add({.opcode = Opcode::kClear}).add({.opcode = Opcode::kRandomKey});
+  commands.put("only", "1").add({.opcode = Opcode::kRandomKey});
+  commands.add({.opcode = Opcode::kScan, .expiry_ms = 10});
+  const std::vector<One> replies = run(box, commands);
+  ASSERT_EQ(replies.size(), 12u);
+  const ReplyStatus expected[] = {ReplyStatus::kOk, ReplyStatus::kVersionMismatch, ReplyStatus::kOk,
+                                  ReplyStatus::kNotFound, ReplyStatus::kConditionNotMet};
+  for (size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(replies[i].status, expected[i]) << i;
+  uint64_t bytes = 0;
+  for (int i = 0; i < 3000; ++i) bytes += 4 + 11 + std::to_string(i).size();
+  EXPECT_EQ(replies[5].value.size(), bytes + 2 * 5);
+  EXPECT_EQ(replies[5].version, 0u);  // the end
+  EXPECT_NE(replies[6].version, 0u);
+  EXPECT_LT(replies[6].value.size(), 1000u);
+  EXPECT_EQ(replies[7].number, 3002u);
+  EXPECT_EQ(replies[8].status, ReplyStatus::kNotFound);
+  EXPECT_EQ(replies[10].value, "only");
+  EXPECT_EQ(replies[11].value.substr(4), "only");
   EXPECT_TRUE(box.consistent());
   EXPECT_TRUE(box.empty_after_clear());
 }
