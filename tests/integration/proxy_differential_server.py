@@ -42,10 +42,9 @@ class Server(Differential):
             COMMAND HELP
             COMMAND HELP x
         """)
-        # Ours, Tair's, and those of newer Redis; and BITOP, of which one key specification is told, not two.
+        # Ours, Tair's, and those of newer Redis.
         ours = {"cas", "getv", "client|setinfo", "client|no-touch", "client|maint_notifications", "delex",
-                "digest", "msetex", "exappend", "excad", "excas", "exget", "exincrby", "exset", "exsetver",
-                "bitop"}
+                "digest", "msetex", "exappend", "excad", "excas", "exget", "exincrby", "exset", "exsetver"}
         for redis, proxy in self.pairs():
             names = [name.decode() for name in decode(proxy.call("COMMAND", "LIST"))]
             known = [name for name in names if name not in ours]
