@@ -36,6 +36,7 @@ void KeyTransfer::got() {
   if (failed()) return;
   version_ = operation().version;
   expiry_ms_ = operation().expiry;
+  user_flags_ = operation().user_flags;
   pin_ = operation().ticket;
   length_ = operation().value_length;
   if (pin_) {
@@ -51,18 +52,25 @@ void KeyTransfer::got() {
   }
   operation() = Operation{};
   operation().input = value;
-  set_conditions();
-  submit<&KeyTransfer::stored>(OperationKind::kPut, to_);
+  store(OperationKind::kPut);
 }
 
-void KeyTransfer::set_conditions() {
+// The value is in the operation; `kind` would store it without the flags that Tair's commands gave
+// it.
+void KeyTransfer::store(OperationKind kind) {
   operation().condition = condition_;
   operation().expected_version = expected_version_;
   operation().expiry_ms = expiry_ms_;
+  if (user_flags_ != 0) {
+    kind = OperationKind::kModify;
+    operation().function = wire::Function::kReplace;
+    operation().modify.flags = wire::kSetUserFlags;
+    operation().modify.user_flags = user_flags_;
+  }
+  submit<&KeyTransfer::stored>(kind, to_);
 }
 
-// ---- a value that is pinned
-// ----------------------------------------------------------------------
+// ---- a value that is pinned --------------------------------------------------------------------
 
 void KeyTransfer::upload_begun() {
   if (operation().code != Code::kOk) return end(operation().code);
@@ -76,8 +84,7 @@ void KeyTransfer::next_piece() {
   if (offset_ == length_) {
     operation().ticket = std::exchange(upload_, {});
     operation().total = length_;
-    set_conditions();
-    return submit<&KeyTransfer::stored>(OperationKind::kUploadCommit, to_);
+    return store(OperationKind::kUploadCommit);
   }
   operation().ticket = pin_;
   operation().offset = offset_;

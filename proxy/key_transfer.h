@@ -1,5 +1,5 @@
-// The value and expiry of one key to another key that is on another worker, in one direction and in
-// steps, since no server can do both:
+// The value, expiry and flags of one key to another key that is on another worker, in one direction
+// and in steps, since no server can do both:
 //
 //   GET with version -> PUT (an upload, piece by piece, if it is large) -> DELETE if the version is
 //   still that one; else all of it again
@@ -38,8 +38,7 @@ class KeyTransfer : public Request::State {
   Operation& operation() { return request_.operation; }
   bool failed();
   void got();
-  void put();
-  void set_conditions();
+  void store(OperationKind kind);
   void upload_begun();
   void next_piece();
   void piece_read();
@@ -60,6 +59,7 @@ class KeyTransfer : public Request::State {
 
   uint64_t version_ = 0;  // of `from`, as it was read
   int64_t expiry_ms_ = 0;
+  uint16_t user_flags_ = 0;
   std::string value_;    // that was short
   ValueBuffer buffer_;   // what holds a longer one, or a piece
   uint64_t length_ = 0;  // of one that is pinned

@@ -92,6 +92,27 @@ TEST_F(RenameTest, GoesFromWorkerToWorker) {
   EXPECT_EQ(call("COPY nosuch c REPLACE"), ":0\r\n");
 }
 
+TEST_F(RenameTest, TakesTairsFlagsAlong) {
+  const std::string large = pattern(300'000);
+  for (const std::string& value : {std::string("v"), large}) {
+    call("FLUSHALL");
+    fake_->store["a"] = {value, 7, 0, 65535};
+    EXPECT_EQ(call("COPY a b"), ":1\r\n");
+    EXPECT_EQ(call("RENAME b c"), "+OK\r\n");
+    EXPECT_EQ(call("RENAMENX c d"), ":1\r\n");
+    for (const char* key : {"a", "d"}) {
+      EXPECT_EQ(fake_->store[key].value, value);
+      EXPECT_EQ(fake_->store[key].user_flags, 65535) << key;
+    }
+  }
+  EXPECT_EQ(fake_->pins(), 0u);
+  EXPECT_EQ(fake_->uploads(), 0u);
+  // What has none takes none over.
+  call("SET plain v");
+  call("COPY plain a REPLACE");
+  EXPECT_EQ(call("EXGET a WITHFLAGS").substr(0, 4), "*3\r\n");
+}
+
 // Another client stores something between the copy and the removal: that is what is renamed.
 TEST_F(RenameTest, WhatIsStoredMeanwhileIsNotLost) {
   for (const std::string_view words : {"RENAME a b", "RENAMENX a b"}) {
