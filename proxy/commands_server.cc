@@ -11,6 +11,7 @@
 #include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/info.h"
+#include "proxy/server_survey.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
 
@@ -32,11 +33,14 @@ InfoSections info_sections(const Request& request) {
 }
 
 void reply_info(Request& request, std::optional<uint64_t> keys) {
-  if (!info_sections(request).has("backends")) {
-    request.reply().verbatim("txt",
-                             make_info(request.worker(), info_sections(request), {keys, {}}));
-    return request.finish();
-  }
+  request.reply().verbatim("txt",
+                           make_info(request.worker(), info_sections(request), {keys, {}, {}}));
+  request.finish();
+}
+
+// The servers have told of themselves; now what the workers' client libraries have done.
+void reply_info_of_servers(Request& request, const ServerSurvey&) {
+  if (request.worker().shutting_down()) return request.finish();
   gather(
       request,
       [](Worker& worker) {
@@ -44,9 +48,10 @@ void reply_info(Request& request, std::optional<uint64_t> keys) {
         part.counters = worker.client().counters();
         return part;
       },
-      [keys](Request& done, const GatherPart& all) {
-        done.reply().verbatim("txt",
-                              make_info(done.worker(), info_sections(done), {keys, all.counters}));
+      [](Request& done, const GatherPart& all) {
+        const auto& survey = static_cast<const ServerSurvey&>(*done.state);
+        done.reply().verbatim("txt", make_info(done.worker(), info_sections(done),
+                                               {survey.keys(), all.counters, survey.shares()}));
       });
 }
 
@@ -78,9 +83,14 @@ void flush(Request& request, Arguments arguments) {
 void info(Request& request, Arguments arguments) {
   std::vector<std::string_view> names(arguments.begin() + 1, arguments.end());
   for (const std::string_view name : names) request.text.append(name).push_back('\n');
-  if (!InfoSections(names).has("keyspace")) return reply_info(request, std::nullopt);
+  const InfoSections sections(names);
+  const uint64_t deadline_ns = request.worker().now_us() * 1000 + kCountForInfoNs;
+  if (sections.has("backends")) {
+    return ServerSurvey::start(request, deadline_ns, &reply_info_of_servers);
+  }
+  if (!sections.has("keyspace")) return reply_info(request, std::nullopt);
   request.operation.kind = OperationKind::kCount;
-  request.operation.deadline_ns = request.worker().now_us() * 1000 + kCountForInfoNs;
+  request.operation.deadline_ns = deadline_ns;
   request.submit([](Request& done) {
     const bool counted = done.operation.code == Code::kOk;
     reply_info(done, counted ? std::optional(done.operation.number) : std::nullopt);

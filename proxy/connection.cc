@@ -443,11 +443,13 @@ std::string Connection::describe() const {
   if (flags.empty()) flags = "N";
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "
-      "multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} "
+      "multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} "
+      "omem={} "
       "tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
       id_, address_, local_address_, fd_, session_.name, seconds(created_us_),
       seconds(last_activity_us_), flags,
-      in_multi ? static_cast<int64_t>(transaction_->commands().size()) : -1, rest_.size(),
+      in_multi ? static_cast<int64_t>(transaction_->commands().size()) : -1,
+      transaction_ == nullptr ? 0 : transaction_->watched().size(), rest_.size(),
       rest_.capacity() - rest_.size(), in_multi ? transaction_->bytes() : 0, queue_.size(), pending,
       sizeof(Connection) + rest_.capacity() + pending, events,
       last_command_ == nullptr ? "NULL" : last_command_->name, user_->name(),

@@ -200,13 +200,20 @@ void latency_stats(Worker& worker, Text out) {
   }
 }
 
-// The servers, as this worker's client library sees them.
-void backends(Worker& worker, Text out) {
+// The servers, as this worker's client library sees them, and what they tell of themselves, if they
+// do.
+void backends(Worker& worker, const InfoFacts& facts, Text out) {
   size_t i = 0;
   for (const ServerState& server : worker.client().servers()) {
-    fmt::format_to(out, "backend{}:name={},status={},workers={},epoch={:x},error={}\r\n", i++,
-                   server.name, server.reachable ? "up" : "down", server.workers, server.epoch,
-                   escaped(server.last_error, 256));
+    fmt::format_to(out, "backend{}:name={},status={},workers={},epoch={:x},", i, server.name,
+                   server.reachable ? "up" : "down", server.workers, server.epoch);
+    if (i < facts.servers.size() && facts.servers[i].complete) {
+      const ServerSurvey::Share& share = facts.servers[i];
+      fmt::format_to(out, "keys={},used_memory={},total_memory={},", share.keys, share.used_bytes,
+                     share.total_bytes);
+    }
+    fmt::format_to(out, "error={}\r\n", escaped(server.last_error, 256));
+    ++i;
   }
 }
 
@@ -254,7 +261,7 @@ constexpr Section kSections[] = {
     {"errorstats", "Errorstats", true, &error_stats},
     {"latencystats", "Latencystats", false, &latency_stats},
     {"cluster", "Cluster", true, &cluster},
-    {"backends", "Backends", true, &backends},
+    {"backends", "Backends", true, nullptr},
     {"stages", "Stages", false, &stages},
     {"keyspace", "Keyspace", true, nullptr},
 };
@@ -299,10 +306,12 @@ std::string make_info(Worker& worker, const InfoSections& sections, const InfoFa
     fmt::format_to(std::back_inserter(text), "# {}\r\n", section.title);
     if (section.write != nullptr) {
       section.write(worker, std::back_inserter(text));
+    } else if (section.name == "backends") {
+      backends(worker, facts, std::back_inserter(text));
+      backend_counters(facts.backend, std::back_inserter(text));
     } else if (facts.keys.value_or(0) > 0) {
       fmt::format_to(std::back_inserter(text), "db0:keys={},expires=0,avg_ttl=0\r\n", *facts.keys);
     }
-    if (section.name == "backends") backend_counters(facts.backend, std::back_inserter(text));
   }
   return text;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/server_survey.h"
 #include "rdmakv/client/client.h"
 
 namespace rdmakv::proxy {
@@ -37,6 +38,7 @@ class InfoSections {
 struct InfoFacts {
   std::optional<uint64_t> keys;  // of the whole store, for # Keyspace; nothing: not known
   ClientCounters backend;        // of all workers, for # Backends
+  std::vector<ServerSurvey::Share> servers;  // likewise; none: not asked
 };
 
 // The text, sections in Redis's order, separated by empty lines.

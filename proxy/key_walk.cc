@@ -16,13 +16,14 @@ void KeyWalk::start() {
   }
   // Whoever is asked for the first time tells how many workers there are.
   request_.operation.kind = OperationKind::kCount;
+  request_.operation.deadline_ns = deadline_ns_;
   request_.submit(&KeyWalk::places_known);
 }
 
 void KeyWalk::places_known(Request& request) {
   auto& walk = static_cast<KeyWalk&>(*request.state);
   walk.find_places();
-  walk.begin();
+  if (!request.worker().shutting_down()) walk.begin();
   walk.complete_if_idle();
 }
 
@@ -60,6 +61,7 @@ void KeyWalk::ask(Lane& lane, size_t place, OperationKind kind, uint64_t cursor,
   operation.worker = places_[place].worker;
   operation.offset = cursor;
   operation.length = wanted;
+  operation.deadline_ns = deadline_ns_;
   operation.destination = {lane.memory.get(), wire::kMaxKeyBytes};
   operation.done = &KeyWalk::lane_done;
   operation.context = &lane;

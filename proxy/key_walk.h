@@ -1,5 +1,5 @@
-// Going through the keys of all workers of all servers, for the commands that name no key: SCAN,
-// KEYS, RANDOMKEY. A walk is the state of one command (Request::state). It has lanes, each with one
+// Asking all workers of all servers, for the commands that name no key: SCAN, KEYS, RANDOMKEY, and
+// INFO. A walk is the state of one command (Request::state). It has lanes, each with one
 // operation under way, and at most 64 KB of what that brought.
 //
 // The workers stand in an order that does not depend on how the servers were listed: by the
@@ -63,6 +63,7 @@ class KeyWalk : public Request::State {
   std::deque<Lane> lanes_;
   size_t next_place_ = 0;
   size_t busy_ = 0;
+  uint64_t deadline_ns_ = 0;  // of each operation, as Operation has it
   Code failure_ = Code::kOk;  // the first one
 
  private:

@@ -228,7 +228,10 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
     case OperationKind::kTransaction:
       return transact(operation, ended);
     case OperationKind::kPing:
+      return;
     case OperationKind::kStats:
+      ended.lent = "keys " + std::to_string(store.size()) +
+                   "\nkeys_with_expiry 7\npool_bytes 4096\ngranted_bytes 1024\n";
       return;
     case OperationKind::kScan:
       return scan(operation, ended);

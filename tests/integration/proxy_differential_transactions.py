@@ -485,12 +485,13 @@ class OurOwn(unittest.TestCase):
         self.assertTrue(reply.endswith(b"$-1\r\n"), reply)
 
     def test_client_list_shows_transactions(self):
+        self.client.call("WATCH", "a", "b", "a")
         self.client.call("MULTI")
         self.client.call("SET", "a", "1")
         with Connection(self.stack.port) as other:
             text = decode(other.call("CLIENT", "LIST")).decode()
-        self.assertRegex(text, r"flags=x .*multi=1 ")
-        self.assertRegex(text, r"flags=N .*multi=-1 ")
+        self.assertRegex(text, r"flags=x .*multi=1 watch=2 ")
+        self.assertRegex(text, r"flags=N .*multi=-1 watch=0 ")
 
     def test_monitor_shows_the_commands_when_they_run(self):
         with Connection(self.stack.port) as monitor:

@@ -129,6 +129,12 @@ class OneOfThreeIsKilled(unittest.TestCase):
             info = decode(client.call("INFO", "backends")).decode()
             for number in range(3):
                 self.assertRegex(info, rf"backend{number}:name={servers.name(number)},status=up,workers=2")
+            shares = re.findall(r"keys=(\d+),used_memory=(\d+),total_memory=(\d+),", info)
+            self.assertEqual(len(shares), 3)
+            self.assertEqual(sum(int(keys) for keys, _, _ in shares), decode(client.call("DBSIZE")))
+            for keys, used, total in shares:
+                self.assertGreater(int(keys), 0)
+                self.assertTrue(0 < int(used) < int(total), (used, total))
             load = Load(servers)
             servers.kill(1)
             dead = unreachable(servers.name(1))

@@ -267,5 +267,22 @@ TEST_F(CommandsTest, InfoTellsWhatClientsLookFor) {
   }
 }
 
+TEST_F(CommandsTest, InfoTellsWhatTheServersHold) {
+  call("MSET a 1 b 2 c 3");
+  const std::string all = call("INFO");
+  EXPECT_NE(all.find(",keys=3,used_memory=1024,total_memory=4096,error="), std::string::npos)
+      << all;
+  EXPECT_NE(all.find("db0:keys=3,"), std::string::npos);
+  // A server that does not answer keeps nobody waiting, and nothing is made up for it.
+  fake_->fault = [](const Operation& operation) {
+    return operation.kind == OperationKind::kStats ? Code::kTimeout : Code::kOk;
+  };
+  const std::string without = call("INFO");
+  EXPECT_NE(without.find("backend0:name=fake:1,status=down"), std::string::npos);
+  EXPECT_EQ(without.find("used_memory=1024"), std::string::npos);
+  EXPECT_EQ(without.find("db0:"), std::string::npos);
+  EXPECT_NE(call("INFO keyspace").find("db0:keys=3,"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace rdmakv::proxy
