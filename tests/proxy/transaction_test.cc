@@ -91,7 +91,10 @@ TEST_F(TransactionTest, CommandsBehindExecWaitForIt) {
 }
 
 TEST_F(TransactionTest, TheClientLeavesInTheMiddle) {
-  for (const char* text : {"WATCH a b c\r\n", "MULTI\r\nSET a 1\r\nMGET a a\r\nINFO\r\nEXEC\r\n"}) {
+  for (const char* text :
+       {"WATCH a b c\r\n", "MULTI\r\nSET a 1\r\nMGET a a\r\nINFO\r\nEXEC\r\n",
+        "MULTI\r\nKEYS *\r\nSCAN 0\r\nRANDOMKEY\r\nINFO\r\nRENAME a b\r\nRENAME b a\r\n"
+        "MSETNX a 1\r\nBITOP OR a a\r\nEXEC\r\n"}) {
     TestClient other = connect();
     fake_->hold();
     send(other, text);
@@ -103,10 +106,24 @@ TEST_F(TransactionTest, TheClientLeavesInTheMiddle) {
   EXPECT_EQ(call("GET a"), "$1\r\n1\r\n");
 }
 
+TEST_F(TransactionTest, NothingIsSaidOfCommandsThatDidNotTakePlace) {
+  call("SET a 1");
+  for (const Code code : {Code::kVersionMismatch, Code::kUnavailable, Code::kUnknownOutcome}) {
+    fail(OperationKind::kTransaction, code);
+    call("MULTI\r\nKEYS *\r\nSCAN 0\r\nSCAN x\r\nRANDOMKEY\r\nFLUSHALL\r\nDBSIZE");
+    call("MSETNX a 1\r\nMSETNX a\r\nBITOP NOT b a\r\nRENAME a b\r\nCOPY a a");
+    const std::string reply = call("EXEC");
+    EXPECT_TRUE(reply.starts_with("-") || reply == "*-1\r\n") << reply;
+    EXPECT_EQ(reply.find("\r\n"), reply.size() - 2) << reply;
+  }
+  fake_->fault = nullptr;
+  EXPECT_EQ(call("GET a"), "$1\r\n1\r\n");
+}
+
 // The destructors check that nothing is left.
 TEST_F(TransactionTest, TheProxyEndsInTheMiddle) {
   fake_->hold();
-  send(client_, "MULTI\r\nSET a 1\r\nMGET a a\r\nEXEC\r\n");
+  send(client_, "MULTI\r\nSET a 1\r\nMGET a a\r\nKEYS *\r\nFLUSHALL\r\nINFO\r\nEXEC\r\n");
   TestClient other = connect();
   send(other, "WATCH a b c\r\n");
 }
