@@ -8,6 +8,7 @@
 #include "proxy/connection.h"
 #include "proxy/dump_format.h"
 #include "proxy/put.h"
+#include "proxy/repeat.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
 
@@ -53,7 +54,7 @@ void dump_done(Request& request) {
   if (operation.code != Code::kOk) return request.finish_null();
   if (operation.ticket && operation.value.empty() && operation.value_length > 0) {
     request.connection().note_reply_bytes(operation.value_length);
-    return request.when_head(&dump_large);
+    return park_pinned(request, &dump_large);
   }
   request.reply().bulk(dump_string(text(operation.value)));
   request.finish();

@@ -260,6 +260,9 @@ std::vector<Parameter> make_parameters() {
       {.name = "server",
        .get =
            [](const Proxy& p) { return fmt::format("{}", fmt::join(p.options().servers, " ")); }},
+      {.name = "slow-reader-timeout",
+       .number = &Settings::slow_reader_timeout_s,
+       .most = 1'000'000},
       {.name = "slowlog-log-slower-than", .get = get_slow_log_us, .set = set_slow_log_us},
       {.name = "slowlog-max-len", .number = &Settings::slow_log_entries, .most = INT64_MAX},
       {.name = "tcp-keepalive", .number = &Settings::keepalive_s},

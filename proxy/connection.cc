@@ -20,7 +20,6 @@
 namespace rdmakv::proxy {
 namespace {
 
-constexpr size_t kFewestInFlight = 4;
 constexpr uint64_t kIdleUs = 2'000'000;
 constexpr int kWritesPerTurn = 4;
 constexpr int kDrainReads = 16;
@@ -121,7 +120,7 @@ void Connection::execute(Arguments arguments) {
     dispatch(request, arguments);
   }
   finish_command();
-  if (queue_.size() >= in_flight_limit()) block(kInFlight);
+  if (queue_.size() >= in_flight_limit() || replies_fill_up()) block(kInFlight);
 }
 
 void Connection::dispatch(Request& request, Arguments arguments) {
@@ -244,18 +243,6 @@ LargeArgument* Connection::large_argument(size_t index) {
   return nullptr;
 }
 
-size_t Connection::in_flight_limit() const {
-  const Settings& settings = worker_.settings();
-  const size_t most = settings.pipeline_limit;
-  if (reply_estimate_ == 0) return most;
-  const size_t fitting = settings.output_pause_bytes / reply_estimate_;
-  return std::min(most, std::max(fitting, kFewestInFlight));
-}
-
-void Connection::note_reply_bytes(uint64_t bytes) {
-  reply_estimate_ = std::max(bytes, reply_estimate_ - reply_estimate_ / 8);
-}
-
 // ---- replies -----------------------------------------------------------------------------------
 
 bool Connection::output_full() const {
@@ -300,6 +287,7 @@ void Connection::request_finished(Request& request) {
     if (elapsed_us >= worker_.notable_us()) [[unlikely]]
       note_slow(request, elapsed_us);
   }
+  settle_room(request);
   if (queue_.head() == &request) advance_queue();
 }
 
@@ -311,6 +299,7 @@ void Connection::advance_queue() {
     if (!head->waiting_reply_.empty()) {
       closed() ? head->waiting_reply_.clear() : output_.splice(head->waiting_reply_);
     }
+    if (head->done_ || (head->at_head_ != nullptr && head->fanout == nullptr)) settle_room(*head);
     if (!head->done_ && head->at_head_ != nullptr) {
       std::exchange(head->at_head_, nullptr)(*head);
     }
@@ -320,7 +309,7 @@ void Connection::advance_queue() {
   advancing_ = false;
   if (queue_.empty() && !pushed_.empty()) output_.splice(pushed_);
   output_grew();
-  if (queue_.size() <= in_flight_limit() / 2) unblock(kInFlight);
+  unblock_in_flight();
   if (queue_.empty()) {
     unblock(kBarrier);
     if (closed()) worker_.reap_later();
@@ -337,12 +326,13 @@ void Connection::write_pending() {
       return close(std::strerror(errno));
     }
     worker_.stats().output_bytes.add(static_cast<uint64_t>(written));
-    last_activity_us_ = worker_.now_us();
+    taken_us_ = last_activity_us_ = worker_.now_us();
   }
   want_writing(!output_.empty());
   if (output_.pending() <= worker_.settings().output_soft_limit_bytes) soft_limit_since_us_ = 0;
   if (output_.pending() <= worker_.settings().output_pause_bytes / 2) {
     unblock(kOutput);
+    unblock_in_flight();
     poke_head();
   }
   close_if_done();
@@ -391,6 +381,7 @@ void Connection::close(std::string_view reason) {
   for (LargeArgument& large : large_) large.abandon();
   deferred_.clear();
   worker_.connection_closed(*this);
+  worker_.pin_waiters().leave(*this);
   poke_head();
 }
 
@@ -429,7 +420,7 @@ void Connection::spill_if_stalled(uint64_t before_us) {
 
 std::string Connection::describe() const {
   const auto seconds = [this](uint64_t since) { return (worker_.now_us() - since) / 1'000'000; };
-  const size_t pending = output_.pending();
+  const size_t pending = output_.pending() + queue_.waiting_bytes();
   std::string events = reading_ ? "r" : "";
   if (writing_) events += "w";
   std::string flags;

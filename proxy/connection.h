@@ -104,8 +104,25 @@ class Connection {
   void push(std::string_view bytes);
   // Those that have not been written yet.
   void forget_pushed() { pushed_.clear(); }
+  // connection_room.cc
   // Large replies make for fewer commands in flight; `bytes` of one that came.
   void note_reply_bytes(uint64_t bytes);
+  // Before `operation` of `request` is submitted: says how large a value it may have lent. The
+  // bytes that its reply is reckoned at.
+  uint64_t reserve_room(Request& request, Operation& operation);
+  // So many bytes of those of `request` are not needed, or are in the output by now.
+  void give_room_back(Request& request, uint64_t bytes);
+  // Nothing of it is under way: from now on it takes what waits for its turn.
+  void settle_room(Request& request);
+  // Whether a read of `key` by `request` must not be carried out later than what was issued behind
+  // it.
+  bool order_matters(const Request& request, std::string_view key) const;
+  // Gives back the pins of values that wait for their turn, of one connection to a server
+  // (Ticket::session); how many.
+  size_t give_back_pins(uint32_t session);
+  // Others wait for pins: gives up what a client that does not read holds.
+  void make_way(uint64_t now_us, uint64_t slow_us);
+  void stream_begins();
 
   // Closes when the replies so far are written.
   void close_after_replies() { block(kClosing); }
@@ -203,6 +220,9 @@ class Connection {
   void finish_command();
   void advance_queue();
   size_t in_flight_limit() const;
+  uint64_t room_to_lend() const;
+  bool replies_fill_up() const;
+  void unblock_in_flight();
   void want_reading(bool wanted);
   void want_writing(bool wanted);
   void poke_head();
@@ -238,6 +258,8 @@ class Connection {
   OutputChain pushed_;                // waits for the end of a reply
   uint64_t soft_limit_since_us_ = 0;  // output has been beyond the soft limit; 0: it is not
   uint64_t reply_estimate_ = 0;       // bytes of recent large replies, decaying
+  uint64_t held_ = 0;                 // bytes of replies under way (connection_room.cc)
+  uint64_t taken_us_ = 0;             // when the client last took bytes, or a stream began
   const Command* last_command_ = nullptr;
   std::unique_ptr<Transaction> transaction_;
   Session session_;

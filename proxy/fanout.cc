@@ -24,7 +24,7 @@ void Fanout::start(Request& request, Arguments arguments, OperationKind kind, Ga
   self->issued_ = self->done_ = self->written_ = 0;
   self->sum_ = 0;
   self->failure_ = Code::kOk;
-  self->header_written_ = self->writing_ = false;
+  self->header_written_ = self->writing_ = self->waiting_ = false;
   self->arguments_ = arguments;
   request.fanout = self;
   if (self->count_ > self->window_ || request.connection().has_large_arguments()) {
@@ -81,7 +81,7 @@ void Fanout::issue_part(std::string_view key, size_t argument) {
   parts_[issued_ % window_] = part;
   part->fanout = this;
   part->index = issued_++;
-  part->done = false;
+  part->done = part->repeat = part->repeated = false;
   part->value = {};
   Operation& operation = part->operation;
   operation.kind = kind_;
@@ -98,24 +98,43 @@ void Fanout::issue_part(std::string_view key, size_t argument) {
     operation.key = {at, key.size()};
     operation.input = std::as_bytes(std::span(at + key.size(), value.size()));
   }
-  request_->issue(operation);
+  part->held = request_->issue(operation);
 }
 
 void Fanout::part_done(Operation& operation) {
   auto& part = *static_cast<Part*>(operation.context);
   Fanout& self = *part.fanout;
+  if (operation.code == Code::kBusy && self.gather_ == Gather::kList &&
+      !self.request_->in_transaction()) {
+    return self.refused(part);
+  }
   part.done = true;
   ++self.done_;
+  if (part.repeated) self.request_->pin_waiter.since_us = 0;  // the next waits anew
   self.collect(part);
   self.issue();
   self.finish_if_done();
 }
 
+// The connection reckons with `bytes` of the part's reply from now on.
+void Fanout::hold(Part& part, uint64_t bytes) {
+  const uint64_t held = std::min(part.held, bytes);
+  request_->connection().give_room_back(*request_, part.held - held);
+  part.held = held;
+}
+
 void Fanout::collect(Part& part) {
   Operation& operation = part.operation;
+  if (part.repeated && !part.any_version && operation.version != part.version &&
+      (operation.code == Code::kOk || operation.code == Code::kNotFound)) {
+    if (operation.ticket) request_->worker().release_pin(operation.ticket);
+    operation.ticket = {};
+    operation.buffer.reset();
+    operation.code = Code::kBusy;
+  }
   Worker& worker = request_->worker();
   const bool found = operation.code == Code::kOk;
-  if (!found && operation.code != Code::kNotFound && failure_ == Code::kOk) {
+  if (!found && operation.code != Code::kNotFound && failure_ == Code::kOk && !part.repeated) {
     failure_ = operation.code;
     failed_server_ = operation.server;
   }
@@ -124,7 +143,8 @@ void Fanout::collect(Part& part) {
     free_part(part);
     return;
   }
-  (found ? worker.stats().hits : worker.stats().misses).add();
+  if (!part.repeated) (found ? worker.stats().hits : worker.stats().misses).add();
+  hold(part, operation.value.size());
   if (found && !operation.buffer && !operation.value.empty()) {
     // Lent only until we return. The key is not needed any more.
     const size_t bytes = operation.value.size();
@@ -138,6 +158,7 @@ void Fanout::collect(Part& part) {
 
 void Fanout::free_part(Part& part) {
   Worker& worker = request_->worker();
+  hold(part, 0);
   part.memory.reset(worker.memory_blocks());
   part.operation = Operation{};
   parts_[part.index % window_] = nullptr;
@@ -175,7 +196,7 @@ void Fanout::write_on() {
 // written all of the (first) window must be there: an operation that failed so far turns the whole
 // reply into an error; a later one, only its element.
 void Fanout::write_values() {
-  if (writing_ || !request_->is_head()) return;
+  if (writing_ || waiting_ || !request_->is_head()) return;
   Connection& connection = request_->connection();
   if (!header_written_) {
     if (failure_ != Code::kOk) return fail_all();
@@ -187,6 +208,10 @@ void Fanout::write_values() {
   while (written_ < count_ && (connection.closed() || !request_->output_full())) {
     Part* part = parts_[written_ % window_];
     if (part == nullptr || !part->done) break;
+    if (part->repeat && !connection.closed() && !request_->silent()) {
+      repeat(*part);
+      break;
+    }
     if (!write_value(*part)) return;  // stream_done() goes on; we may be gone by now
     free_part(*part);
     ++written_;
@@ -231,6 +256,68 @@ void Fanout::stream_done(Request& request) {
   self.writing_ = false;
   self.issue();
   self.write_values();
+}
+
+// ---- pins are short (pin_waiters.h) ------------------------------------------------------------
+
+size_t Fanout::give_back_pins(uint32_t session) {
+  if (gather_ != Gather::kList || request_->in_transaction()) return 0;
+  size_t count = 0;
+  for (Part* part : parts_) {
+    if (part == nullptr || !part->done || !part->operation.ticket) continue;
+    if (((part->operation.ticket.session ^ session) & 0xffff) != 0) continue;
+    if (part == next_to_write() && request_->is_head()) continue;
+    request_->worker().release_pin(std::exchange(part->operation.ticket, {}));
+    if (!part->repeated) part->version = part->operation.version;
+    part->repeat = true;
+    ++count;
+  }
+  return count;
+}
+
+// The next to be written.
+void Fanout::repeat(Part& part) {
+  part.repeat = part.done = false;
+  part.repeated = true;
+  --done_;
+  part.any_version = !request_->connection().order_matters(*request_, part.operation.key);
+  hold(part, 0);
+  request_->worker().stats().repeated_reads.add();
+  part.held = request_->issue(part.operation);
+}
+
+// The first time it goes on as if it were done; at its turn it waits.
+void Fanout::refused(Part& part) {
+  part.done = part.repeat = true;
+  ++done_;
+  const uint32_t session = std::exchange(part.operation.ticket, {}).session;
+  if (!part.repeated) {
+    part.version = part.operation.version;
+    issue();
+    return finish_if_done();
+  }
+  if (request_->connection().closed()) return give_up();
+  if (request_->connection().give_back_pins(session) > 0) return repeat(part);
+  waiting_ = true;
+  PinWaiter& waiter = request_->pin_waiter;
+  waiter.connection = &request_->connection();
+  waiter.session = session;
+  waiter.context = this;
+  waiter.again = [](void* context) {
+    auto& self = *static_cast<Fanout*>(context);
+    self.waiting_ = false;
+    self.repeat(*self.next_to_write());
+  };
+  waiter.give_up = [](void* context) { static_cast<Fanout*>(context)->give_up(); };
+  request_->worker().pin_waiters().wait(waiter);
+}
+
+// The element is an error.
+void Fanout::give_up() {
+  waiting_ = false;
+  next_to_write()->repeat = false;
+  request_->pin_waiter.since_us = 0;
+  write_values();
 }
 
 // Nothing more is issued; ends when what was issued has come back.

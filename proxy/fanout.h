@@ -31,7 +31,12 @@ class Fanout {
     Fanout* fanout = nullptr;
     size_t index = 0;
     bool done = false;
+    uint64_t held = 0;       // of Connection::held_
     std::string_view value;  // kList: the value, copied, if it is not in operation.buffer
+    // kList: refused, or its pin was given back: to be carried out again when its turn comes, and
+    // then not to bring another version than it was told first, unless `any_version` (repeat.h).
+    bool repeat = false, repeated = false, any_version = false;
+    uint64_t version = 0;
   };
 
   // Issues `kind` for each key; finishes `request` when all are done. `step` 2: a value behind each
@@ -41,6 +46,9 @@ class Fanout {
 
   // The output drained, registered memory came free, or the connection closed: writes on (kList).
   void write_on();
+  // Gives back the pins of values whose turn has not come, of one connection to a server
+  // (Ticket::session); how many.
+  size_t give_back_pins(uint32_t session);
 
  private:
   static void part_done(Operation& operation);
@@ -48,6 +56,11 @@ class Fanout {
   void issue();
   void issue_part(std::string_view key, size_t argument);
   void collect(Part& part);
+  void hold(Part& part, uint64_t bytes);
+  void repeat(Part& part);
+  void refused(Part& part);
+  void give_up();
+  Part* next_to_write() const { return parts_[written_ % window_]; }
   void all_issued();
   void finish_if_done();
   void write_values();
@@ -68,6 +81,7 @@ class Fanout {
   uint16_t failed_server_ = 0;
   bool header_written_ = false;
   bool writing_ = false;
+  bool waiting_ = false;      // the next part to be written, for a pin
   bool blocks_ = false;       // the connection, until all is issued
   size_t window_ = kWindow;   // keys held at a time; of a transaction, all
   std::vector<Part*> parts_;  // by index modulo window_; null: not in use

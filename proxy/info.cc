@@ -130,6 +130,9 @@ void stats(Worker& worker, Text out) {
   line("proxy_output_limit_closes", &WorkerStats::output_limit_closes);
   line("proxy_query_limit_closes", &WorkerStats::query_limit_closes);
   line("proxy_broken_replies", &WorkerStats::broken_replies);
+  line("proxy_repeated_reads", &WorkerStats::repeated_reads);
+  line("proxy_pin_waits", &WorkerStats::pin_waits);
+  line("proxy_slow_reader_closes", &WorkerStats::slow_reader_closes);
 }
 
 void replication(Worker& worker, Text out) {

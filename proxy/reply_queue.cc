@@ -14,6 +14,14 @@ Request& ReplyQueue::pop() {
   return request;
 }
 
+size_t ReplyQueue::waiting_bytes() const {
+  size_t bytes = 0;
+  for (const Request* request = head_; request != nullptr; request = request->next_) {
+    bytes += request->waiting_reply_.pending();
+  }
+  return bytes;
+}
+
 void ReplyQueue::spill() {
   for (Request* request = head_; request != nullptr; request = request->next_) {
     request->waiting_reply_.spill();

@@ -24,6 +24,8 @@ class ReplyQueue {
   bool empty() const { return head_ == nullptr; }
   size_t size() const { return size_; }
 
+  // Of replies that wait for their turn.
+  size_t waiting_bytes() const;
   // Copies what waiting replies hold of registered memory out of it.
   void spill();
   // Drops the replies that wait, whose connection is gone.

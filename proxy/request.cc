@@ -57,9 +57,14 @@ void Request::submit(Continuation then) {
   issue(operation);
 }
 
-void Request::issue(Operation& another) {
-  if (part_of_ != nullptr) return part_of_->capture(*this, another);
+uint64_t Request::issue(Operation& another) {
+  if (part_of_ != nullptr) {
+    part_of_->capture(*this, another);
+    return 0;
+  }
+  const uint64_t held = connection_->reserve_room(*this, another);
   worker().submit(another);
+  return held;
 }
 
 void Request::operation_done(Operation& operation) {
@@ -105,6 +110,7 @@ bool Request::is_head() const {
 void Request::when_head(Continuation then) {
   if (is_head()) return then(*this);
   at_head_ = then;
+  if (fanout == nullptr) connection_->settle_room(*this);
 }
 
 void Request::finish() {

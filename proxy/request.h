@@ -19,6 +19,7 @@
 #include "proxy/command_table.h"
 #include "proxy/large_argument.h"
 #include "proxy/output_buffer.h"
+#include "proxy/pin_waiters.h"
 #include "rdmakv/client/operation.h"
 
 namespace rdmakv::proxy {
@@ -88,8 +89,9 @@ class Request {
   // Submits `operation`; `then` runs when it is done.
   void submit(Continuation then);
   // Sends an operation, which comes back through its `done`; `operation` or another one. Within a
-  // transaction it becomes a part of that.
-  void issue(Operation& another);
+  // transaction it becomes a part of that. Returns the bytes reserved for the value that it may
+  // bring (Connection::reserve_room()).
+  uint64_t issue(Operation& another);
   bool in_transaction() const { return part_of_ != nullptr; }
   const TransactionRun* part_of() const { return part_of_; }
   size_t part_number() const { return part_number_; }  // of the transaction's commands
@@ -145,6 +147,17 @@ class Request {
   Continuation continuation = nullptr;  // of the operation under way
   int64_t number = 0;
   bool flag = false;
+  bool counted = false;  // as a look-up of a key
+  // Of a read that is carried out again (repeat.h).
+  struct Repeat {
+    Continuation then = nullptr;
+    uint64_t version = 0;  // that it was told first
+    bool any_version = false;
+    bool pending = false;
+  };
+  Repeat repeat;
+  PinWaiter pin_waiter;
+  bool parked_pin = false;  // its pinned value waits for its turn, and can be had again
   ValueFrame frame = ValueFrame::kNone;  // around the value that is the reply
   std::string text;                      // for rare commands
   // What a command of several steps keeps between them; ends with the request.
@@ -169,6 +182,7 @@ class Request {
   OutputChain waiting_reply_;  // written before its turn came
   Continuation at_head_ = nullptr;
   uint64_t started_us_ = 0;
+  uint64_t held_ = 0;  // of Connection::held_
   uint32_t argument_count_ = 0;
   std::unique_ptr<std::vector<std::string>> kept_arguments_;
   resp::Protocol protocol_ = resp::Protocol::kResp2;

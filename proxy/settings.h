@@ -22,6 +22,9 @@ struct Settings {
   std::atomic<uint64_t> pipeline_limit{1024};          // commands in flight per client
   std::atomic<uint64_t> idle_timeout_s{0};             // 0: never
   std::atomic<uint64_t> keepalive_s{300};
+  // A client that takes nothing of a large reply for so long while others wait for what it holds at
+  // the server is closed; 0: never.
+  std::atomic<uint64_t> slow_reader_timeout_s{10};
   // A client whose unread replies exceed this for so long without a pause is closed; 0: never.
   std::atomic<uint64_t> output_soft_limit_bytes{0};
   std::atomic<uint64_t> output_soft_limit_s{0};

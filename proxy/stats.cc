@@ -36,7 +36,7 @@ void WorkerStats::reset() {
   for (Counter* counter :
        {&connections, &rejected, &processed, &unknown, &errors, &input_bytes, &output_bytes, &reads,
         &writes, &flushes, &hits, &misses, &output_limit_closes, &query_limit_closes,
-        &broken_replies, &auth_denied, &command_denied, &key_denied}) {
+        &broken_replies, &repeated_reads, &pin_waits, &slow_reader_closes, &auth_denied, &command_denied, &key_denied}) {
     counter->reset();
   }
   for (size_t i = 0; i < command_count; ++i) {

@@ -74,6 +74,7 @@ struct WorkerStats {
   Counter flushes;        // times that a batch was handed to the client library
   Counter hits, misses;   // keys that were (not) there when read
   Counter output_limit_closes, query_limit_closes, broken_replies;
+  Counter repeated_reads, pin_waits, slow_reader_closes;  // pin_waiters.h
   const size_t command_count;
   const std::unique_ptr<CommandStats[]> commands;  // by Command::index
 

@@ -220,6 +220,9 @@ void TransactionRun::ended() {
       return fail(std::string(kNullArray));
     case Code::kWrongWorker:
       return fail(std::string(kCrossSlot));
+    case Code::kBusy:
+      if (wait_for_pin()) return;
+      return fail(error_of(operation_.code));
     default:
       return fail(error_of(operation_.code));
   }
@@ -228,6 +231,27 @@ void TransactionRun::ended() {
   long_reply_bytes_ = operation_.value_length;
   long_reply_ = std::make_unique_for_overwrite<std::byte[]>(long_reply_bytes_);
   fetch();
+}
+
+// Nothing took place, because the server had no pin to spare for a long reply. Since EXEC runs
+// alone, nothing that would be done before it was issued behind it.
+bool TransactionRun::wait_for_pin() {
+  Connection& connection = exec_.connection();
+  if (connection.closed() || exec_.worker().shutting_down()) return false;
+  PinWaiter& waiter = exec_.pin_waiter;
+  waiter.connection = &connection;
+  waiter.session = std::exchange(operation_.ticket, {}).session;
+  waiter.context = this;
+  waiter.again = [](void* context) {
+    auto& self = *static_cast<TransactionRun*>(context);
+    self.exec_.worker().submit(self.operation_);
+  };
+  waiter.give_up = [](void* context) {
+    auto& self = *static_cast<TransactionRun*>(context);
+    self.fail(self.error_of(Code::kBusy));
+  };
+  exec_.worker().pin_waiters().wait(waiter);
+  return true;
 }
 
 std::string TransactionRun::error_of(Code code) const {

@@ -77,6 +77,7 @@ class TransactionRun {
   void submit();
   static void step_done(Operation& operation);
   void ended();
+  bool wait_for_pin();
   void fetch();
   static void piece_done(Operation& operation);
   void answer(std::span<const std::byte> replies);

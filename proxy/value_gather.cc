@@ -46,6 +46,12 @@ void ValueGather::got(Operation& operation) {
 
 void ValueGather::take(Part& part) {
   Operation& operation = part.operation;
+  if (operation.code == Code::kBusy && may_wait()) {
+    return wait(part, std::exchange(operation.ticket, {}).session, [](void* waiting) {
+      auto& again = *static_cast<Part*>(waiting);
+      again.gather->request_.issue(again.operation);
+    });
+  }
   const bool found = operation.code == Code::kOk;
   if (!found && operation.code != Code::kNotFound) fail(operation.code);
   if (found) bytes_ += operation.value_length;
@@ -64,14 +70,36 @@ void ValueGather::take(Part& part) {
   part_over();
 }
 
-// The next piece of a pinned value. Without registered memory for it the command fails: it is not
-// worth waiting for.
+bool ValueGather::may_wait() const {
+  return failure_ == Code::kOk && !too_large_ && !request_.in_transaction() &&
+         !request_.connection().closed() && !request_.worker().shutting_down();
+}
+
+void ValueGather::wait(Part& part, uint32_t session, PinWaiter::Call again) {
+  part.waiter = {&request_.connection(), session, part.waiter.since_us, &part, again};
+  part.waiter.give_up = [](void* waiting) {
+    auto& late = *static_cast<Part*>(waiting);
+    late.gather->fail(Code::kBusy);
+    if (late.pin) return late.gather->read_on(late);
+    late.gather->part_over();
+  };
+  request_.worker().pin_waiters().wait(part.waiter);
+}
+
+// The next piece of a pinned value.
 void ValueGather::read_on(Part& part) {
   const uint64_t left = part.value.size() - part.read;
   ValueBuffer buffer;
   if (left > 0 && failure_ == Code::kOk) {
     buffer = request_.worker().client().allocate(
         static_cast<uint32_t>(std::min<uint64_t>(left, kPieceBytes)));
+    if (!buffer && may_wait()) {
+      request_.worker().wait_for_arena(request_.connection());
+      return wait(part, PinWaiters::kForMemory, [](void* waiting) {
+        auto& again = *static_cast<Part*>(waiting);
+        again.gather->read_on(again);
+      });
+    }
     if (!buffer) fail(Code::kBusy);
   }
   if (!buffer) {

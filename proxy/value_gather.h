@@ -1,6 +1,7 @@
 // Fetches the whole values of some keys into memory of the proxy, for the rare commands that
 // compute with several values: BITOP, LCS. All GETs are under way at the same time; a value that
-// the server keeps pinned is READ in pieces. Not atomic: each value is one that its key had at some
+// the server keeps pinned is READ in pieces. Where there are no pins or no registered memory for
+// that the command waits for some (pin_waiters.h). Not atomic: each value is one that its key had at some
 // time while the command ran.
 //
 // Nothing else of the connection is issued until release() is called, so the order of its commands
@@ -43,12 +44,16 @@ class ValueGather {
     Ticket pin;
     std::string value;
     uint64_t read = 0;
+    PinWaiter waiter;
   };
 
   static void got(Operation& operation);
   static void piece_read(Operation& operation);
   void take(Part& part);
   void read_on(Part& part);
+  // For a pin, or for registered memory.
+  void wait(Part& part, uint32_t session, PinWaiter::Call again);
+  bool may_wait() const;
   void fail(Code code);
   void part_over();
 

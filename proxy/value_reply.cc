@@ -1,6 +1,7 @@
 #include "proxy/value_reply.h"
 
 #include "proxy/connection.h"
+#include "proxy/repeat.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy {
@@ -70,7 +71,7 @@ void finish_with_value(Request& request, ValueFrame frame) {
     request.connection().note_reply_bytes(operation.value_length);
   }
   if (operation.ticket && operation.value.empty() && operation.value_length > 0) {
-    return request.when_head(&stream_pinned);
+    return park_pinned(request, &stream_pinned);
   }
   begin_value(request, operation.value.size());
   if (operation.buffer && !request.silent()) {
@@ -94,6 +95,9 @@ bool finish_if_failed(Request& request) {
       request.error(refusal_text(request.operation.refusal));
       request.finish();
       return true;
+    case Code::kBusy:
+      if (repeat_refused(request)) return true;
+      break;
     default:
       break;
   }
@@ -107,6 +111,7 @@ void finish_with_previous(Request& request) {
 }
 
 void count_lookup(Request& request, bool found) {
+  if (std::exchange(request.counted, true)) return;
   WorkerStats& stats = request.worker().stats();
   (found ? stats.hits : stats.misses).add();
 }

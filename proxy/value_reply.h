@@ -20,7 +20,8 @@ void finish_error_if_exists(Request& request, std::string_view key, std::string_
                             int64_t if_none);
 
 // The operation ended without an answer to the command (timeout and the like), or could not be
-// applied to the value: replies so, gives a pin back, finishes. False: it did not, go on.
+// applied to the value: replies so, gives a pin back, finishes. Or it is a read that is carried out
+// again (repeat.h). False: neither, go on.
 bool finish_if_failed(Request& request);
 
 }  // namespace rdmakv::proxy

@@ -110,7 +110,9 @@ void ValueStream::try_end() {
 }
 
 void ValueStream::release_done(Operation& operation) {
-  static_cast<ValueStream*>(operation.context)->finished_ = true;
+  auto& self = *static_cast<ValueStream*>(operation.context);
+  self.finished_ = true;
+  self.worker_.pin_waiters().given_back(self.ticket_.session);
 }
 
 }  // namespace rdmakv::proxy

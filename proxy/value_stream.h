@@ -40,6 +40,8 @@ class ValueStream {
   // Without a request: only gives the pin back.
   void give_back() { try_end(); }
 
+  // Of its pin, as Ticket::session.
+  uint32_t session() const { return ticket_.session; }
   bool finished() const { return finished_; }
 
  private:

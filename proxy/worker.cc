@@ -17,8 +17,7 @@ namespace {
 
 constexpr timeval kTick = {1, 0};
 constexpr timeval kArenaTick = {0, 5'000};
-// Whoever has made no progress for so long gives its registered memory up when others wait for it.
-constexpr uint64_t kStalledUs = 100'000;
+constexpr timeval kPinTick = {0, 10'000};
 
 // As Redis has it.
 constexpr std::string_view kProtected =
@@ -65,6 +64,7 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
   wakeup_event_ = make(wakeup_fd_, EV_READ | EV_PERSIST, &Worker::on_wakeup);
   tick_event_ = make(-1, 0, &Worker::on_tick);
   arena_event_ = make(-1, 0, &Worker::on_arena_tick);
+  pin_event_ = make(-1, 0, &Worker::on_pin_tick);
   pause_event_ = make(-1, 0, &Worker::on_pause_end);
   default_user_ = proxy_.access().default_user();
   apply_settings();
@@ -89,6 +89,7 @@ Worker::~Worker() {
   wakeup_event_.reset();
   tick_event_.reset();
   arena_event_.reset();
+  pin_event_.reset();
   pause_event_.reset();
   if (wakeup_fd_ >= 0) ::close(wakeup_fd_);
 }
@@ -225,9 +226,23 @@ void Worker::on_arena_tick(evutil_socket_t, short, void* self) {
   if (worker.arena_waiters_.empty()) return;
   const uint64_t now = worker.now_us();
   for (Connection& connection : worker.connections_) {
-    connection.spill_if_stalled(now - std::min(now, kStalledUs));
+    connection.spill_if_stalled(now - std::min(now, PinWaiters::kStalledUs));
   }
   event_add(worker.arena_event_.get(), &kArenaTick);
+}
+
+// ---- pins are short ----------------------------------------------------------------------------
+
+void Worker::arm_pin_tick() {
+  if (!event_pending(pin_event_.get(), EV_TIMEOUT, nullptr)) {
+    event_add(pin_event_.get(), &kPinTick);
+  }
+}
+
+void Worker::on_pin_tick(evutil_socket_t, short, void* self) {
+  auto& worker = *static_cast<Worker*>(self);
+  worker.pin_waiters_.tick(worker.now_us());
+  if (!worker.pin_waiters_.empty()) worker.arm_pin_tick();
 }
 
 // ---- connections and what belongs to them ------------------------------------------------------
@@ -280,7 +295,9 @@ void Worker::release(Request& request) {
   request.part_of_ = nullptr;
   request.at_head_ = nullptr;
   request.number = 0;
-  request.flag = false;
+  request.flag = request.counted = request.parked_pin = false;
+  request.repeat = {};
+  request.pin_waiter = {};
   request.frame = ValueFrame::kNone;
   if (!request.text.empty()) std::string().swap(request.text);
   requests_.give(&request);
@@ -320,6 +337,7 @@ void Worker::stream_value(Request* request, const Ticket& ticket, uint64_t lengt
                           ValueStream::Done done, ValueStream::Observe observe) {
   ValueStream& stream = streams_.emplace_back(*this, request, ticket, length, done, observe);
   request->stream = &stream;
+  request->connection().stream_begins();
   stream.pump();
 }
 

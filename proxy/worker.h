@@ -25,6 +25,7 @@
 #include "proxy/fanout.h"
 #include "proxy/listener.h"
 #include "proxy/output_buffer.h"
+#include "proxy/pin_waiters.h"
 #include "proxy/quick_gets.h"
 #include "proxy/request.h"
 #include "proxy/settings.h"
@@ -142,6 +143,9 @@ class Worker {
   void stream_value(Request* request, const Ticket& ticket, uint64_t length, ValueStream::Done done,
                     ValueStream::Observe observe = nullptr);
   void release_pin(const Ticket& ticket);
+  PinWaiters& pin_waiters() { return pin_waiters_; }
+  // PinWaiters::tick() is wanted soon.
+  void arm_pin_tick();
 
   Pool<Request>& requests() { return requests_; }
   Pool<Fanout>& fanouts() { return fanouts_; }
@@ -165,6 +169,7 @@ class Worker {
   static void on_wakeup(evutil_socket_t fd, short what, void* self);
   static void on_tick(evutil_socket_t fd, short what, void* self);
   static void on_arena_tick(evutil_socket_t fd, short what, void* self);
+  static void on_pin_tick(evutil_socket_t fd, short what, void* self);
   static void on_client(evutil_socket_t, short, void* self) {  // the turn polls
     static_cast<Worker*>(self)->client_sleeps_ = false;
   }
@@ -193,6 +198,7 @@ class Worker {
   Pool<MemoryBlock> memory_blocks_{256};
   OutputChain sink_{output_pools_};
   QuickGets quick_gets_;
+  PinWaiters pin_waiters_{*this};
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<std::byte[]> trash_;
 
@@ -224,7 +230,8 @@ class Worker {
   std::unique_ptr<Client> owned_client_;
   Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
-  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pause_event_;
+  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_,
+      pause_event_;
   int wakeup_fd_ = -1;
   std::atomic<bool> stop_{false};
   std::mutex jobs_mutex_;

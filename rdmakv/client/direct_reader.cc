@@ -87,8 +87,8 @@ DirectReader::Begun DirectReader::begin(Operation& operation, uint64_t hash, boo
   const bool known = locations_.find(hash, session_, location);
   if (!known && (!look_up || !layout_.has_index())) return Begun::kNo;
   if (known && operation.destination.data() == nullptr && location.length > kSmallBytes &&
-      location.length > std::min(most_bytes_, BufferArena::kLargest)) {
-    return Begun::kNo;  // it is to be lent, and larger than what we lend
+      location.length > most_lent(operation)) {
+    return Begun::kNo;
   }
   Read& read = reads_[free_.back()];
   if (!read.small) {
@@ -154,10 +154,16 @@ DirectReader::Posting DirectReader::post(Endpoint& endpoint, Read& read, uint64_
   if (read.step == Step::kPieces) return post_piece(endpoint, read);
   const uint64_t room = layout_.bytes_from(read.pointer.offset);
   if (room < wire::kEntryHeaderBytes) return Posting::kDetour;
-  const uint64_t bytes = std::min(std::max<uint64_t>(read.length, wire::kEntryHeaderBytes), room);
-  const uint64_t most = std::min(most_bytes_, BufferArena::kLargest);
+  uint64_t bytes = std::min(std::max<uint64_t>(read.length, wire::kEntryHeaderBytes), room);
+  const bool lends = read.operation != nullptr && read.operation->destination.data() == nullptr;
+  const uint64_t most =
+      lends ? most_lent(*read.operation) : std::min(most_bytes_, BufferArena::kLargest);
+  if (bytes > most && lends) {
+    // A size class is an upper bound; if the entry is longer it will say so.
+    if (!read.located || read.hops > 0) return Posting::kDetour;
+    bytes = most;
+  }
   if (bytes > most) {
-    if (read.operation->destination.data() == nullptr) return Posting::kDetour;
     read.step = Step::kPieces;
     read.arrived = 0;
     return post_piece(endpoint, read);
@@ -176,6 +182,12 @@ DirectReader::Posting DirectReader::post(Endpoint& endpoint, Read& read, uint64_
   read.asked = bytes;
   ++counters_.entry_reads;
   return Posting::kDone;
+}
+
+uint64_t DirectReader::most_lent(const Operation& operation) const {
+  const uint64_t value = std::max(operation.lend_most, wire::kLargeValue - 1);
+  return std::min<uint64_t>({wire::entry_bytes(operation.key.size(), value, true), most_bytes_,
+                             BufferArena::kLargest});
 }
 
 DirectReader::Posting DirectReader::post_buckets(Endpoint& endpoint, Read& read, uint64_t now_ns) {

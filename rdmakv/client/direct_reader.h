@@ -145,6 +145,9 @@ class DirectReader {
   const uint32_t session_;
   Events& events_;
   RemoteLayout layout_;
+  // Of an entry whose value the operation lends.
+  uint64_t most_lent(const Operation& operation) const;
+
   uint32_t most_bytes_ = 0;
   uint32_t in_use_ = 0;
   std::vector<Read> reads_;

@@ -107,12 +107,17 @@ struct Operation {
   // kGet: where the value is to be copied, of any size. Without it (data() null) the value is lent:
   // see `value`. Too small: kTooLarge, `value_length` tells the need.
   std::span<std::byte> destination;
+  // The largest value that is to be lent in registered memory; a larger one stays at the server,
+  // pinned, as one does for which there is no memory. Below wire::kLargeValue: none that does not
+  // come inside a message.
+  uint32_t lend_most = UINT32_MAX;
   uint64_t offset = 0;  // kReadPinned, kUploadChunk, kScan
   uint32_t length = 0;  // kReadPinned: how many bytes; kScan: how many keys
   uint64_t total = 0;   // kUploadBegin: bytes of the whole value
   Ticket ticket;        // kReadPinned, kRelease, kUpload..., kModify if its input was uploaded;
                         // result of kUploadBegin, and of whatever brings a value, when the value is
-                        // pinned: value_length > 0, value empty. Release it.
+                        // pinned: value_length > 0, value empty. Release it. After kBusy `session`
+                        // names the connection that has too many pins; there is none to release.
   // kPing, kStats, kScan, kRandomKey: which. Otherwise told: the server that the operation went to;
   // of kCount and kClear, the first that failed.
   uint16_t server = 0, worker = 0;

@@ -186,6 +186,7 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
 
   take_header(operation, header);
   learn(operation, slot, header);
+  if (operation.code == Code::kBusy) operation.ticket = {0, ticket_session(), 0, 0};
   if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
     operation.ticket = {header.ticket, ticket_session(), header.generation, 0};
   }
@@ -250,7 +251,7 @@ void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
 // Where the key's entry lies, if the reply tells it and its length.
 void Session::learn(const Operation& operation, const RequestSlot& slot,
                     const wire::ReplyHeader& reply) {
-  if (slot.order >= KeyOrder::kCounts) return;
+  if (slot.order >= KeyOrder::kCounts || operation.code == Code::kBusy) return;
   if ((reply.flags & wire::kPinned) == 0) {
     learn_cas(slot.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask},
               reply.version, reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);

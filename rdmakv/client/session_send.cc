@@ -210,7 +210,11 @@ uint32_t Session::landing_wish(const Operation& operation) const {
   const bool lends = operation.kind == OperationKind::kGet || operation.want_previous ||
                      operation.want_if_unmet || operation.kind == OperationKind::kTransaction ||
                      operation.kind == OperationKind::kEvaluate;
-  return lends ? std::min(context_.options.landing_bytes, BufferArena::kLargest) : 0;
+  if (!lends || operation.lend_most < wire::kLargeValue) return 0;
+  const uint64_t whole =
+      sizeof(wire::MessageHeader) + wire::reply_bytes(uint64_t{operation.lend_most});
+  return static_cast<uint32_t>(
+      std::min<uint64_t>({context_.options.landing_bytes, BufferArena::kLargest, whole}));
 }
 
 bool Session::send_plain(Operation& operation, OperationQueue& from) {

@@ -265,7 +265,7 @@ void FakeClient::lend(Operation& operation, const std::string& value, Ended& end
     ended.lent.assign(value);
     return;
   }
-  if (value.size() <= options_.landing_bytes) {
+  if (value.size() <= std::min(options_.landing_bytes, operation.lend_most)) {
     operation.buffer = arena_->allocate(static_cast<uint32_t>(value.size() + kReplyHeaders));
   }
   if (operation.buffer) {
@@ -274,6 +274,14 @@ void FakeClient::lend(Operation& operation, const std::string& value, Ended& end
     std::memset(operation.buffer.data(), '!', kReplyHeaders);
     std::memcpy(at, value.data(), value.size());
     operation.value = {at, value.size()};
+    return;
+  }
+  if (pins_.size() >= options_.most_pins) {
+    // Before a change has taken effect a server would have said so.
+    assert(operation.kind == OperationKind::kGet || operation.kind == OperationKind::kEvaluate);
+    operation.code = Code::kBusy;
+    operation.value_length = 0;
+    operation.ticket = {};
     return;
   }
   operation.ticket.id = next_ticket_++;

@@ -23,6 +23,7 @@ class FakeClient final : public Client, public AtOnceReader {
     uint64_t arena_bytes = 8 << 20;
     uint32_t max_single_put = 256 * 1024;
     uint32_t landing_bytes = 64 * 1024;  // larger values are pinned
+    size_t most_pins = ~size_t{0};       // with so many, what needs one ends with kBusy
   };
   struct Entry {
     std::string value;

@@ -17,6 +17,10 @@ std::string_view text(std::span<const std::byte> bytes) {
 }  // namespace
 
 void FakeClient::transact(Operation& operation, Ended& ended) {
+  if (pins_.size() >= options_.most_pins) {
+    operation.code = Code::kBusy;
+    return;
+  }
   wire::MessageReader reader(operation.input, wire::kMaxRequestsPerTransaction);
   wire::RequestView request;
   wire::MessageHeader header;

@@ -39,7 +39,7 @@ TEST_F(TransactionTest, IsOneOperation) {
 }
 
 TEST_F(TransactionTest, AServerThatCannotBeReachedEndsItWithoutEffect) {
-  for (const Code code : {Code::kUnavailable, Code::kNoSpace, Code::kBusy}) {
+  for (const Code code : {Code::kUnavailable, Code::kNoSpace}) {
     fail(OperationKind::kTransaction, code);
     call("MULTI\r\nSET a 1\r\nCLIENT SETNAME me");
     const std::string reply = call("EXEC");

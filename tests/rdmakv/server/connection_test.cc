@@ -140,7 +140,7 @@ TEST_F(ConnectionTest, PinsAreBoundedPerConnection) {
   ReplyStatus status = ReplyStatus::kOk;
   while ((status = one->get("k")->header.status) == ReplyStatus::kOk) ++pinned;
   EXPECT_EQ(status, ReplyStatus::kTooMany);
-  EXPECT_EQ(pinned, 32);
+  EXPECT_EQ(pinned, static_cast<int>(Pins::kMost));
 }
 
 TEST_F(ConnectionTest, ClientThatGoesLeavesNothingPinnedOrReserved) {
