@@ -290,8 +290,10 @@ void Fanout::repeat(Part& part) {
 void Fanout::refused(Part& part) {
   part.done = part.repeat = true;
   ++done_;
+  hold(part, 0);
   const uint32_t session = std::exchange(part.operation.ticket, {}).session;
   if (!part.repeated) {
+    request_->worker().stats().hits.add();
     part.version = part.operation.version;
     issue();
     return finish_if_done();

@@ -49,9 +49,8 @@ void PinWaiters::given_back(uint32_t session) {
 }
 
 bool PinWaiters::wants(uint32_t session) const {
-  return std::any_of(waiting_.begin(), waiting_.end(), [session](const PinWaiter* waiter) {
-    return same(waiter->session, session);
-  });
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [session](const PinWaiter* waiter) { return same(waiter->session, session); });
 }
 
 std::vector<uint32_t> PinWaiters::sessions() const {

@@ -27,7 +27,7 @@ class Worker;
 struct PinWaiter {
   using Call = void (*)(void* context);
   Connection* connection = nullptr;
-  uint32_t session = 0;  // Ticket::session of the connection that has too many pins
+  uint32_t session = 0;   // Ticket::session of the connection that has too many pins
   uint64_t since_us = 0;  // when it was refused first; 0: now. Keeps its turn when it waits again
   void* context = nullptr;
   Call again = nullptr;    // try now

@@ -33,10 +33,27 @@ void ErrorStats::reset() {
 
 void WorkerStats::reset() {
   error_codes.reset();
-  for (Counter* counter :
-       {&connections, &rejected, &processed, &unknown, &errors, &input_bytes, &output_bytes, &reads,
-        &writes, &flushes, &hits, &misses, &output_limit_closes, &query_limit_closes,
-        &broken_replies, &repeated_reads, &pin_waits, &slow_reader_closes, &auth_denied, &command_denied, &key_denied}) {
+  for (Counter* counter : {&connections,
+                           &rejected,
+                           &processed,
+                           &unknown,
+                           &errors,
+                           &input_bytes,
+                           &output_bytes,
+                           &reads,
+                           &writes,
+                           &flushes,
+                           &hits,
+                           &misses,
+                           &output_limit_closes,
+                           &query_limit_closes,
+                           &broken_replies,
+                           &repeated_reads,
+                           &pin_waits,
+                           &slow_reader_closes,
+                           &auth_denied,
+                           &command_denied,
+                           &key_denied}) {
     counter->reset();
   }
   for (size_t i = 0; i < command_count; ++i) {

@@ -1,8 +1,8 @@
 // Fetches the whole values of some keys into memory of the proxy, for the rare commands that
 // compute with several values: BITOP, LCS. All GETs are under way at the same time; a value that
 // the server keeps pinned is READ in pieces. Where there are no pins or no registered memory for
-// that the command waits for some (pin_waiters.h). Not atomic: each value is one that its key had at some
-// time while the command ran.
+// that the command waits for some (pin_waiters.h). Not atomic: each value is one that its key had
+// at some time while the command ran.
 //
 // Nothing else of the connection is issued until release() is called, so the order of its commands
 // is kept.

@@ -230,8 +230,7 @@ class Worker {
   std::unique_ptr<Client> owned_client_;
   Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
-  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_,
-      pause_event_;
+  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_, pause_event_;
   int wakeup_fd_ = -1;
   std::atomic<bool> stop_{false};
   std::mutex jobs_mutex_;

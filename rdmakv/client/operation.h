@@ -107,9 +107,9 @@ struct Operation {
   // kGet: where the value is to be copied, of any size. Without it (data() null) the value is lent:
   // see `value`. Too small: kTooLarge, `value_length` tells the need.
   std::span<std::byte> destination;
-  // The largest value that is to be lent in registered memory; a larger one stays at the server,
-  // pinned, as one does for which there is no memory. Below wire::kLargeValue: none that does not
-  // come inside a message.
+  // About the largest value that is to be lent in registered memory; a larger one stays at the
+  // server, pinned, as one does for which there is no memory. Below wire::kLargeValue: none that
+  // does not come inside a message.
   uint32_t lend_most = UINT32_MAX;
   uint64_t offset = 0;  // kReadPinned, kUploadChunk, kScan
   uint32_t length = 0;  // kReadPinned: how many bytes; kScan: how many keys

@@ -127,8 +127,8 @@ TEST_F(PinWaitersTest, AHeadWaitsUntilAPinIsGivenBackInTheOrderOfArrival) {
 TEST_F(ManyPinsTest, HeadsThatWaitForPinsOfEachOthersLaterCommandsGetThem) {
   // Each refused once while the commands behind them take all pins.
   fake_->fault = [seen = std::vector<std::string>()](const Operation& operation) mutable {
-    const bool head = operation.kind == OperationKind::kGet &&
-                      (operation.key == "k1" || operation.key == "k11");
+    const bool head =
+        operation.kind == OperationKind::kGet && (operation.key == "k1" || operation.key == "k11");
     if (!head || std::count(seen.begin(), seen.end(), operation.key) > 0) return Code::kOk;
     seen.emplace_back(operation.key);
     return Code::kBusy;
@@ -154,7 +154,8 @@ TEST_F(ManyPinsTest, AReadDoesNotSeeWhatItsConnectionWroteBehindIt) {
   TestClient client = connect();
   const std::string before = reply_to_get("k2");
   send(client, "GET k2\r\nGET k1\r\nSET k1 new\r\nGET k1\r\n");
-  EXPECT_EQ(read(client, before.size() + 100), before + std::string(kBusy) + "+OK\r\n$3\r\nnew\r\n");
+  EXPECT_EQ(read(client, before.size() + 100),
+            before + std::string(kBusy) + "+OK\r\n$3\r\nnew\r\n");
   expect_nothing_held();
 }
 
@@ -162,8 +163,8 @@ TEST_F(ManyPinsTest, AReadIsAnsweredWhenWhatIsBehindItTouchesOtherKeys) {
   refuse("k1", 1);
   TestClient client = connect();
   send(client, "GET k2\r\nGET k1\r\nSET a new\r\nGET k3\r\nDBSIZE\r\n");
-  const std::string expected = reply_to_get("k2") + reply_to_get("k1") + "+OK\r\n" +
-                               reply_to_get("k3") + ":22\r\n";
+  const std::string expected =
+      reply_to_get("k2") + reply_to_get("k1") + "+OK\r\n" + reply_to_get("k3") + ":22\r\n";
   EXPECT_EQ(read(client, expected.size()), expected);
   expect_nothing_held();
 }
@@ -271,8 +272,7 @@ TEST_F(PinWaitersTest, MgetsGetAllTheirValuesThroughOnePin) {
 TEST_F(ManyPinsTest, AnMgetDoesNotSeeWhatItsConnectionWroteBehindIt) {
   refuse("k1", 1);
   TestClient client = connect();
-  const std::string expected =
-      "*2\r\n" + reply_to_get("k2") + std::string(kBusy) + "+OK\r\n";
+  const std::string expected = "*2\r\n" + reply_to_get("k2") + std::string(kBusy) + "+OK\r\n";
   send(client, "MGET k2 k1\r\nSET k1 new\r\n");
   EXPECT_EQ(read(client, expected.size()), expected);
   expect_nothing_held();

@@ -161,6 +161,33 @@ TEST_F(OneSidedGetTest, LargeValuesAreReadInPieces) {
   EXPECT_TRUE(back == value);
 }
 
+TEST_F(OneSidedGetTest, AValueThatIsNotToBeLentStaysAtTheServer) {
+  start(128 << 20, 1);
+  const auto client = open();
+  const std::string value = pattern(20'000, 3);
+  put(*client, "key", value);
+  put(*client, "small", "value");
+  for (const GetPath path : {GetPath::kRequest, GetPath::kAuto, GetPath::kOneSided}) {
+    looking_up.get_path = path;
+    const auto other = open(looking_up);
+    for (const uint32_t most : {0u, 9'000u, 20'000u, ~0u}) {
+      TestOperation large(OperationKind::kGet, "key");
+      large.lend_most = most;
+      other->submit(large);
+      other->wait(large);
+      ASSERT_EQ(large.code, Code::kOk);
+      EXPECT_EQ(large.value_length, value.size());
+      EXPECT_EQ(static_cast<bool>(large.ticket), most < value.size()) << most;
+      EXPECT_EQ(large.lent, most < value.size() ? std::string() : value) << most;
+      TestOperation small(OperationKind::kGet, "small");
+      small.lend_most = most;
+      other->submit(small);
+      other->wait(small);
+      EXPECT_EQ(small.lent, "value");
+    }
+  }
+}
+
 TEST_F(OneSidedGetTest, ADestinationThatIsTooSmall) {
   start(64 << 20, 1);
   const auto client = open();

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "protocol/kv_layout.h"
+#include "rdmakv/server/pins.h"
 #include "tests/rdmakv/server/server_fixture.h"
 
 namespace rdmakv::server {
