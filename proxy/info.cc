@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -43,9 +44,27 @@ std::string human(uint64_t bytes) {
   return fmt::format("{:.2f}{}", amount, kUnits[unit]);
 }
 
+double percent(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 100.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
 uint64_t system_memory() {
   return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
          static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// As Redis: of gcc, and 0.0.0 when another compiler was used.
+std::string compiler_version() {
+#if defined(__GNUC__) && !defined(__clang__)
+  return fmt::format("{}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#else
+  return "0.0.0";
+#endif
+}
+
+std::string executable() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
 }
 
 void server(Worker& worker, Text out) {
@@ -53,19 +72,20 @@ void server(Worker& worker, Text out) {
   utsname system{};
   uname(&system);
   const uint64_t uptime = proxy.uptime_seconds();
-  fmt::format_to(
-      out,
-      "redis_version:{}\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
-      "redis_build_id:0\r\nredis_mode:standalone\r\nos:{} {} {}\r\narch_bits:{}\r\n"
-      "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:{}\r\n"
-      "process_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n"
-      "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n"
-      "config_file:{}\r\nio_threads_active:{}\r\nserver_name:kv_proxy\r\nproxy_version:{}\r\n"
-      "proxy_threads:{}\r\n",
-      kRedisVersion, system.sysname, system.release, system.machine, sizeof(void*) * 8,
-      event_base_get_method(worker.base()), getpid(), proxy.run_id(), proxy.port(), wall_clock_us(),
-      uptime, uptime / 86400, proxy.options().config_file, proxy.workers().size() > 1 ? 1 : 0,
-      kProxyVersion, proxy.workers().size());
+  fmt::format_to(out,
+                 "redis_version:{}\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+                 "redis_build_id:0\r\nredis_mode:standalone\r\nos:{} {} {}\r\narch_bits:{}\r\n"
+                 "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:{}\r\ngcc_version:{}\r\n"
+                 "process_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n"
+                 "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n"
+                 "executable:{}\r\nconfig_file:{}\r\nio_threads_active:{}\r\nserver_name:kv_"
+                 "proxy\r\nproxy_version:{}\r\n"
+                 "proxy_threads:{}\r\n",
+                 kRedisVersion, system.sysname, system.release, system.machine, sizeof(void*) * 8,
+                 event_base_get_method(worker.base()), compiler_version(), getpid(), proxy.run_id(),
+                 proxy.port(), wall_clock_us(), uptime, uptime / 86400, executable(),
+                 proxy.options().config_file, proxy.workers().size() > 1 ? 1 : 0, kProxyVersion,
+                 proxy.workers().size());
 }
 
 void clients(Worker& worker, Text out) {
@@ -85,24 +105,31 @@ void memory(Worker& worker, Text out) {
                  "used_memory_rss_human:{1}\r\nused_memory_peak:{2}\r\n"
                  "used_memory_peak_human:{3}\r\nused_memory_peak_perc:{4:.2f}%\r\n"
                  "used_memory_overhead:{5}\r\nused_memory_startup:{5}\r\n"
-                 "used_memory_dataset:{6}\r\ntotal_system_memory:{7}\r\n"
+                 "used_memory_dataset:{6}\r\nused_memory_dataset_perc:{10:.2f}%\r\n"
+                 "total_system_memory:{7}\r\n"
                  "total_system_memory_human:{8}\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\n"
                  "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:1.00\r\n"
                  "mem_clients_normal:{9}\r\nmem_allocator:libc\r\n",
                  now.resident, human(now.resident), now.peak, human(now.peak),
-                 now.peak == 0
-                     ? 100.0
-                     : 100.0 * static_cast<double>(now.resident) / static_cast<double>(now.peak),
-                 startup, beyond, system_memory(), human(system_memory()),
-                 worker.proxy().clients() * sizeof(Connection));
+                 percent(now.resident, now.peak), startup, beyond, system_memory(),
+                 human(system_memory()), worker.proxy().clients() * sizeof(Connection),
+                 percent(beyond, now.resident));
 }
 
-void persistence(Worker&, Text out) {
-  fmt::format_to(out,
-                 "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\n"
-                 "rdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\naof_enabled:0\r\n"
-                 "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
-                 "aof_last_bgrewrite_status:ok\r\naof_last_write_status:ok\r\n");
+// Nothing is ever saved here. The time of the last save is that of the start, as in a Redis that
+// has not saved yet.
+void persistence(Worker& worker, Text out) {
+  const uint64_t now = static_cast<uint64_t>(wall_clock_us()) / 1'000'000;
+  fmt::format_to(
+      out,
+      "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\n"
+      "rdb_bgsave_in_progress:0\r\nrdb_last_save_time:{}\r\nrdb_last_bgsave_status:ok\r\n"
+      "rdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\n"
+      "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
+      "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
+      "aof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
+      "aof_last_write_status:ok\r\n",
+      now - worker.proxy().uptime_seconds());
 }
 
 void stats(Worker& worker, Text out) {
@@ -118,7 +145,7 @@ void stats(Worker& worker, Text out) {
   fmt::format_to(out, "expired_keys:0\r\nevicted_keys:0\r\n");
   line("keyspace_hits", &WorkerStats::hits);
   line("keyspace_misses", &WorkerStats::misses);
-  fmt::format_to(out, "pubsub_channels:0\r\npubsub_patterns:0\r\n");
+  fmt::format_to(out, "pubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\n");
   line("unexpected_error_replies", &WorkerStats::unknown);
   line("total_error_replies", &WorkerStats::errors);
   line("acl_access_denied_auth", &WorkerStats::auth_denied);
@@ -145,13 +172,16 @@ void replication(Worker& worker, Text out) {
 }
 
 void cpu(Worker&, Text out) {
-  rusage usage{};
+  rusage usage{}, children{};
   getrusage(RUSAGE_SELF, &usage);
+  getrusage(RUSAGE_CHILDREN, &children);
   const auto line = [&](std::string_view name, const timeval& time) {
     fmt::format_to(out, "{}:{}.{:06}\r\n", name, time.tv_sec, time.tv_usec);
   };
   line("used_cpu_sys", usage.ru_stime);
   line("used_cpu_user", usage.ru_utime);
+  line("used_cpu_sys_children", children.ru_stime);
+  line("used_cpu_user_children", children.ru_utime);
 }
 
 void command_stats(Worker& worker, Text out) {

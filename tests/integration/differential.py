@@ -19,13 +19,16 @@ DAY = 86400              # how far apart two clocks may be when times are compar
 
 
 class Redis:
-    """redis-server 7.0 on a free port, nothing kept on disk."""
+    """redis-server 7.0 (or another program that takes its options) on a free port, nothing on disk."""
+
+    def __init__(self, program="redis-server"):
+        self.program = program
 
     def __enter__(self):
         self.port = free_port()
         self.folder = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
-            [shutil.which("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save",
+            [shutil.which(self.program), "--port", str(self.port), "--bind", "127.0.0.1", "--save",
              "", "--appendonly", "no", "--databases", "1", "--dir", self.folder.name],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
