@@ -1,12 +1,29 @@
 <?php
 // phpredis (Debian's php-redis) with its defaults: commands, pipelines, transactions, SCAN iterators,
-// large and binary values.
+// large and binary values, TLS, users, sessions, compare and set, and a restart of the proxy.
 $p = 'phpredis:';
 
 function redis() {
     $r = new Redis();
     $r->connect(getenv('PROXY_HOST'), (int)getenv('PROXY_PORT'));
     return $r;
+}
+
+// Ends the proxy and waits until another is in its place.
+function restart_proxy() {
+    $control = stream_socket_client('unix://' . getenv('PROXY_RESTART'), $code, $text, 100);
+    same("ready\n", fgets($control));
+}
+
+// That it throws, with such a text.
+function throws($text, $body) {
+    try {
+        $body();
+    } catch (RedisException $error) {
+        same(true, str_contains($error->getMessage(), $text) ?: $error->getMessage());
+        return;
+    }
+    throw new Exception("no exception with '$text'");
 }
 
 function same($expected, $got) {
@@ -42,6 +59,123 @@ $cases = [
         for ($i = 0; $i < 500; $i++) $pipe->set($p . "p$i", "$i")->get($p . "p$i");
         $replies = $pipe->exec();
         for ($i = 0; $i < 500; $i++) same("$i", $replies[2 * $i + 1]);
+    },
+    'pipeline with an error' => function ($r) use ($p) {
+        $replies = $r->pipeline()->set($p . 'e', 'text')->incr($p . 'e')->get($p . 'e')->exec();
+        same([true, false, 'text'], $replies);
+    },
+    'binary keys' => function ($r) {
+        foreach ([implode('', array_map('chr', range(0, 255))), "\0", "\r\n"] as $key) {
+            same(true, $r->set($key, 'value'));
+            same('value', $r->get($key));
+            same(1, $r->del($key));
+        }
+    },
+    'transaction' => function ($r) use ($p) {
+        same([true, 6, '6'], $r->multi()->set($p . 't', '5')->incr($p . 't')->get($p . 't')->exec());
+        same([true, false, 'x'], $r->multi()->set($p . 't', 'x')->incr($p . 't')->get($p . 't')->exec());
+        $r->multi()->set($p . 't', 'y');
+        same(true, $r->discard());
+        same('x', $r->get($p . 't'));
+    },
+    'transaction over slots' => function ($r) use ($p) {
+        // phpredis takes an error in place of EXEC's array for a broken connection.
+        throws('', fn() => $r->multi()->set($p . 'o1', '1')->set($p . 'o2', '2')->exec());
+        same([false, false], $r->mget([$p . 'o1', $p . 'o2']));
+    },
+    'watch, won and lost' => function ($r) use ($p) {
+        $r->set($p . 'w', '1');
+        $r->watch($p . 'w');
+        same([2], $r->multi()->incr($p . 'w')->exec());
+        $r->watch($p . 'w');
+        redis()->set($p . 'w', '10');
+        same(false, $r->multi()->incr($p . 'w')->exec());
+        same('10', $r->get($p . 'w'));
+    },
+    'tls' => function () use ($p) {
+        $value = str_repeat('large value ', 200000);
+        $secure = new Redis();
+        $options = ['cafile' => getenv('PROXY_CA'), 'verify_peer' => true, 'verify_peer_name' => true];
+        $secure->connect('tls://' . getenv('PROXY_HOST'), (int)getenv('PROXY_TLS_PORT'), 100, null, 0, 0,
+            ['stream' => $options]);
+        same(true, $secure->set($p . 'tls', $value));
+        same($value, $secure->get($p . 'tls'));
+        // Who has not got the authority's certificate does not trust the proxy.
+        $stranger = new Redis();
+        throws('', function () use ($stranger) {
+            @$stranger->connect('tls://' . getenv('PROXY_HOST'), (int)getenv('PROXY_TLS_PORT'), 100);
+            $stranger->ping();
+        });
+    },
+    'unix socket' => function () use ($p) {
+        $r = new Redis();
+        same(true, $r->connect(getenv('PROXY_UNIX')));
+        same(true, $r->set($p . 'u', '1'));
+    },
+    'password' => function ($r) {
+        $r->config('SET', 'requirepass', 'secret word');
+        try {
+            throws('NOAUTH', fn() => redis()->get('x'));
+            throws('WRONGPASS', fn() => redis()->auth('wrong'));
+            $known = redis();
+            same(true, $known->auth('secret word'));
+            same('default', $known->acl('WHOAMI'));
+        } finally {
+            $r->config('SET', 'requirepass', '');
+        }
+    },
+    'user' => function ($r) use ($p) {
+        same(true, $r->acl('SETUSER', 'reader', 'on', '>pass', "~{$p}open:*", '+@read'));
+        $r->set($p . 'open:a', '1');
+        $reader = redis();
+        same(true, $reader->auth(['reader', 'pass']));
+        same('1', $reader->get($p . 'open:a'));
+        throws('NOPERM', fn() => $reader->get($p . 'shut'));
+        throws('NOPERM', fn() => $reader->set($p . 'open:a', '2'));
+        same(1, $r->acl('DELUSER', 'reader'));
+    },
+    'sessions' => function ($r) use ($p) {
+        ini_set('session.save_handler', 'redis');
+        ini_set('session.save_path', 'tcp://' . getenv('PROXY_HOST') . ':' . getenv('PROXY_PORT')
+            . '?prefix=' . $p . 'session:');
+        ini_set('session.use_cookies', '0');
+        session_id('tried');
+        session_start();
+        $_SESSION['name'] = 'value';
+        session_write_close();
+        same('name|s:5:"value";', $r->get($p . 'session:tried'));
+        same(true, $r->ttl($p . 'session:tried') > 0);
+        $_SESSION = [];
+        session_start();
+        same('value', $_SESSION['name']);
+        session_destroy();
+        same(0, $r->exists($p . 'session:tried'));
+    },
+    'client commands' => function ($r) {
+        same(true, $r->client('setname', 'worker'));
+        same('worker', $r->client('getname'));
+        same(true, in_array('worker', array_column($r->client('list'), 'name')));
+        same(true, $r->client('id') > 0);
+        same(true, str_starts_with($r->info()['redis_version'], '7.'));
+    },
+    'counter by Tair\'s commands, SET IFEQ and WATCH' => function ($r) use ($p) {
+        $other = redis();
+        $r->set($p . 'n', '0');
+        // Without it every status is `true`, also EXCAS's CAS_FAILED.
+        foreach ([$r, $other] as $one) $one->setOption(Redis::OPT_REPLY_LITERAL, true);
+        for ($i = 0; $i < 40; $i++) {
+            [$value, $version] = $r->rawCommand('EXGET', $p . 'n');
+            same('OK', $other->rawCommand('EXCAS', $p . 'n', $value + 1, $version)[0]);
+            same(['CAS_FAILED', (string)($value + 1), $version + 1],
+                $r->rawCommand('EXCAS', $p . 'n', $value + 1, $version));
+            same(false, $r->rawCommand('EXSET', $p . 'n', 'x', 'VER', $version));
+            same(true, str_contains($r->getLastError(), 'update version is stale'));
+            same('OK', $r->rawCommand('SET', $p . 'n', $value + 2, 'IFEQ', $value + 1));
+            same(false, $r->rawCommand('SET', $p . 'n', $value + 2, 'IFEQ', $value + 1));
+            $r->watch($p . 'n');
+            same([true], $r->multi()->set($p . 'n', $value + 3)->exec());
+        }
+        same('120', $r->get($p . 'n'));
     },
     'scan iterator' => function ($r) use ($p) {
         $r->setOption(Redis::OPT_SCAN, Redis::SCAN_RETRY);
@@ -86,9 +220,15 @@ $cases = [
             same("$i", $one->get($p . 'persistent'));
         }
     },
+    'a restart of the proxy' => function ($r) use ($p) {
+        $r->set($p . 'stays', 'value');
+        restart_proxy();
+        same('value', $r->get($p . 'stays'));  // it connects anew by itself
+    },
 ];
 
 $failed = 0;
+ob_start();  // a session starts before anything was shown
 foreach ($cases as $name => $case) {
     try {
         $case(redis());
@@ -98,4 +238,5 @@ foreach ($cases as $name => $case) {
         echo "FAIL phpredis: $name: {$error->getMessage()}\n";
     }
 }
+echo 'phpredis ' . phpversion('redis') . ': ' . (count($cases) - $failed) . " passed, $failed failed\n";
 exit($failed === 0 ? 0 : 1);
