@@ -28,21 +28,22 @@ void store(std::byte* to, T value) {
   std::memcpy(to, &value, sizeof(T));
 }
 
-// 16-byte steps to 256 B, then 8 classes per octave to 2 KiB, then 4 per octave to 16 KiB; beyond,
-// whole pages waste no more than classes would.
+// 16-byte steps to 256 B, then 8 classes per octave to 8 KiB, then 4 to 16 KiB; beyond, whole pages
+// waste no more than classes would. And from 1 KiB on one class a little above each power of two:
+// values often are one, and come with a header and a key.
 constexpr std::array<uint32_t, kSlabClasses> make_class_table() {
+  constexpr uint32_t kHeaderAndKey = 64;
   std::array<uint32_t, kSlabClasses> table{};
-  uint32_t size = 48;
-  uint32_t step = 16;
-  uint32_t octave_end = 256;
-  for (uint32_t i = 0; i < kSlabClasses; ++i) {
-    table[i] = size;
-    if (size >= octave_end) {
-      step = octave_end >= 2048 ? octave_end / 4 : octave_end / 8;
-      octave_end *= 2;
+  uint32_t count = 0;
+  for (uint32_t size = 48; size < 256; size += 16) table[count++] = size;
+  for (uint32_t octave = 256; octave < 16384; octave *= 2) {
+    const uint32_t step = octave / (octave < 8192 ? 8 : 4);
+    for (uint32_t size = octave; size < 2 * octave; size += step) {
+      table[count++] = size;
+      if (size == octave && octave >= 1024) table[count++] = size + kHeaderAndKey;
     }
-    size += step;
   }
+  table[count] = 16384;
   return table;
 }
 

@@ -183,10 +183,11 @@ bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::by
 
 // Classes 0..kSlabClasses-1 are slab classes of up to 16 KiB; a larger extent is a run of pages of
 // its own, class kLargeClass.
-inline constexpr uint32_t kSlabClasses = 50;
+inline constexpr uint32_t kSlabClasses = 62;
 inline constexpr uint32_t kLargeClass = 63;
 // The class that slots name for extents in the regions cas and grants.
 inline constexpr uint32_t kCasSizeClass = 62;
+static_assert(kSlabClasses <= kCasSizeClass);
 inline constexpr uint32_t kCasExtentBytes = 512;
 uint32_t size_class_bytes(uint32_t size_class);  // extent size of a slab class
 uint32_t size_class_of(uint64_t bytes);          // the smallest that fits, or kLargeClass

@@ -22,7 +22,8 @@ Index::Index(std::span<std::byte> memory, const EntryMemory& entries, uint32_t s
       region_shift_(region_shift(steps())),
       region_keys_((steps() >> region_shift_) + 1) {
   assert(bucket_count_ > 0);
-  const uint32_t chains = std::max(std::bit_ceil(std::max(stash_slots, 1u)), 2u);
+  // One or two keys each when the stash is full.
+  const uint32_t chains = std::max(std::bit_ceil(stash_slots / 2), 2u);
   chain_shift_ = 32 - static_cast<uint32_t>(std::countr_zero(chains));
   heads_.assign(chains, kNone);
   for (uint32_t i = 0; i < stash_slots; ++i) nodes_[i].next = i + 1 < stash_slots ? i + 1 : kNone;

@@ -55,7 +55,7 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::PositiveNumber);
   app.add_option("--cas-memory", arguments.cas_memory_mb,
                  "Of it, for keys changed by one-sided CAS, in MB; 0: CAS goes by request "
-                 "(default: one 32nd, at most 64 MB per worker)")
+                 "(default: one 160th, 256 KB to 64 MB per worker)")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("-H,--hugepages", arguments.huge_pages, "Use huge pages for index and pool");
   app.add_flag("-S,--socket", arguments.socket,

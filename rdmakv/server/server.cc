@@ -18,8 +18,9 @@ namespace {
 
 constexpr uint32_t kMostWorkersByItself = 4;
 constexpr uint64_t kWorkerByItself = 64ull << 20;
-constexpr uint64_t kCasShare = 32;  // of the memory, one in so many bytes is for one-sided CAS
-constexpr uint64_t kMostCasByItself = 64ull << 20;  // of a worker
+constexpr uint64_t kCasShare = 160;  // of the memory, one in so many bytes is for one-sided CAS,
+constexpr uint64_t kLeastCasByItself = 256ull << 10;  // but at least so much, and
+constexpr uint64_t kMostCasByItself = 64ull << 20;    // at most so much of a worker
 constexpr uint32_t kSmallestRing = 64 * 1024;
 constexpr uint32_t kLargestRing = 256u << 20;
 constexpr uint64_t kSpinNs = 50'000;
@@ -176,9 +177,9 @@ class RealServer final : public Server, private ConnectionHandler {
     options.worker = worker;
     options.workers = worker_count_;
     options.memory_bytes = options_.memory_bytes / worker_count_;
-    options.cas_bytes = options_.cas_bytes
-                            ? *options_.cas_bytes / worker_count_
-                            : std::min(options.memory_bytes / kCasShare, kMostCasByItself);
+    options.cas_bytes = options_.cas_bytes ? *options_.cas_bytes / worker_count_
+                                           : std::clamp(options.memory_bytes / kCasShare,
+                                                        kLeastCasByItself, kMostCasByItself);
     options.huge_pages = options_.huge_pages;
     options.max_connections = options_.max_connections;
     options.ring_bytes = options_.ring_bytes;

@@ -168,6 +168,18 @@ TEST(SizeClass, IsTheSmallestThatFits) {
   EXPECT_EQ(size_class_of(~uint64_t{0}), kLargeClass);
 }
 
+// What is left of an extent behind an entry, at most and with values of a power of two.
+TEST(SizeClass, LittleIsLeftUnused) {
+  for (uint32_t bytes = 257; bytes <= 16384; ++bytes) {
+    const uint32_t unused = size_class_bytes(size_class_of(bytes)) - bytes;
+    ASSERT_LT(unused * (bytes <= 8192 ? 8 : 4), bytes) << bytes;
+  }
+  for (const uint32_t value : {1024u, 2048u, 4096u, 8192u}) {
+    const uint64_t bytes = entry_bytes(16, value, false);
+    EXPECT_EQ(size_class_bytes(size_class_of(bytes)), bytes + 16);
+  }
+}
+
 TEST(SizeClass, SixteenByteKeyAnd64ByteValueTake112) {
   EXPECT_EQ(size_class_bytes(size_class_of(entry_bytes(16, 64, false))), 112u);
 }
