@@ -237,7 +237,10 @@ bool Round::audit_server() {
   if (child) waitpid(*child, &status, 0);
   const bool fine = child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (fine) {
-    totals_.linked_seen += result->seen;
+    // The server counts from its start.
+    const bool same_server = result->seen >= totals_.linked_before;
+    totals_.linked_seen += result->seen - (same_server ? totals_.linked_before : 0);
+    totals_.linked_before = result->seen;
     totals_.full = result->full;
   } else {
     std::fprintf(stderr, "campaign: the audit failed (%s)\n", how_it_ended(status).c_str());

@@ -21,7 +21,8 @@ struct Totals {
   std::array<uint64_t, fakes::kChaosPoints> kills_at = {};
   Report report;
   uint64_t linked_seen = 0;
-  uint64_t full = 0;  // refused for want of space; of the present server
+  uint64_t linked_before = 0;  // when the last round ended; of the present server
+  uint64_t full = 0;           // refused for want of space; of the present server
   double check_seconds = 0;
 };
 

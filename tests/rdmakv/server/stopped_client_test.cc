@@ -1,6 +1,5 @@
 // Clients over shared memory that are stopped in the middle of a WRITE: what they may still write
 // to stays theirs, and the rest of the world goes on.
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -27,7 +26,7 @@ struct Board {
 void misbehave(Board* board) {
   const std::unique_ptr<Fabric> fabric = std::move(*shm::open_shm_fabric());
   RawClient client(*fabric);
-  while (board->port == 0) sched_yield();
+  while (board->port == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   if (!client.open(static_cast<uint16_t>(board->port))) _exit(1);
   wire::RequestHeader wish = RawClient::header(wire::Opcode::kGrants);
   wish.wanted = 4;
