@@ -186,8 +186,8 @@ DirectReader::Posting DirectReader::post(Endpoint& endpoint, Read& read, uint64_
 
 uint64_t DirectReader::most_lent(const Operation& operation) const {
   const uint64_t value = std::max(operation.lend_most, wire::kLargeValue - 1);
-  return std::min<uint64_t>({wire::entry_bytes(operation.key.size(), value, true), most_bytes_,
-                             BufferArena::kLargest});
+  return std::min<uint64_t>(
+      {wire::entry_bytes(operation.key.size(), value, true), most_bytes_, BufferArena::kLargest});
 }
 
 DirectReader::Posting DirectReader::post_buckets(Endpoint& endpoint, Read& read, uint64_t now_ns) {
