@@ -281,10 +281,13 @@ TEST_F(ManyPinsTest, AnMgetDoesNotSeeWhatItsConnectionWroteBehindIt) {
 TEST_F(PinWaitersTest, CommandsThatGatherValuesWait) {
   TestClient slow = silent();
   TestClient client = connect();
-  send(client, "BITOP OR sum k1 k2\r\nSTRLEN sum\r\n");
+  send(client, "LCS k1 k2 LEN\r\nPING\r\n");
   EXPECT_EQ(client.take(), "");
   EXPECT_EQ(read(slow, 64 << 20), reply_to_get("huge"));
-  EXPECT_EQ(read(client, 20), ":200002\r\n:200002\r\n");
+  // It has both values then, and what it would need to compare them is too much.
+  const std::string told = read(client, 100);
+  EXPECT_TRUE(told.starts_with("-ERR Insufficient memory, transient memory for LCS")) << told;
+  EXPECT_TRUE(told.ends_with("+PONG\r\n")) << told;
   expect_nothing_held();
 }
 
@@ -314,7 +317,7 @@ TEST_F(PinWaitersTest, ClientsThatLeaveWhileTheyWaitLeaveNothing) {
   TestClient slow = silent();
   for (const std::string_view commands :
        {"GET k1\r\n", "GET k1\r\nGET k2\r\nSET a 1\r\n", "MGET k1 k2\r\nGET k1\r\n",
-        "BITOP OR sum k1 k2\r\n", "DUMP k1\r\n", "MULTI\r\nGET k1\r\nEXEC\r\n"}) {
+        "LCS k1 k2 LEN\r\n", "DUMP k1\r\n", "MULTI\r\nGET k1\r\nEXEC\r\n"}) {
     TestClient client = connect(), killer = connect();
     std::string id = call(client, "CLIENT ID").substr(1);
     send(client, commands);
@@ -331,7 +334,7 @@ TEST_F(PinWaitersTest, EndingTheProxyWhileClientsWaitIsClean) {
   TestClient slow = silent();
   TestClient client = connect(), other = connect();
   send(client, "GET k1\r\nMGET k1 k2\r\nGET k3\r\n");
-  send(other, "BITOP OR sum k1 k2\r\n");
+  send(other, "LCS k1 k2 LEN\r\n");
   EXPECT_FALSE(worker_->pin_waiters().empty());  // the sanitizers judge the destructors
 }
 
