@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "protocol/rules.h"
 #include "rdmakv/server/worker.h"
 #include "rdmakv/transport/authentication.h"
 #include "rdmakv/transport/cores.h"
@@ -90,7 +91,7 @@ class RealServer final : public Server, private ConnectionHandler {
         options_(options),
         worker_count_(choose_workers(options)),
         epoch_(random_u64()),
-        seed_(random_u64()) {}
+        seed_(holds(Rule::kEpoch) ? random_u64() : 1) {}
 
   ~RealServer() override {
     stop();
