@@ -10,6 +10,12 @@
 #include "tests/rdmakv/server/server_fixture.h"
 #include "tests/rdmakv/transport/shm/tripwire.h"
 
+// The children start threads of their own, which ThreadSanitizer does not like in a copy of a
+// process that has some; what they do is single-threaded enough for it.
+extern "C" const char* __tsan_default_options() {
+  return "die_after_fork=0";
+}
+
 namespace rdmakv::server {
 namespace {
 
