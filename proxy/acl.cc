@@ -150,7 +150,8 @@ std::string AccessControl::load(const std::string& path) {
     const std::string_view clean = trimmed(line);
     if (clean.empty()) continue;
     const std::string problem = load_line(clean, users);
-    if (!problem.empty()) problems += path + ":" + std::to_string(number) + problem;
+    if (problem.empty()) continue;
+    problems.append(path).append(":").append(std::to_string(number)).append(problem);
   }
   if (file.bad()) {
     return "Error loading ACLs, reading file '" + path + "': " + std::strerror(errno);
@@ -183,8 +184,7 @@ std::string AccessControl::save(const std::string& path) const {
   const int error = errno;
   ::close(fd);
   if (written && ::rename(temporary.c_str(), path.c_str()) == 0) return {};
-  const std::string problem =
-      "cannot write " + path + ": " + std::strerror(written ? errno : error);
+  std::string problem = "cannot write " + path + ": " + std::strerror(written ? errno : error);
   ::unlink(temporary.c_str());
   return problem;
 }

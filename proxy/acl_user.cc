@@ -4,12 +4,13 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace rdmakv::proxy {
 namespace {
 
 bool is_hash(std::string_view text) {
-  return text.size() == 2 * SHA256_DIGEST_LENGTH &&
+  return text.size() == size_t{2} * SHA256_DIGEST_LENGTH &&
          std::all_of(text.begin(), text.end(),
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
@@ -36,7 +37,7 @@ bool merge_selectors(Arguments words, std::vector<std::string>& rules, std::stri
       selector.append(" ").append(word);
       if (!word.ends_with(')')) continue;
       open = false;
-      rules.push_back(std::move(selector));
+      rules.push_back(std::exchange(selector, {}));
     } else {
       rules.emplace_back(word);
     }

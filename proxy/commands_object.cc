@@ -96,8 +96,7 @@ void object_freq(Request& request, Arguments arguments) {
 void object_help(Request& request, Arguments) {
   finish_help(request, "OBJECT",
               {"ENCODING <key>",
-               "    Return the kind of internal representation used in order to store "
-               "the value",
+               "    Return the kind of internal representation used in order to store the value",
                "    associated with a <key>.", "FREQ <key>",
                "    Return the access frequency index of the <key>. The returned integer is",
                "    proportional to the logarithm of the recent access frequency of the key.",

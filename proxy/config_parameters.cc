@@ -22,8 +22,12 @@ std::optional<uint64_t> parse_memory(std::string_view text) {
     std::string_view name;
     uint64_t factor;
   };
-  constexpr Unit kUnits[] = {{"kb", 1024}, {"mb", 1024 * 1024}, {"gb", 1024 * 1024 * 1024},
-                             {"k", 1000},  {"m", 1000 * 1000},  {"g", 1000 * 1000 * 1000},
+  constexpr Unit kUnits[] = {{"kb", 1ull << 10},
+                             {"mb", 1ull << 20},
+                             {"gb", 1ull << 30},
+                             {"k", 1000},
+                             {"m", 1'000'000},
+                             {"g", 1'000'000'000},
                              {"b", 1}};
   uint64_t factor = 1;
   for (const Unit& unit : kUnits) {

@@ -12,14 +12,14 @@ namespace rdmakv::proxy {
 class LatencyHistogram {
  public:
   static constexpr unsigned kPartBits = 4, kParts = 1u << kPartBits;
-  static constexpr size_t kBuckets = (33 - kPartBits) * kParts;
+  static constexpr size_t kBuckets = size_t{33 - kPartBits} * kParts;
   using Counts = std::array<uint64_t, kBuckets>;
 
   static size_t bucket_of(uint64_t microseconds) {
     const uint64_t value = microseconds < UINT32_MAX ? microseconds : UINT32_MAX;
     if (value < kParts) return static_cast<size_t>(value);
     const unsigned shift = static_cast<unsigned>(std::bit_width(value)) - kPartBits - 1;
-    return static_cast<size_t>((shift + 1) * kParts + ((value >> shift) - kParts));
+    return size_t{shift + 1} * kParts + static_cast<size_t>((value >> shift) - kParts);
   }
   // The largest value of a bucket.
   static uint64_t upper_bound(size_t bucket) {
