@@ -36,7 +36,8 @@ bool KeyWalk::find_places() {
             [&](uint16_t a, uint16_t b) { return servers[a].name < servers[b].name; });
   places_.clear();
   bool known = true;
-  for (uint16_t rank = 0; rank < by_name.size(); ++rank) {
+  const auto count = static_cast<uint16_t>(by_name.size());
+  for (uint16_t rank = 0; rank < count; ++rank) {
     const uint32_t workers = servers[by_name[rank]].workers;
     known &= workers != 0;
     for (uint16_t worker = 0; worker < std::max(workers, 1u); ++worker) {

@@ -108,7 +108,9 @@ Status Proxy::configure() {
   if (!problem.empty()) return {Code::kInvalidArgument, problem};
   for (const std::string& line : options_.users) {
     problem = access_.load_user(line);
-    if (!problem.empty()) return {Code::kInvalidArgument, "--user '" + line + "'" + problem};
+    if (!problem.empty()) {
+      return {Code::kInvalidArgument, std::string("--user '").append(line).append("'") + problem};
+    }
   }
   if (options_.acl_file.empty()) return Status::ok();
   if (!options_.users.empty()) {
@@ -119,7 +121,7 @@ Status Proxy::configure() {
 }
 
 Status Proxy::start(std::vector<std::unique_ptr<Client>> clients) {
-  const Status configured = configure();
+  Status configured = configure();
   if (!configured) return configured;
   for (std::unique_ptr<Client>& client : clients) add_worker(std::move(client));
   if (Status opened = open_sockets(); !opened) return opened;

@@ -255,7 +255,7 @@ bool TransactionRun::wait_for_pin() {
 }
 
 std::string TransactionRun::error_of(Code code) const {
-  const std::string text = error_text(code, true, exec_.worker().client(), operation_.server);
+  std::string text = error_text(code, true, exec_.worker().client(), operation_.server);
   // Whether it took place is not known.
   if (code == Code::kTimeout || code == Code::kUnknownOutcome) return text;
   return "EXECABORT Transaction discarded because of: " +
