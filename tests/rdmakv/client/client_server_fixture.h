@@ -45,6 +45,7 @@ class ClientServerTest : public testing::Test {
     options.max_connections = 8;
     options.secret = "a secret";
     options.log = log;
+    options.timeouts.handshake_ns = 600'000'000'000;  // only ends a hang
     options.address = address();
     Result<std::unique_ptr<server::Server>> started =
         server::Server::start(*server_fabric, options);

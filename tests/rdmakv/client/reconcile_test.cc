@@ -42,7 +42,9 @@ class ReconcileTest : public ClientServerTest {
   }
   // A client's one-sided CAS of "key" to `value`, up to some point; its entry lies in `memory`.
   void swap(RawClient& client, MemoryRegion& memory, const std::string& value, Posted until) {
-    const wire::Grant grant = ask_grants(client, 3).front();
+    const std::vector<wire::Grant> grants = ask_grants(client, 3);
+    ASSERT_FALSE(grants.empty());
+    const wire::Grant& grant = grants.front();
     const auto now = client.get("key");
     ASSERT_TRUE(now);
     ASSERT_NE(now->header.flags & wire::kCasClass, 0);
