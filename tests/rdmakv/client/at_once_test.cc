@@ -120,10 +120,12 @@ TEST_F(AtOnceTest, ExpiredIsForTheServerToSay) {
   ASSERT_EQ(put_until("long", now + 3'600'000), Code::kOk);
   EXPECT_EQ(one(*client, "long"), "v");
   ASSERT_EQ(put_until("short", now + 50), Code::kOk);
-  // Whenever it is answered at once it has not expired; in the end it is not.
-  while (one(*client, "short") == "v") {
+  // Whenever it is answered at once it has not expired; in the end it is not, or the server, which
+  // sweeps what has, was there first.
+  std::string told;
+  while ((told = one(*client, "short")) == "v") {
   }
-  EXPECT_EQ(one(*client, "short"), "(not at once)");
+  EXPECT_TRUE(told == "(not at once)" || told == "(none)") << told;
 }
 
 TEST_F(AtOnceTest, NotBesideAChangeOfTheKeyThatIsUnderWay) {
