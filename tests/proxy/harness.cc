@@ -101,6 +101,17 @@ std::string ProxyTest::call(TestClient& client, std::string_view inline_command)
   return client.take();
 }
 
+std::string ProxyTest::read(TestClient& client, size_t bytes) {
+  std::string all;
+  for (int idle = 0; all.size() < bytes && idle < 50;) {
+    worker_->turn(false);
+    const std::string more = client.take();
+    idle = more.empty() ? idle + 1 : 0;
+    all += more;
+  }
+  return all;
+}
+
 std::string command(std::initializer_list<std::string_view> arguments) {
   std::string text = "*" + std::to_string(arguments.size()) + "\r\n";
   for (const std::string_view argument : arguments) text += bulk(argument);

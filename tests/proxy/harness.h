@@ -56,6 +56,8 @@ class ProxyTest : public ::testing::Test {
   // Sends a command and returns the reply.
   std::string call(TestClient& client, std::initializer_list<std::string_view> arguments);
   std::string call(TestClient& client, std::string_view inline_command);
+  // Reads until `bytes` have come, or nothing more comes.
+  std::string read(TestClient& client, size_t bytes);
 
   Proxy proxy_;
   fakes::FakeClient* fake_;

@@ -26,17 +26,6 @@ class LargeValueTest : public ProxyTest {
     EXPECT_EQ(fake_->uploads(), 0u);
     EXPECT_EQ(worker_->requests().in_use(), 0u);
   }
-  // Reads until `bytes` have come, or nothing more comes.
-  std::string read(TestClient& client, size_t bytes) {
-    std::string all;
-    for (int idle = 0; all.size() < bytes && idle < 50;) {
-      worker_->turn(false);
-      const std::string more = client.take();
-      idle = more.empty() ? idle + 1 : 0;
-      all += more;
-    }
-    return all;
-  }
   TestClient client_ = connect();
 };
 

@@ -30,17 +30,6 @@ class PinWaitersTest : public ProxyTest {
     ++entry.version;
   }
   std::string reply_to_get(const std::string& key) { return bulk(fake_->store[key].value); }
-  // Reads until `bytes` have come, or nothing more comes.
-  std::string read(TestClient& client, size_t bytes) {
-    std::string all;
-    for (int idle = 0; all.size() < bytes && idle < 50;) {
-      worker_->turn(false);
-      const std::string more = client.take();
-      idle = more.empty() ? idle + 1 : 0;
-      all += more;
-    }
-    return all;
-  }
   // As if so much time had passed.
   void pass(uint64_t us) {
     worker_->pin_waiters().tick(worker_->now_us() + us);

@@ -76,30 +76,9 @@ class CasBox {
   }
 
   Told ask(const Ask& ask, Session& from) {
-    wire::RequestHeader header;
-    header.opcode = ask.opcode;
-    header.condition = ask.condition;
-    header.flags = ask.flags;
-    header.version = ask.version;
-    header.expiry_ms = ask.expiry_ms;
-    header.ticket = ask.ticket;
-    header.function = ask.function;
     partition->begin_batch();
-    const Outcome outcome = partition->execute(
-        header, ask.key, std::as_bytes(std::span(ask.value.data(), ask.value.size())), from);
-    Told told;
-    told.reply = outcome.reply;
-    told.status = outcome.reply.status;
-    told.version = outcome.reply.version;
-    told.expiry_ms = outcome.reply.expiry_ms;
-    told.number = outcome.reply.number;
-    told.ticket = outcome.reply.ticket;
-    told.has_value = outcome.has_value;
-    if (outcome.has_value && !outcome.value.empty()) {
-      told.value.assign(reinterpret_cast<const char*>(outcome.value.data()), outcome.value.size());
-    }
-    if (outcome.pinned) partition->slab().unpin(outcome.extent);
-    return told;
+    return told_of(partition->execute(header_of(ask), ask.key, bytes_of_value(ask), from),
+                   *partition);
   }
   Told ask(const Ask& asked) { return ask(asked, *session); }
   Told get(std::string_view key) { return ask({.opcode = Opcode::kGet, .key = key}); }

@@ -56,6 +56,41 @@ struct Told {
   std::string value;
 };
 
+inline wire::RequestHeader header_of(const Ask& ask) {
+  wire::RequestHeader header;
+  header.opcode = ask.opcode;
+  header.condition = ask.condition;
+  header.flags = ask.flags;
+  header.version = ask.version;
+  header.expiry_ms = ask.expiry_ms;
+  header.ticket = ask.ticket;
+  header.function = ask.function;
+  header.key_length = static_cast<uint32_t>(ask.key.size());
+  header.value_length = static_cast<uint32_t>(ask.value.size());
+  return header;
+}
+
+inline std::span<const std::byte> bytes_of_value(const Ask& ask) {
+  return std::as_bytes(std::span(ask.value.data(), ask.value.size()));
+}
+
+// A pinned value is read and unpinned.
+inline Told told_of(const Outcome& outcome, Partition& partition) {
+  Told told;
+  told.reply = outcome.reply;
+  told.status = outcome.reply.status;
+  told.version = outcome.reply.version;
+  told.expiry_ms = outcome.reply.expiry_ms;
+  told.number = outcome.reply.number;
+  told.ticket = outcome.reply.ticket;
+  told.has_value = outcome.has_value;
+  if (outcome.has_value && !outcome.value.empty()) {
+    told.value.assign(reinterpret_cast<const char*>(outcome.value.data()), outcome.value.size());
+  }
+  if (outcome.pinned) partition.slab().unpin(outcome.extent);
+  return told;
+}
+
 class PartitionBox {
  public:
   explicit PartitionBox(size_t pool_bytes = 4 << 20, size_t index_bytes = 256 << 10,
@@ -75,32 +110,9 @@ class PartitionBox {
 
   // Executes; a pinned value is read and unpinned.
   Told ask(const Ask& ask) {
-    wire::RequestHeader header;
-    header.opcode = ask.opcode;
-    header.condition = ask.condition;
-    header.flags = ask.flags;
-    header.version = ask.version;
-    header.expiry_ms = ask.expiry_ms;
-    header.ticket = ask.ticket;
-    header.function = ask.function;
-    header.key_length = static_cast<uint32_t>(ask.key.size());
-    header.value_length = static_cast<uint32_t>(ask.value.size());
     partition->begin_batch();
-    const Outcome outcome = partition->execute(
-        header, ask.key, std::as_bytes(std::span(ask.value.data(), ask.value.size())), *session);
-    Told told;
-    told.reply = outcome.reply;
-    told.status = outcome.reply.status;
-    told.version = outcome.reply.version;
-    told.expiry_ms = outcome.reply.expiry_ms;
-    told.number = outcome.reply.number;
-    told.ticket = outcome.reply.ticket;
-    told.has_value = outcome.has_value;
-    if (outcome.has_value) {
-      told.value.assign(reinterpret_cast<const char*>(outcome.value.data()), outcome.value.size());
-    }
-    if (outcome.pinned) partition->slab().unpin(outcome.extent);
-    return told;
+    return told_of(partition->execute(header_of(ask), ask.key, bytes_of_value(ask), *session),
+                   *partition);
   }
   Told get(std::string_view key) { return ask({.opcode = Opcode::kGet, .key = key}); }
   Told put(std::string_view key, std::string_view value, int64_t expiry_ms = 0) {

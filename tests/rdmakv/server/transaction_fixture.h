@@ -31,14 +31,7 @@ class Commands {
     return *this;
   }
   Commands& add(const Ask& ask) {
-    wire::RequestHeader header;
-    header.opcode = ask.opcode;
-    header.condition = ask.condition;
-    header.flags = ask.flags;
-    header.version = ask.version;
-    header.expiry_ms = ask.expiry_ms;
-    header.ticket = ask.ticket;
-    builder_.add(header, ask.key, std::as_bytes(std::span(ask.value.data(), ask.value.size())));
+    builder_.add(header_of(ask), ask.key, bytes_of_value(ask));
     return *this;
   }
   Commands& get(std::string_view key) { return add({.opcode = Opcode::kGet, .key = key}); }
