@@ -38,11 +38,15 @@ export function restartProxy() {
   });
 }
 
-// Each client raises one number so many times; a step that lost (it resolves to false) is tried again.
-export async function raise(clients, times, step) {
-  await Promise.all(clients.map(async (client) => {
-    for (let done = 0; done < times;) if (await step(client)) done += 1;
+// Six clients of `open` raise one number 40 times each; a step that lost (it resolves to false) is
+// tried again. In the end nothing is missing.
+export async function countUp(client, open, name, step) {
+  await client.set(name, '0');
+  const clients = await Promise.all(Array.from({ length: 6 }, () => open()));
+  await Promise.all(clients.map(async (one) => {
+    for (let done = 0; done < 40;) if (await step(one, name)) done += 1;
   }));
+  assert.equal(await client.get(name), '240');
 }
 
 export async function collect(iterable) {
