@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <string_view>
 
 #include "rdmakv/client/client_counters.h"
@@ -14,7 +15,6 @@
 namespace rdmakv {
 namespace {
 
-constexpr uint64_t kSpinNs = 50'000;  // how long to look before sleeping
 constexpr uint64_t kPatienceNs = 1'000'000;
 
 }  // namespace
@@ -63,7 +63,17 @@ void BenchThread::load(uint64_t first, uint64_t last) {
   loading_ = false;
 }
 
+void BenchThread::prepare() {
+  prepared_.resize(options_.prepared);
+  for (Prepared& prepared : prepared_) {
+    const Workload::Step step = workload_.next();
+    prepared.action = step.action;
+    write_key(prepared.key, options_.workload.items, options_.workload.thread, step.item);
+  }
+}
+
 void BenchThread::run() {
+  prepare();
   const ClientCounters before = client_.counters();
   const uint64_t cpu_before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
   result_.started_ns = due_ns_ = steady_ns();
@@ -96,16 +106,27 @@ void BenchThread::begin(uint64_t now) {
   --left_;
   lane.due_ns = options_.rate == 0 ? now : due_ns_;
   if (options_.rate != 0) next_due();
+  draw(lane);
+  lane.operation.key = {lane.key, kKeyBytes};
+  lane.submitted_ns = now;
+  if (lane.action == Action::kRead && at_once_ != nullptr) return gets_.push_back(&lane);
+  if (!gets_.empty()) finish_gets();
+  lane.reading = lane.action == Action::kReadModifyWrite;
+  lane.action == Action::kRead || lane.reading ? submit_read(lane) : submit_put(lane);
+}
+
+void BenchThread::draw(Lane& lane) {
+  if (!loading_ && !prepared_.empty()) {
+    const Prepared& prepared = prepared_[next_prepared_];
+    if (++next_prepared_ == prepared_.size()) next_prepared_ = 0;
+    lane.action = prepared.action;
+    std::memcpy(lane.key, prepared.key, kKeyBytes);
+    return;
+  }
   const Workload::Step step =
       loading_ ? Workload::Step{Action::kInsert, next_item_++} : workload_.next();
   lane.action = step.action;
   write_key(lane.key, options_.workload.items, options_.workload.thread, step.item);
-  lane.operation.key = {lane.key, kKeyBytes};
-  lane.submitted_ns = now;
-  if (step.action == Action::kRead && at_once_ != nullptr) return gets_.push_back(&lane);
-  if (!gets_.empty()) finish_gets();
-  lane.reading = step.action == Action::kReadModifyWrite;
-  step.action == Action::kRead || lane.reading ? submit_read(lane) : submit_put(lane);
 }
 
 void BenchThread::submit_read(Lane& lane) {
@@ -135,14 +156,15 @@ void BenchThread::done(Operation& operation) {
     lane.reading = false;
     return thread.submit_put(lane);
   }
-  thread.finish(lane);
+  thread.finish(lane, steady_ns());
 }
 
-void BenchThread::finish(Lane& lane) {
+void BenchThread::finish(Lane& lane, uint64_t now) {
   if (!loading_) {
-    const uint64_t now = steady_ns();
     result_.latency[static_cast<size_t>(lane.action)].record(now - lane.due_ns);
-    result_.service[static_cast<size_t>(lane.action)].record(now - lane.submitted_ns);
+    if (options_.rate != 0) {
+      result_.service[static_cast<size_t>(lane.action)].record(now - lane.submitted_ns);
+    }
   }
   free_.push_back(&lane);
 }
@@ -164,7 +186,8 @@ void BenchThread::finish_gets() {
     const size_t count = std::min(answers.lanes.size(), keys.size());
     for (size_t i = 0; i < count; ++i) keys[i] = gets_[first + i]->operation.key;
     const size_t answered = at_once_->get_at_once(std::span(keys).first(count), answers);
-    for (size_t i = 0; i < answered; ++i) finish(*gets_[first + i]);
+    const uint64_t now = steady_ns();  // when the batch was done, which is when its GETs were
+    for (size_t i = 0; i < answered; ++i) finish(*gets_[first + i], now);
     first += answered;
     if (answered < count) {
       Lane& lane = *gets_[first++];
@@ -181,11 +204,11 @@ void BenchThread::turn(bool something_begun) {
   const bool progress = client_.poll() > 0 || something_begun;
   const uint64_t now = steady_ns();
   if (progress || last_progress_ns_ == 0) last_progress_ns_ = now;
-  if (progress || now - last_progress_ns_ < kSpinNs) return;
+  if (progress || now - last_progress_ns_ < options_.spin_ns) return;
   uint64_t wait_ns = kPatienceNs;
   if (options_.rate != 0 && left_ > 0 && !free_.empty() && !loading_) {
-    if (due_ns_ <= now + kSpinNs) return;  // sleeping would make it late
-    wait_ns = std::min(wait_ns, due_ns_ - now - kSpinNs / 2);
+    if (due_ns_ <= now + options_.spin_ns) return;  // sleeping would make it late
+    wait_ns = std::min(wait_ns, due_ns_ - now - options_.spin_ns / 2);
   }
   if (!client_.arm()) return;
   pollfd wanted{client_.fd(), POLLIN, 0};

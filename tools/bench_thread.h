@@ -21,15 +21,17 @@ struct BenchThreadOptions {
   Workload::Options workload;
   const ValueSizes* sizes = nullptr;
   uint32_t depth = 1;
-  uint64_t operations = 0;  // to do
-  double rate = 0;          // due per second; 0: closed loop
-  bool poisson = false;     // the times between are exponentially distributed, not all the same
-  bool at_once = false;     // GETs by get_at_once(), as many as `depth` together, where it can be
+  uint64_t operations = 0;    // to do
+  double rate = 0;            // due per second; 0: closed loop
+  bool poisson = false;       // the times between are exponentially distributed, not all the same
+  bool at_once = false;       // GETs by get_at_once(), as many as `depth` together, where it can be
+  uint32_t prepared = 0;      // drawn before the clock starts, and repeated; 0: each when it begins
+  uint64_t spin_ns = 50'000;  // how long to poll before sleeping
 };
 
 struct BenchResult {
   Histogram latency[kActions];  // ns; open loop: from when it was due
-  Histogram service[kActions];  // ns; from submit() to done
+  Histogram service[kActions];  // ns; open loop: from submit() to done
   uint64_t not_found = 0;
   uint64_t failures = 0;
   Code first_failure = Code::kOk;
@@ -60,10 +62,12 @@ class BenchThread {
   };
 
   static void done(Operation& operation);
+  void prepare();
+  void draw(Lane& lane);
   void begin(uint64_t now);
   void submit_read(Lane& lane);
   void submit_put(Lane& lane);
-  void finish(Lane& lane);
+  void finish(Lane& lane, uint64_t now);
   void finish_gets();
   void turn(bool something_begun);
   bool may_begin(uint64_t now) const;
@@ -77,6 +81,12 @@ class BenchThread {
   std::deque<Lane> lanes_;
   std::vector<Lane*> free_;
   std::vector<Lane*> gets_;  // to be answered at once, if that is possible
+  struct Prepared {
+    Action action;
+    char key[kKeyBytes];
+  };
+  std::vector<Prepared> prepared_;
+  size_t next_prepared_ = 0;
   uint64_t left_ = 0;
   bool loading_ = false;
   uint64_t next_item_ = 0;

@@ -31,7 +31,7 @@ struct Arguments {
   std::string mix = "C", keys, sizes = "64", arrivals = "even", csv;
   uint64_t items = 100'000, operations = 1'000'000, seed = 1;
   uint64_t location_cache_mb = 0;
-  uint32_t threads = 1, depth = 16;
+  uint32_t threads = 1, depth = 16, prepared = 0, spin_us = 50;
   double rate = 0;
   bool no_load = false, at_once = false, counters = false;
 };
@@ -40,7 +40,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   declare_connection(app, arguments.connect);
   app.add_option("--mix", arguments.mix,
                  "YCSB's A (50% updates), B (5% updates), C (reads), D (5% inserts, reads of the "
-                 "latest) or F (50% read-modify-writes)")
+                 "latest) or F (50% read-modify-writes); or W (updates)")
       ->capture_default_str();
   app.add_option("--keys", arguments.keys,
                  "uniform, zipfian or latest (default: as the mix has it)");
@@ -69,6 +69,13 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"even", "poisson"}));
   app.add_flag("--at-once", arguments.at_once,
                "GETs from shared memory without an operation each, --depth of them together");
+  app.add_option("--prepared", arguments.prepared,
+                 "So many operations are drawn before the clock starts, then repeated, so that "
+                 "drawing costs nothing; D's inserts are the same keys then")
+      ->check(CLI::Range(0u, 1u << 24));
+  app.add_option("--spin-us", arguments.spin_us, "A thread polls for so long before it sleeps")
+      ->capture_default_str()
+      ->check(CLI::Range(0u, 1'000'000u));
   app.add_option("--location-cache", arguments.location_cache_mb,
                  "MB per thread for locations of keys (default: the client's)");
   app.add_option("--seed", arguments.seed, "Of the random numbers")->capture_default_str();
@@ -116,6 +123,8 @@ BenchThreadOptions thread_options(const Arguments& arguments, const Plan& plan,
   options.rate = arguments.rate / arguments.threads;
   options.poisson = arguments.arrivals == "poisson";
   options.at_once = arguments.at_once;
+  options.prepared = arguments.prepared;
+  options.spin_ns = uint64_t{arguments.spin_us} * 1000;
   return options;
 }
 

@@ -2,6 +2,7 @@
 redis-benchmark run against them."""
 
 import contextlib
+import csv
 import os
 import pathlib
 import re
@@ -39,8 +40,8 @@ def pinned(on, *argv):
 class Target:
     """One thing that speaks RESP on `port`: its processes are what CPU time is counted of."""
 
-    def __init__(self, name, port, programs):
-        self.name, self.port, self.programs = name, port, programs
+    def __init__(self, name, port, programs, host="127.0.0.1"):
+        self.name, self.port, self.programs, self.host = name, port, programs, host
 
     def cpu_seconds(self):
         """User and system time of all threads, to the nanosecond, as the scheduler keeps it."""
@@ -89,7 +90,7 @@ def keys_for(wanted, size):
 
 def preload(target, keys, size):
     """SETs every key that redis-benchmark's GET can name, and empties the store before."""
-    with Connection(target.port) as connection:
+    with Connection(target.port, host=target.host) as connection:
         if target.name != "twemproxy":
             connection.call("FLUSHALL")
         command = b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n" + b"$%d\r\n" % size + b"x" * size + b"\r\n"
@@ -106,7 +107,7 @@ def benchmark(target, on, operation, size, connections, pipeline, keys, requests
     """One run: requests per second, percentiles in ms and CPU seconds per million commands."""
     before = target.cpu_seconds()
     done = subprocess.run(
-        pinned(on, "redis-benchmark", "-p", target.port, "-t", operation, "-n", requests, "-r", keys, "-d", size,
+        pinned(on, "redis-benchmark", "-h", target.host, "-p", target.port, "-t", operation, "-n", requests, "-r", keys, "-d", size,
                "-c", connections, "-P", pipeline, "--precision", 3), capture_output=True, text=True)
     cpu = target.cpu_seconds() - before
     rate = re.search(r"throughput summary: ([\d.]+)", done.stdout)
@@ -121,6 +122,14 @@ def benchmark(target, on, operation, size, connections, pipeline, keys, requests
             "cpu": cpu / requests * 1e6}
 
 
+def requests_for(wanted, target, on, configuration, keys):
+    """So many that the first target takes about --seconds."""
+    operation, size, connections, pipeline = configuration
+    fewest = connections * pipeline
+    some = benchmark(target, on, operation, size, connections, pipeline, keys, max(fewest, 4 * pipeline, 1000))
+    return max(fewest, int(some["rate"] * wanted.seconds))
+
+
 def spread(values):
     """Median and half the distance of the quartiles, as a share of it."""
     middle = statistics.median(values)
@@ -128,3 +137,10 @@ def spread(values):
         return middle, 0.0
     low, _, high = statistics.quantiles(values, n=4)
     return middle, (high - low) / 2 / middle
+
+
+def write_csv(path, rows):
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)

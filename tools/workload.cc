@@ -11,7 +11,7 @@ namespace {
 constexpr Mix kMixes[] = {
     {'A', {50, 50, 0, 0}, KeyChoice::kZipfian}, {'B', {95, 5, 0, 0}, KeyChoice::kZipfian},
     {'C', {100, 0, 0, 0}, KeyChoice::kZipfian}, {'D', {95, 0, 5, 0}, KeyChoice::kLatest},
-    {'F', {50, 0, 0, 50}, KeyChoice::kZipfian},
+    {'F', {50, 0, 0, 50}, KeyChoice::kZipfian}, {'W', {0, 100, 0, 0}, KeyChoice::kZipfian},
 };
 
 double zeta(uint64_t items, double theta) {

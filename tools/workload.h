@@ -9,6 +9,8 @@
 //   D     95 %              5 %                        latest
 //   F     50 %                         50 %            zipfian
 //
+//   W             100 %                                zipfian   (not one of YCSB's)
+//
 // (E scans ranges, which there are none of.) Deterministic for a given seed. One thread each.
 #pragma once
 
@@ -73,7 +75,7 @@ struct Mix {
   uint32_t percent[kActions] = {};
   KeyChoice keys = KeyChoice::kZipfian;
 };
-Result<Mix> parse_mix(std::string_view name);  // A, B, C, D, F
+Result<Mix> parse_mix(std::string_view name);  // A, B, C, D, F, W
 
 // Sizes of values, in bytes: "64", "16-4096" (uniform), or "64:90,1024:9,65536:1" (weights).
 class ValueSizes {

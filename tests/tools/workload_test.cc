@@ -61,6 +61,7 @@ TEST(Workload, MixesHaveTheirShares) {
       {"C", {{Action::kRead, 1}}},
       {"D", {{Action::kRead, .95}, {Action::kInsert, .05}}},
       {"F", {{Action::kRead, .5}, {Action::kReadModifyWrite, .5}}},
+      {"W", {{Action::kUpdate, 1}}},
   };
   for (const auto& [name, shares] : expected) {
     Workload stream = workload(name.c_str(), zipfian);

@@ -33,9 +33,10 @@ namespace {
 constexpr uint32_t kReceives = 64;
 constexpr uint32_t kSends = 128;
 constexpr uint32_t kSignalEvery = 32;  // requests whose completion nobody waits for
-constexpr size_t kMessage = 4608;      // as the product's message buffers
-constexpr size_t kSource = kReceives * kMessage;
-constexpr size_t kRegion = 2u << 20;
+constexpr size_t kMessage = 4608;      // as the product's message buffers, unless a SEND is longer
+constexpr size_t kMostMessage = 20u << 10;
+constexpr size_t kSource = kReceives * kMostMessage;
+constexpr size_t kRegion = 3u << 20;
 constexpr uint8_t kReads = 16;
 constexpr uint64_t kReceive = 1;  // wr_id
 constexpr uint64_t kRequest = 2;
@@ -65,14 +66,18 @@ struct Introduction {
 struct Shape {
   std::string kind;
   uint32_t request = 0, reply = 0, count = 0;
+  uint32_t message() const {
+    return static_cast<uint32_t>(std::max<size_t>({kMessage, kind == "send" ? request : 0, reply}));
+  }
   bool one_sided() const { return kind == "read" || kind == "swap"; }
 };
 
 // One end: a queue pair, and a region with a message buffer for each receive, then what is sent.
 class End {
  public:
-  End(const std::string& device_name, int socket)
-      : device_(must(Device::open(device_name, -1))),
+  End(const std::string& device_name, int socket, uint32_t message_bytes)
+      : message_(message_bytes),
+        device_(must(Device::open(device_name, -1))),
         queue_(ibv_create_cq(device_->context(), 2 * (kReceives + kSends), nullptr, nullptr, 0)) {
     if (!queue_) die("no completion queue");
     RegionOptions options;
@@ -149,13 +154,14 @@ class End {
 
  private:
   void post_receive(uint32_t slot) {
-    ibv_sge piece = {reinterpret_cast<uint64_t>(region_->data() + slot * kMessage), kMessage,
+    ibv_sge piece = {reinterpret_cast<uint64_t>(region_->data() + slot * message_), message_,
                      region_->local_key()};
     ibv_recv_wr request = {uint64_t{slot} << 8 | kReceive, nullptr, &piece, 1};
     ibv_recv_wr* refused = nullptr;
     if (ibv_post_recv(pair_.get(), &request, &refused) != 0) die("a receive was refused");
   }
 
+  const uint32_t message_;  // bytes of a receive
   std::shared_ptr<Device> device_;
   CompletionQueueHandle queue_;
   std::unique_ptr<VerbsMemoryRegion> region_;
@@ -221,12 +227,12 @@ int run(const std::vector<std::string>& words) {
     die("usage: bare_verbs DEVICE SERVER_DEVICE send|write|read|swap REQUEST_BYTES REPLY_BYTES "
         "COUNT");
   }
-  const Shape shape = {words[2], number(words[3], 1u << 20), number(words[4], kMessage),
+  const Shape shape = {words[2], number(words[3], 1u << 20), number(words[4], kMostMessage),
                        number(words[5], 1u << 30)};
   if (shape.kind != "send" && shape.kind != "write" && !shape.one_sided()) {
     die("'" + shape.kind + "' is none of send, write, read, swap");
   }
-  if (shape.count == 0 || (shape.kind == "send" && shape.request > kMessage))
+  if (shape.count == 0 || (shape.kind == "send" && shape.request > kMostMessage))
     die("nothing to measure");
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) die("socketpair");
@@ -235,12 +241,12 @@ int run(const std::vector<std::string>& words) {
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(sockets[0]);
-    End end(words[1], sockets[1]);
+    End end(words[1], sockets[1], shape.message());
     if (!shape.one_sided()) serve(end, shape);
     for (;;) pause();
   }
   close(sockets[1]);
-  End end(words[0], sockets[0]);
+  End end(words[0], sockets[0], shape.message());
   std::printf("%.3f\n", measure(end, shape));
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
