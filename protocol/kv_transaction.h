@@ -30,6 +30,7 @@
 
 #include "protocol/kv_combine.h"
 #include "protocol/kv_message.h"
+#include "protocol/kv_opcode.h"
 
 namespace rdmakv::wire {
 
@@ -39,31 +40,12 @@ constexpr bool is_precondition(const RequestHeader& request) {
 
 // Requests that end when they are answered.
 constexpr bool may_be_in_transaction(Opcode opcode) {
-  switch (opcode) {
-    case Opcode::kGet:
-    case Opcode::kInspect:
-    case Opcode::kPut:
-    case Opcode::kDelete:
-    case Opcode::kExpire:
-    case Opcode::kModify:
-    case Opcode::kEvaluate:
-    case Opcode::kCount:
-    case Opcode::kClear:
-    case Opcode::kScan:
-    case Opcode::kRandomKey:
-    case Opcode::kCopy:
-    case Opcode::kRename:
-    case Opcode::kCombine:
-    case Opcode::kTransaction:
-      return true;
-    default:
-      return false;
-  }
+  return is(opcode, opcode::kInTransaction);
 }
 
 // What a command of a transaction within a transaction may be.
 constexpr bool may_be_nested(const RequestHeader& request) {
-  return (request.opcode == Opcode::kPut || request.opcode == Opcode::kDelete) &&
+  return is(request.opcode, opcode::kNested) &&
          (request.flags & (kWantPrevious | kWantIfUnmet)) == 0;
 }
 
@@ -79,22 +61,14 @@ bool for_each_request(std::span<const std::byte> message, Visit&& visit) {
   return reader.valid();
 }
 
-constexpr bool only_looks(Opcode opcode) {
-  return opcode == Opcode::kGet || opcode == Opcode::kInspect || opcode == Opcode::kEvaluate;
-}
-
 // Calls visit(key, changes) for each key that a request of a transaction is about, preconditions
 // too, until that returns false. False then, and if what names keys is malformed.
 template <typename Visit>
 bool for_each_key(const RequestView& request, Visit&& visit, bool nested = false) {
   const std::string_view other{reinterpret_cast<const char*>(request.value.data()),
                                request.value.size()};
+  if (is(request.header.opcode, opcode::kAllKeys)) return true;
   switch (request.header.opcode) {
-    case Opcode::kCount:
-    case Opcode::kClear:
-    case Opcode::kScan:
-    case Opcode::kRandomKey:
-      return true;
     case Opcode::kCopy:
     case Opcode::kRename:
       return visit(request.key, request.header.opcode == Opcode::kRename) && visit(other, true);
@@ -107,7 +81,7 @@ bool for_each_key(const RequestView& request, Visit&& visit, bool nested = false
         return for_each_key(inner, visit, true);
       });
     default:
-      return visit(request.key, !only_looks(request.header.opcode));
+      return visit(request.key, !is(request.header.opcode, opcode::kLooks));
   }
 }
 

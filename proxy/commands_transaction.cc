@@ -17,6 +17,7 @@ void watched_one(Operation& operation) {
       if (&one.operation != &operation) continue;
       one.version = operation.version;
       one.removals = operation.number;
+      one.epoch = operation.epoch;
     }
   } else {
     request.flag = true;

@@ -21,6 +21,7 @@ struct WatchedKey {
   std::string key;
   uint64_t version = 0;   // 0: there was no such key
   uint64_t removals = 0;  // then: what kInspect told
+  uint64_t epoch = 0;     // of the server that told it: another one counts from 1 again
   Operation operation;    // asks for it
 };
 

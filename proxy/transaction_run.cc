@@ -106,6 +106,10 @@ void TransactionRun::collect() {
   }
   if (apart_) return fail(std::string(kCrossSlot));
   if (builder_.empty()) return answer({});
+  if (!watched_.empty()) operation_.epoch = watched_.front().epoch;
+  for (const WatchedKey& one : watched_) {
+    if (one.epoch != operation_.epoch) return fail(std::string(kNullArray));
+  }
   submit();
 }
 

@@ -97,8 +97,12 @@ struct Operation {
   bool elsewhere = false;         // kCount, kClear: not of the worker that has `key`
   std::string_view key;           // bytes stay valid until done
   uint64_t expected_version = 0;  // Condition::kIfVersion; 0: the key must not exist
-  int64_t expiry_ms = 0;          // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
-  uint64_t deadline_ns = 0;       // steady clock; 0: by the client's default timeout
+  // kTransaction: that of the server which its preconditions are about. A server that has started
+  // anew since is not asked: kVersionMismatch, `number` 0. 0: whatever server there is. kInspect
+  // tells it.
+  uint64_t epoch = 0;
+  int64_t expiry_ms = 0;     // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
+  uint64_t deadline_ns = 0;  // steady clock; 0: by the client's default timeout
   // The value to put (or chunk to upload): either any memory, which stays valid until done and is
   // copied once, or a registered buffer, which the client takes and sends without a copy.
   // kModify, kEvaluate: what the function works with besides its operands.

@@ -186,6 +186,7 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
 
   take_header(operation, header);
   learn(operation, slot, header);
+  if (operation.kind == OperationKind::kInspect) operation.epoch = epoch_;
   if (operation.code == Code::kBusy) operation.ticket = {0, ticket_session(), 0, 0};
   if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
     operation.ticket = {header.ticket, ticket_session(), header.generation, 0};

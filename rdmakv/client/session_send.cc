@@ -18,39 +18,11 @@ bool needs_ticket(const Operation& operation) {
          kind == OperationKind::kUploadAbort;
 }
 
-// Operations on one key, the order of which must be kept.
-bool has_order(wire::Opcode opcode) {
-  switch (opcode) {
-    case wire::Opcode::kGet:
-    case wire::Opcode::kInspect:
-    case wire::Opcode::kPut:
-    case wire::Opcode::kDelete:
-    case wire::Opcode::kExpire:
-    case wire::Opcode::kUploadCommit:
-    case wire::Opcode::kModify:
-    case wire::Opcode::kEvaluate:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool changes_key(wire::Opcode opcode) {
-  return opcode != wire::Opcode::kGet && opcode != wire::Opcode::kInspect &&
-         opcode != wire::Opcode::kEvaluate;
-}
-
 bool carries_value(OperationKind kind) {
   return kind == OperationKind::kPut || kind == OperationKind::kUploadChunk ||
          kind == OperationKind::kTransaction || has_function(kind) ||
          kind == OperationKind::kCopy || kind == OperationKind::kRename ||
          kind == OperationKind::kCombine;
-}
-
-// Requests on several keys, whose order is that of each.
-bool names_several(wire::Opcode opcode) {
-  return opcode == wire::Opcode::kTransaction || opcode == wire::Opcode::kCopy ||
-         opcode == wire::Opcode::kRename || opcode == wire::Opcode::kCombine;
 }
 
 // visit(count in KeyOrder) for each key of such a request; until it returns false.
@@ -136,6 +108,13 @@ bool Session::try_send(Operation& operation) {
   const bool may_be_large = operation.kind == OperationKind::kPut ||
                             operation.kind == OperationKind::kModify ||
                             operation.kind == OperationKind::kTransaction;
+  if (operation.kind == OperationKind::kTransaction && operation.epoch != 0 &&
+      operation.epoch != epoch_) {
+    queue_.pop_front();
+    operation.number = 0;
+    end(operation, Code::kVersionMismatch);
+    return true;
+  }
   if (may_be_large && needs_upload(operation)) return pump_upload(operation);
   if (operation.kind == OperationKind::kGet) {
     DirectReader::Begun begun = DirectReader::Begun::kNo;
@@ -248,10 +227,12 @@ bool Session::send_plain(Operation& operation, OperationQueue& from) {
 bool Session::may_send(const Outgoing& out, uint64_t hash) const {
   if (out.step != RequestStep::kOperation) return true;
   if (out.header.opcode == wire::Opcode::kClear) return order_.may_clear();
-  if (names_several(out.header.opcode)) return may_change_all(*out.operation);
-  if (!has_order(out.header.opcode)) return true;
+  if (wire::is(out.header.opcode, wire::opcode::kSeveralKeys))
+    return may_change_all(*out.operation);
+  if (!wire::is(out.header.opcode, wire::opcode::kOrdered)) return true;
   const uint32_t at = KeyOrder::of(hash);
-  return changes_key(out.header.opcode) ? order_.may_change(at) : order_.may_ask(at);
+  return wire::is(out.header.opcode, wire::opcode::kLooks) ? order_.may_ask(at)
+                                                           : order_.may_change(at);
 }
 
 bool Session::may_change_all(const Operation& operation) const {
@@ -269,7 +250,7 @@ void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash)
   if (out.header.opcode == wire::Opcode::kClear || clears(*out.operation)) {
     slot.order = KeyOrder::kAll;
     order_.clear_begins();
-  } else if (names_several(out.header.opcode)) {
+  } else if (wire::is(out.header.opcode, wire::opcode::kSeveralKeys)) {
     slot.order = KeyOrder::kSeveral;
     slot.orders.clear();
     for_each_order(*out.operation, welcome().seed, [&](uint32_t at) {
@@ -279,7 +260,7 @@ void Session::begin_order(RequestSlot& slot, const Outgoing& out, uint64_t hash)
     std::sort(slot.orders.begin(), slot.orders.end());
     slot.orders.erase(std::unique(slot.orders.begin(), slot.orders.end()), slot.orders.end());
     for (const uint32_t at : slot.orders) order_.request_begins(at);
-  } else if (has_order(out.header.opcode)) {
+  } else if (wire::is(out.header.opcode, wire::opcode::kOrdered)) {
     slot.order = KeyOrder::of(hash);
     order_.request_begins(slot.order);
   }
@@ -322,7 +303,8 @@ bool Session::fits_ring(uint64_t key_length, uint64_t value_length) const {
 
 bool Session::send_request(Outgoing& out) {
   if (table_.full()) return false;
-  const bool keyed = out.step == RequestStep::kOperation && has_order(out.header.opcode);
+  const bool keyed =
+      out.step == RequestStep::kOperation && wire::is(out.header.opcode, wire::opcode::kOrdered);
   const uint64_t hash = keyed ? hash_of(out.operation->key) : 0;
   if (!may_send(out, hash)) return false;
   const uint32_t index = table_.take();

@@ -4,12 +4,12 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/kv_opcode.h"
 #include "rdmakv/server/entry.h"
 #include "rdmakv/transport/authentication.h"
 
 namespace rdmakv::server {
 
-using wire::Condition;
 using wire::Opcode;
 using wire::ReplyStatus;
 
@@ -20,88 +20,17 @@ namespace {
 constexpr uint32_t kSlotsPerStashSlot = 32;
 constexpr uint32_t kStatsReserve = 8192;
 
-bool takes_key(Opcode opcode) {
-  switch (opcode) {
-    case Opcode::kGet:
-    case Opcode::kInspect:
-    case Opcode::kPut:
-    case Opcode::kDelete:
-    case Opcode::kExpire:
-    case Opcode::kUploadBegin:
-    case Opcode::kTransaction:
-    case Opcode::kCopy:
-    case Opcode::kRename:
-    case Opcode::kCombine:
-    case Opcode::kModify:
-    case Opcode::kEvaluate:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool takes_value(Opcode opcode) {
-  switch (opcode) {
-    case Opcode::kPut:
-    case Opcode::kUploadChunk:
-    case Opcode::kGrants:
-    case Opcode::kTransaction:
-    case Opcode::kModify:
-    case Opcode::kEvaluate:
-    case Opcode::kCopy:
-    case Opcode::kRename:
-    case Opcode::kCombine:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool takes_condition(Opcode opcode, Condition condition) {
-  if (condition == Condition::kAlways) return true;
-  switch (opcode) {
-    case Opcode::kPut:
-    case Opcode::kUploadCommit:
-    case Opcode::kCopy:
-    case Opcode::kRename:
-      return condition <= Condition::kIfVersion;
-    case Opcode::kModify:
-      return condition <= Condition::kIfVersion || condition == Condition::kIfVersionOrAbsent;
-    case Opcode::kDelete:
-      return condition == Condition::kIfPresent || condition == Condition::kIfVersion;
-    case Opcode::kExpire:
-      return (condition >= Condition::kIfVersion && condition <= Condition::kIfExpirySooner) ||
-             condition == Condition::kIfPresent;
-    default:
-      return false;
-  }
-}
-
-bool takes_flags(Opcode opcode, uint8_t flags) {
-  switch (opcode) {
-    case Opcode::kPut:
-    case Opcode::kUploadCommit:
-      return true;
-    case Opcode::kModify:
-      return (flags & wire::kWantIfUnmet) == 0;
-    case Opcode::kDelete:
-    case Opcode::kExpire:
-      return (flags & ~wire::kWantPrevious) == 0;
-    default:
-      return flags == 0;
-  }
-}
-
 }  // namespace
 
 bool Partition::makes_sense(const Request& request, size_t key_bytes, size_t value_bytes) {
   const Opcode opcode = request.opcode;
-  const bool may_have_key = takes_key(opcode) || opcode == Opcode::kUploadCommit;
+  const wire::OpcodeRow& row = wire::row_of(opcode);
+  const bool may_have_key = wire::is(opcode, wire::opcode::kOwnKey | wire::opcode::kNamesKey);
   const bool names_two_keys = opcode == Opcode::kCopy || opcode == Opcode::kRename;
   if (names_two_keys && value_bytes > wire::kMaxKeyBytes) return false;
   if (key_bytes > (may_have_key ? wire::kMaxKeyBytes : 0)) return false;
-  if (value_bytes > 0 && !takes_value(opcode)) return false;
-  return takes_condition(opcode, request.condition) && takes_flags(opcode, request.flags);
+  if (value_bytes > 0 && !wire::is(opcode, wire::opcode::kValue)) return false;
+  return wire::takes_condition(opcode, request.condition) && (request.flags & ~row.flags) == 0;
 }
 
 uint64_t index_bytes(uint64_t memory) {
@@ -153,11 +82,10 @@ Outcome Partition::execute(const Request& request, std::string_view key, Value v
   }
   ++counters_.requests[static_cast<size_t>(request.opcode)];
   stuck_ = false;
-  const bool takes_extents = request.opcode == Opcode::kPut || request.opcode == Opcode::kGrants ||
-                             request.opcode == Opcode::kModify;
-  if (takes_extents && wants_tending()) tend(kRelocationsPerRequest);
+  if (wire::is(request.opcode, wire::opcode::kTakesExtents) && wants_tending())
+    tend(kRelocationsPerRequest);
   key = own_key(key);
-  if (takes_key(request.opcode) && !owns(key)) {
+  if (wire::is(request.opcode, wire::opcode::kOwnKey) && !owns(key)) {
     out.reply.status = ReplyStatus::kWrongWorker;
     return out;
   }
