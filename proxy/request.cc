@@ -89,8 +89,6 @@ void Request::error(std::string_view text) {
 }
 
 void Request::fail(Code code, uint16_t server) {
-  // Nobody listens any more, and the client is being destroyed.
-  if (worker().shutting_down()) return;
   if (part_of_ != nullptr && part_of_->discarding()) return;
   if (part_of_ != nullptr && code == Code::kRefused) {
     return error("ERR Command not allowed inside a transaction: it takes more than one step");

@@ -16,6 +16,10 @@
 namespace rdmakv::shm {
 namespace {
 
+// All that a peer that keeps to the rules ever sends: its answer and its regions. One that sends
+// more waits its turn like everybody else.
+constexpr uint32_t kPacketsAtATime = 1 + kMaxRegionsPerPeer;
+
 Status check_range(const char* what, uint32_t value, uint32_t low, uint32_t high) {
   if (value >= low && value <= high) return Status::ok();
   return {Code::kInvalidArgument, std::string(what) + " is " + std::to_string(value) +
@@ -228,7 +232,7 @@ ShmEndpoint::~ShmEndpoint() {
 
 void ShmEndpoint::on_socket_ready() {
   Frame frame;
-  while (socket_ && !ended_) {
+  for (uint32_t packet = 0; packet < kPacketsAtATime && socket_ && !ended_; ++packet) {
     switch (receive_frame(socket_.get(), frame)) {
       case Received::kNothing:
         return;

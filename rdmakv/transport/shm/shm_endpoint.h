@@ -105,7 +105,8 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   // Delivers what there is.
   size_t take(std::span<Completion> out);
   bool done() const { return state_ == State::kDone; }
-  // Receives what came over the Unix socket.
+  // Receives what came over the Unix socket, as much at a time as makes sense; the queue, which
+  // watches it, calls again for the rest.
   void on_socket_ready();
   // The queue knows this accepted Endpoint now: watches it and answers the peer.
   void on_adopted();

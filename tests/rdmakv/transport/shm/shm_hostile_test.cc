@@ -1,9 +1,12 @@
 // Peers that do not keep to the rules: silent ones, malformed frames, memory that is not what it
 // should be; and what is left when a peer has gone.
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -150,6 +153,37 @@ class ShmHostileTest : public testing::Test, public ConnectionHandler {
 
 TEST_F(ShmHostileTest, SetUpByHandIsAccepted) {
   set_up_well();
+}
+
+// A connection that is over, while its peer says that it is in the middle of a WRITE, is looked at
+// until the peer is gone. Meanwhile the peer may send what it likes: no single look reads all of
+// it.
+TEST_F(ShmHostileTest, AFloodIsReadALittleAtATime) {
+  set_up_well();
+  ASSERT_TRUE(endpoints_.front()->expose(*region_));
+  reinterpret_cast<OutboxControl*>(outbox_.mapping.data())->accessing = 1;
+  const std::string garbage = "garbage";
+  const auto flood = [&] {
+    return ::send(socket_.get(), garbage.data(), garbage.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+  };
+  ASSERT_TRUE(flood());
+  ASSERT_TRUE(pump_until_disconnected());
+  size_t packets = 0;
+  while (flood()) ++packets;
+  ASSERT_GT(packets, 100u) << "the buffer is too small for this test";
+  const auto unread = [this] {
+    int bytes = 0;
+    EXPECT_EQ(ioctl(socket_.get(), SIOCOUTQ, &bytes), 0);
+    return bytes;
+  };
+  const int all = unread();
+  EXPECT_TRUE(endpoints_.front()->peer_may_write());
+  EXPECT_GT(unread(), 0) << "all of it was read at once";
+  EXPECT_LT(unread(), all);
+  // When it has gone, that is noticed all the same.
+  socket_.reset();
+  while (endpoints_.front()->peer_may_write()) {
+  }
 }
 
 TEST_F(ShmHostileTest, GarbageIsRefused) {
