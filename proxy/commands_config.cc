@@ -46,7 +46,7 @@ void config_resetstat(Request& request, Arguments) {
   gather(
       request,
       [](Worker& worker) {
-        worker.stats().reset();
+        worker.reset_stats();
         return GatherPart{};
       },
       [](Request& done, const GatherPart&) { done.reply().ok(); });

@@ -19,7 +19,7 @@ namespace rdmakv::proxy::commands {
 namespace {
 
 // A client that connects asks for INFO first: a server that is slow must not keep it waiting.
-constexpr uint64_t kCountForInfoNs = 500'000'000;
+constexpr uint64_t kServersForInfoNs = 500'000'000;
 
 // The names were kept in `text`, one a line.
 InfoSections info_sections(const Request& request) {
@@ -30,12 +30,6 @@ InfoSections info_sections(const Request& request) {
     rest.remove_prefix(end + 1);
   }
   return InfoSections(names);
-}
-
-void reply_info(Request& request, std::optional<uint64_t> keys) {
-  request.reply().verbatim("txt",
-                           make_info(request.worker(), info_sections(request), {keys, {}, {}}));
-  request.finish();
 }
 
 // The servers have told of themselves; now what the workers' client libraries have done.
@@ -84,17 +78,12 @@ void info(Request& request, Arguments arguments) {
   std::vector<std::string_view> names(arguments.begin() + 1, arguments.end());
   for (const std::string_view name : names) request.text.append(name).push_back('\n');
   const InfoSections sections(names);
-  const uint64_t deadline_ns = request.worker().now_us() * 1000 + kCountForInfoNs;
-  if (sections.has("backends")) {
-    return ServerSurvey::start(request, deadline_ns, &reply_info_of_servers);
+  if (!needs_servers(sections)) {
+    request.reply().verbatim("txt", make_info(request.worker(), sections, {}));
+    return request.finish();
   }
-  if (!sections.has("keyspace")) return reply_info(request, std::nullopt);
-  request.operation.kind = OperationKind::kCount;
-  request.operation.deadline_ns = deadline_ns;
-  request.submit([](Request& done) {
-    const bool counted = done.operation.code == Code::kOk;
-    reply_info(done, counted ? std::optional(done.operation.number) : std::nullopt);
-  });
+  const uint64_t deadline_ns = request.worker().now_us() * 1000 + kServersForInfoNs;
+  ServerSurvey::start(request, deadline_ns, &reply_info_of_servers);
 }
 
 void time(Request& request, Arguments) {

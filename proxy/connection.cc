@@ -424,13 +424,13 @@ std::string Connection::describe() const {
   std::string events = reading_ ? "r" : "";
   if (writing_) events += "w";
   std::string flags;
+  const bool in_multi = transaction_ != nullptr && transaction_->open();
   if (session_.monitor) flags += 'O';
+  if (in_multi) flags += 'x';
   if ((blocked_ & kPaused) != 0) flags += 'b';
   if ((blocked_ & kClosing) != 0) flags += 'c';
   if (address_.ends_with(":0")) flags += 'U';
   if (session_.no_evict) flags += 'e';
-  const bool in_multi = transaction_ != nullptr && transaction_->open();
-  if (in_multi) flags += 'x';
   if (flags.empty()) flags = "N";
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "

@@ -29,6 +29,12 @@ uint64_t sum(const Proxy& proxy, Counter WorkerStats::*counter) {
   return total;
 }
 
+uint64_t per_second(const Proxy& proxy, InstantaneousRates::Metric metric) {
+  uint64_t total = 0;
+  for (const auto& worker : proxy.workers()) total += worker->rates().per_second(metric);
+  return total;
+}
+
 int64_t wall_clock_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -67,7 +73,7 @@ std::string executable() {
   return std::filesystem::read_symlink("/proc/self/exe", error).string();
 }
 
-void server(Worker& worker, Text out) {
+void server(Worker& worker, const InfoFacts&, Text out) {
   const Proxy& proxy = worker.proxy();
   utsname system{};
   uname(&system);
@@ -88,7 +94,7 @@ void server(Worker& worker, Text out) {
                  proxy.workers().size());
 }
 
-void clients(Worker& worker, Text out) {
+void clients(Worker& worker, const InfoFacts&, Text out) {
   const Proxy& proxy = worker.proxy();
   fmt::format_to(out,
                  "connected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\n"
@@ -96,7 +102,7 @@ void clients(Worker& worker, Text out) {
                  proxy.clients(), proxy.settings().max_clients.load());
 }
 
-void memory(Worker& worker, Text out) {
+void memory(Worker& worker, const InfoFacts&, Text out) {
   const ProcessMemory now = process_memory();
   const uint64_t startup = worker.proxy().startup_memory();
   const uint64_t beyond = now.resident - std::min(startup, now.resident);
@@ -116,33 +122,42 @@ void memory(Worker& worker, Text out) {
                  percent(beyond, now.resident));
 }
 
-// Nothing is ever saved here. The time of the last save is that of the start, as in a Redis that
-// has not saved yet.
-void persistence(Worker& worker, Text out) {
+// Nothing is ever saved here, so every change since the servers' start is one. The time of the last
+// save is that of the start, as in a Redis that has not saved yet.
+void persistence(Worker& worker, const InfoFacts& facts, Text out) {
   const uint64_t now = static_cast<uint64_t>(wall_clock_us()) / 1'000'000;
   fmt::format_to(
       out,
-      "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\n"
+      "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:{}\r\n"
       "rdb_bgsave_in_progress:0\r\nrdb_last_save_time:{}\r\nrdb_last_bgsave_status:ok\r\n"
       "rdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\n"
       "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
       "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
       "aof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
       "aof_last_write_status:ok\r\n",
-      now - worker.proxy().uptime_seconds());
+      facts.sum(&ServerSurvey::Share::changes), now - worker.proxy().uptime_seconds());
 }
 
-void stats(Worker& worker, Text out) {
+void stats(Worker& worker, const InfoFacts& facts, Text out) {
   const Proxy& proxy = worker.proxy();
   const auto line = [&](std::string_view name, Counter WorkerStats::*counter) {
     fmt::format_to(out, "{}:{}\r\n", name, sum(proxy, counter));
   };
   line("total_connections_received", &WorkerStats::connections);
   line("total_commands_processed", &WorkerStats::processed);
+  fmt::format_to(out, "instantaneous_ops_per_sec:{}\r\n",
+                 per_second(proxy, InstantaneousRates::kCommands));
   line("total_net_input_bytes", &WorkerStats::input_bytes);
   line("total_net_output_bytes", &WorkerStats::output_bytes);
+  const auto kilobytes = [&](std::string_view name, InstantaneousRates::Metric metric) {
+    fmt::format_to(out, "instantaneous_{}_kbps:{:.2f}\r\n", name,
+                   static_cast<double>(per_second(proxy, metric)) / 1024);
+  };
+  kilobytes("input", InstantaneousRates::kInputBytes);
+  kilobytes("output", InstantaneousRates::kOutputBytes);
   line("rejected_connections", &WorkerStats::rejected);
-  fmt::format_to(out, "expired_keys:0\r\nevicted_keys:0\r\n");
+  fmt::format_to(out, "expired_keys:{}\r\nevicted_keys:0\r\n",
+                 facts.sum(&ServerSurvey::Share::expired));
   line("keyspace_hits", &WorkerStats::hits);
   line("keyspace_misses", &WorkerStats::misses);
   fmt::format_to(out, "pubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\n");
@@ -162,7 +177,7 @@ void stats(Worker& worker, Text out) {
   line("proxy_slow_reader_closes", &WorkerStats::slow_reader_closes);
 }
 
-void replication(Worker& worker, Text out) {
+void replication(Worker& worker, const InfoFacts&, Text out) {
   fmt::format_to(out,
                  "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\n"
                  "master_replid:{}\r\nmaster_replid2:{:040}\r\nmaster_repl_offset:0\r\n"
@@ -171,7 +186,7 @@ void replication(Worker& worker, Text out) {
                  worker.proxy().run_id(), 0);
 }
 
-void cpu(Worker&, Text out) {
+void cpu(Worker&, const InfoFacts&, Text out) {
   rusage usage{}, children{};
   getrusage(RUSAGE_SELF, &usage);
   getrusage(RUSAGE_CHILDREN, &children);
@@ -184,7 +199,7 @@ void cpu(Worker&, Text out) {
   line("used_cpu_user_children", children.ru_utime);
 }
 
-void command_stats(Worker& worker, Text out) {
+void command_stats(Worker& worker, const InfoFacts&, Text out) {
   for (const Command& command : worker.commands().rows()) {
     uint64_t calls = 0, microseconds = 0, rejected = 0, failed = 0;
     for (const auto& other : worker.proxy().workers()) {
@@ -204,7 +219,7 @@ void command_stats(Worker& worker, Text out) {
   }
 }
 
-void error_stats(Worker& worker, Text out) {
+void error_stats(Worker& worker, const InfoFacts&, Text out) {
   std::map<std::string, uint64_t> sums;
   for (const auto& other : worker.proxy().workers()) other->stats().error_codes.add_to(sums);
   for (const auto& [code, count] : sums) {
@@ -212,7 +227,7 @@ void error_stats(Worker& worker, Text out) {
   }
 }
 
-void latency_stats(Worker& worker, Text out) {
+void latency_stats(Worker& worker, const InfoFacts&, Text out) {
   LatencyHistogram::Counts counts;
   for (const Command& command : worker.commands().rows()) {
     counts.fill(0);
@@ -233,6 +248,13 @@ void latency_stats(Worker& worker, Text out) {
   }
 }
 
+// What all workers' client libraries have done for the servers.
+void backend_counters(const ClientCounters& counters, Text out) {
+  for (const NamedCounter& counter : named_counters(counters)) {
+    fmt::format_to(out, "backend_{}:{}\r\n", counter.name, counter.value);
+  }
+}
+
 // The servers, as this worker's client library sees them, and what they tell of themselves, if they
 // do.
 void backends(Worker& worker, const InfoFacts& facts, Text out) {
@@ -248,22 +270,22 @@ void backends(Worker& worker, const InfoFacts& facts, Text out) {
     fmt::format_to(out, "error={}\r\n", escaped(server.last_error, 256));
     ++i;
   }
+  backend_counters(facts.backend, out);
 }
 
-// What all workers' client libraries have done for the servers.
-void backend_counters(const ClientCounters& counters, Text out) {
-  for (const NamedCounter& counter : named_counters(counters)) {
-    fmt::format_to(out, "backend_{}:{}\r\n", counter.name, counter.value);
-  }
+void keyspace(Worker&, const InfoFacts& facts, Text out) {
+  if (facts.keys.value_or(0) == 0) return;
+  fmt::format_to(out, "db0:keys={},expires={},avg_ttl=0\r\n", *facts.keys,
+                 facts.sum(&ServerSurvey::Share::keys_with_expiry));
 }
 
-void cluster(Worker&, Text out) {
+void cluster(Worker&, const InfoFacts&, Text out) {
   fmt::format_to(out, "cluster_enabled:0\r\n");
 }
 
 // Nanoseconds of all workers, summed; nothing unless --stage-times was given. What is left of the
 // time the process has been up, times its threads, went to the event loop and to waiting.
-void stages(Worker& worker, Text out) {
+void stages(Worker& worker, const InfoFacts&, Text out) {
   for (size_t i = 0; i < kStages; ++i) {
     uint64_t calls = 0, nanoseconds = 0;
     for (const auto& one : worker.proxy().workers()) {
@@ -280,23 +302,24 @@ struct Section {
   std::string_view name;
   std::string_view title;
   bool by_default;
-  void (*write)(Worker& worker, Text out);
+  void (*write)(Worker& worker, const InfoFacts& facts, Text out);
+  bool of_servers = false;  // what they tell is in it
 };
 constexpr Section kSections[] = {
     {"server", "Server", true, &server},
     {"clients", "Clients", true, &clients},
     {"memory", "Memory", true, &memory},
-    {"persistence", "Persistence", true, &persistence},
-    {"stats", "Stats", true, &stats},
+    {"persistence", "Persistence", true, &persistence, true},
+    {"stats", "Stats", true, &stats, true},
     {"replication", "Replication", true, &replication},
     {"cpu", "CPU", true, &cpu},
     {"commandstats", "Commandstats", false, &command_stats},
     {"errorstats", "Errorstats", true, &error_stats},
     {"latencystats", "Latencystats", false, &latency_stats},
     {"cluster", "Cluster", true, &cluster},
-    {"backends", "Backends", true, nullptr},
+    {"backends", "Backends", true, &backends, true},
     {"stages", "Stages", false, &stages},
-    {"keyspace", "Keyspace", true, nullptr},
+    {"keyspace", "Keyspace", true, &keyspace, true},
 };
 
 }  // namespace
@@ -331,20 +354,19 @@ bool InfoSections::has(std::string_view section) const {
          });
 }
 
+bool needs_servers(const InfoSections& sections) {
+  return std::any_of(std::begin(kSections), std::end(kSections), [&](const Section& section) {
+    return section.of_servers && sections.has(section.name);
+  });
+}
+
 std::string make_info(Worker& worker, const InfoSections& sections, const InfoFacts& facts) {
   std::string text;
   for (const Section& section : kSections) {
     if (!sections.has(section.name)) continue;
     if (!text.empty()) text += "\r\n";
     fmt::format_to(std::back_inserter(text), "# {}\r\n", section.title);
-    if (section.write != nullptr) {
-      section.write(worker, std::back_inserter(text));
-    } else if (section.name == "backends") {
-      backends(worker, facts, std::back_inserter(text));
-      backend_counters(facts.backend, std::back_inserter(text));
-    } else if (facts.keys.value_or(0) > 0) {
-      fmt::format_to(std::back_inserter(text), "db0:keys={},expires=0,avg_ttl=0\r\n", *facts.keys);
-    }
+    section.write(worker, facts, std::back_inserter(text));
   }
   return text;
 }

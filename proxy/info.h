@@ -39,7 +39,17 @@ struct InfoFacts {
   std::optional<uint64_t> keys;  // of the whole store, for # Keyspace; nothing: not known
   ClientCounters backend;        // of all workers, for # Backends
   std::vector<ServerSurvey::Share> servers;  // likewise; none: not asked
+
+  // Of all servers that have told.
+  uint64_t sum(uint64_t ServerSurvey::Share::*count) const {
+    uint64_t total = 0;
+    for (const ServerSurvey::Share& share : servers) total += share.*count;
+    return total;
+  }
 };
+
+// Whether the servers have to be asked for these sections.
+bool needs_servers(const InfoSections& sections);
 
 // The text, sections in Redis's order, separated by empty lines.
 std::string make_info(Worker& worker, const InfoSections& sections, const InfoFacts& facts);

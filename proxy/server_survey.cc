@@ -63,6 +63,10 @@ void ServerSurvey::arrived(Lane& lane) {
     const std::string_view lines(reinterpret_cast<const char*>(operation.value.data()),
                                  operation.value.size());
     share.keys += counter(lines, "keys");
+    share.keys_with_expiry += counter(lines, "keys_with_expiry");
+    share.expired += counter(lines, "expired");
+    // Those of clients, by ATOMIC, are seen later.
+    share.changes += counter(lines, "changes") + counter(lines, "cas_linked_seen");
     share.used_bytes += counter(lines, "granted_bytes");
     share.total_bytes += counter(lines, "pool_bytes");
   } else if (operation.code != Code::kInvalidArgument) {

@@ -15,7 +15,9 @@ class ServerSurvey final : public KeyWalk {
   // Sums of a server's workers.
   struct Share {
     bool complete = true;  // every worker has answered
-    uint64_t keys = 0;
+    uint64_t keys = 0, keys_with_expiry = 0;
+    uint64_t expired = 0;      // keys, since its start
+    uint64_t changes = 0;      // of keys, since its start
     uint64_t used_bytes = 0;   // of its pool, by what is stored
     uint64_t total_bytes = 0;  // of its pool
   };

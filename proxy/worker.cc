@@ -17,6 +17,7 @@ namespace {
 
 constexpr timeval kTick = {1, 0};
 constexpr timeval kArenaTick = {0, 5'000};
+constexpr timeval kSampleTick = {0, InstantaneousRates::kPeriodUs};
 constexpr timeval kPinTick = {0, 10'000};
 
 // As Redis has it.
@@ -66,6 +67,7 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
   arena_event_ = make(-1, 0, &Worker::on_arena_tick);
   pin_event_ = make(-1, 0, &Worker::on_pin_tick);
   pause_event_ = make(-1, 0, &Worker::on_pause_end);
+  sample_event_ = make(-1, 0, &Worker::on_sample);
   default_user_ = proxy_.access().default_user();
   apply_settings();
   event_add(client_event_.get(), nullptr);
@@ -91,6 +93,7 @@ Worker::~Worker() {
   arena_event_.reset();
   pin_event_.reset();
   pause_event_.reset();
+  sample_event_.reset();
   if (wakeup_fd_ >= 0) ::close(wakeup_fd_);
 }
 
@@ -380,6 +383,31 @@ void Worker::run_jobs() {
 void Worker::arm_tick() {
   if (std::exchange(tick_armed_, true)) return;
   event_add(tick_event_.get(), &kTick);
+  if (!sampling_) sample_rates();
+}
+
+// Until nothing has happened for as long as samples are kept.
+void Worker::on_sample(evutil_socket_t, short, void* self) {
+  static_cast<Worker*>(self)->sample_rates();
+}
+
+InstantaneousRates::Counts Worker::counts_now() const {
+  return {stats_.processed.get(), stats_.input_bytes.get(), stats_.output_bytes.get()};
+}
+
+void Worker::sample_rates() {
+  const bool goes_on = std::exchange(sampling_, true);
+  if (!goes_on) {
+    rates_.begin(now_us(), counts_now());
+  } else {
+    sampling_ = rates_.sample(now_us(), counts_now());
+  }
+  if (sampling_) event_add(sample_event_.get(), &kSampleTick);
+}
+
+void Worker::reset_stats() {
+  stats_.reset();
+  rates_.reset(now_us());
 }
 
 void Worker::on_tick(evutil_socket_t, short, void* self) {

@@ -23,6 +23,7 @@
 #include "proxy/command_table.h"
 #include "proxy/connection.h"
 #include "proxy/fanout.h"
+#include "proxy/instantaneous.h"
 #include "proxy/listener.h"
 #include "proxy/output_buffer.h"
 #include "proxy/pin_waiters.h"
@@ -82,6 +83,9 @@ class Worker {
   const CommandTable& commands() const { return commands_; }
   const Settings& settings() const;
   WorkerStats& stats() { return stats_; }
+  const InstantaneousRates& rates() const { return rates_; }
+  // CONFIG RESETSTAT.
+  void reset_stats();
   // Null: they are not measured.
   StageTimes* stage_times() const { return stage_times_.get(); }
   resp::Limits parser_limits() const;
@@ -182,6 +186,9 @@ class Worker {
   void reap();
   void tick();
   void arm_tick();
+  static void on_sample(evutil_socket_t fd, short what, void* self);
+  InstantaneousRates::Counts counts_now() const;
+  void sample_rates();
   static void on_pause_end(evutil_socket_t fd, short what, void* self);
   void show_to_own_monitors(std::string_view line);
 
@@ -189,6 +196,7 @@ class Worker {
   const unsigned index_;
   const CommandTable& commands_;
   WorkerStats stats_;
+  InstantaneousRates rates_;
   const std::unique_ptr<StageTimes> stage_times_;
   std::unique_ptr<event_base, EventBaseDeleter> base_;
   OutputPools output_pools_;
@@ -222,6 +230,7 @@ class Worker {
   bool progressed_ = false;  // something was done: look again before sleeping
   bool reap_ = false;
   bool tick_armed_ = false;
+  bool sampling_ = false;
   bool shutting_down_ = false;
   mutable uint64_t now_us_ = 0;
   mutable bool clock_stale_ = true;
@@ -230,7 +239,8 @@ class Worker {
   std::unique_ptr<Client> owned_client_;
   Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
-  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_, pause_event_;
+  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_, pause_event_,
+      sample_event_;
   int wakeup_fd_ = -1;
   std::atomic<bool> stop_{false};
   std::mutex jobs_mutex_;

@@ -231,7 +231,8 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
       return;
     case OperationKind::kStats:
       ended.lent = "keys " + std::to_string(store.size()) +
-                   "\nkeys_with_expiry 7\npool_bytes 4096\ngranted_bytes 1024\n";
+                   "\nkeys_with_expiry 7\npool_bytes 4096\ngranted_bytes 1024\nexpired 5\n"
+                   "changes 10\ncas_linked_seen 2\n";
       return;
     case OperationKind::kScan:
       return scan(operation, ended);

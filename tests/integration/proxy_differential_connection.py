@@ -6,7 +6,7 @@ differential.py).
 import re
 
 from differential import FAR, Differential, main, show
-from resp import Connection, encode
+from resp import Connection, decode, encode
 
 
 class ConnectionAndClient(Differential):
@@ -113,6 +113,51 @@ class ConnectionAndClient(Differential):
                 self.same(redis, proxy, "CLIENT", "SETNAME", name)
                 self.same(redis, proxy, "HELLO", "3" if name == b"a b" else "9", "SETNAME", name)
                 self.same(redis, proxy, "CLIENT", "GETNAME")
+
+    def described(self, connection, which):
+        """What CLIENT LIST says of a client, by name of the field, in order."""
+        number = decode(which.call("CLIENT", "ID")) if isinstance(which, Connection) else which
+        line = decode(connection.call("CLIENT", "LIST", "ID", str(number))).decode().rstrip("\n")
+        return dict(field.split("=", 1) for field in line.split(" "))
+
+    def test_fields_of_client_list(self):
+        for redis, proxy in self.pairs():
+            theirs, ours = (list(self.described(one, one)) for one in (redis, proxy))
+            # Besides those of newer versions, the same ones in the same order.
+            self.assertEqual([name for name in ours if name not in ("watch", "lib-name", "lib-ver")],
+                             theirs)
+
+    def test_flags_of_client_list(self):
+        def states(connection):
+            yield ()
+            yield ("MULTI",)
+            yield ("GET", "k")
+            yield ("DISCARD",)
+            yield ("WATCH", "k")
+            yield ("CLIENT", "NO-EVICT", "ON")
+            yield ("MULTI",)
+            yield ("DISCARD",)
+            yield ("CLIENT", "SETNAME", "me")
+            yield ("HELLO", "3")
+            yield ("CLIENT", "REPLY", "ON")
+            yield ("MONITOR",)
+
+        for redis, proxy in self.pairs():
+            seen = []
+            for asks in (redis, proxy):
+                told = []
+                with Connection(asks.socket.getpeername()[1]) as subject:
+                    number = decode(subject.call("CLIENT", "ID"))
+                    for words in states(subject):
+                        if words:
+                            subject.call(*words)
+                        fields = self.described(asks, number)
+                        told.append([words] + [fields[name] for name in (
+                            "name", "flags", "db", "sub", "psub", "ssub", "multi", "cmd", "user", "redir",
+                            "resp", "events")])
+                seen.append(told)
+            for theirs, ours in zip(*seen):
+                self.assertEqual(theirs, ours)
 
     def test_reply_off_and_skip(self):
         script = (encode("CLIENT", "REPLY", "SKIP") + encode("PING", "1") + encode("PING", "2")

@@ -4,9 +4,10 @@ differential.py).
 """
 
 import re
+import time
 
 from differential import Differential, main
-from programs import ROOT
+from programs import PATIENCE, ROOT
 from resp import Connection, decode
 
 
@@ -145,6 +146,26 @@ class Server(Differential):
                          b"loading:0", b"cluster_enabled:0"):
                 self.assertIn(line + b"\r\n", expected)
                 self.assertIn(line + b"\r\n", got)
+
+    def test_rates(self):
+        """They rise while there are commands, and fall back when there are none."""
+        names = ("instantaneous_ops_per_sec", "instantaneous_input_kbps", "instantaneous_output_kbps")
+
+        def rates(connection):
+            lines = decode(connection.call("INFO", "stats")).decode().split("\r\n")
+            fields = dict(line.split(":", 1) for line in lines if ":" in line)
+            return [fields[name] for name in names]
+
+        for redis, proxy in self.pairs():
+            for connection in (redis, proxy):
+                begin = time.monotonic()
+                while not all(float(rate) > 0 for rate in rates(connection)):
+                    self.assertLess(time.monotonic() - begin, PATIENCE)
+                self.assertRegex(" ".join(rates(connection)), r"^\d+ \d+\.\d\d \d+\.\d\d$")
+                # Asking once a second is one command in sixteen samples, or none.
+                while float(rates(connection)[0]) > 10:
+                    self.assertLess(time.monotonic() - begin, PATIENCE)
+                    time.sleep(1)
 
     def test_unknown(self):
         page = (ROOT / "redis-compat.md").read_text()

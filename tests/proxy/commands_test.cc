@@ -281,7 +281,11 @@ TEST_F(CommandsTest, InfoTellsWhatTheServersHold) {
   EXPECT_NE(without.find("backend0:name=fake:1,status=down"), std::string::npos);
   EXPECT_EQ(without.find("used_memory=1024"), std::string::npos);
   EXPECT_EQ(without.find("db0:"), std::string::npos);
-  EXPECT_NE(call("INFO keyspace").find("db0:keys=3,"), std::string::npos);
+  EXPECT_EQ(call("INFO keyspace").find("db0:"), std::string::npos);
+  fake_->fault = nullptr;
+  EXPECT_NE(call("INFO keyspace").find("db0:keys=3,expires=7,"), std::string::npos);
+  EXPECT_NE(call("INFO persistence").find("rdb_changes_since_last_save:12\r\n"), std::string::npos);
+  EXPECT_NE(call("INFO stats").find("expired_keys:5\r\n"), std::string::npos);
 }
 
 }  // namespace
