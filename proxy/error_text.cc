@@ -1,21 +1,12 @@
 #include "proxy/error_text.h"
 
 namespace rdmakv::proxy {
-namespace {
-
-std::string unreachable(const ServerState& server) {
-  std::string text = "ERR server " + server.name + " is not reachable";
-  if (!server.last_error.empty()) text += ": " + server.last_error;
-  return text;
-}
-
-}  // namespace
 
 std::string error_text(Code code, bool writes, const Client& client, uint16_t server) {
   switch (code) {
     case Code::kUnavailable:
     case Code::kRefused:
-      return unreachable(client.server(server));
+      return "ERR " + client.server(server).unreachable_text();
     case Code::kTimeout:
       return writes ? "ERR timed out: no answer from the server; the command may still take effect"
                     : "ERR timed out: no answer from the server";

@@ -14,6 +14,7 @@
 #include "rdmakv/client/access_paths.h"
 #include "rdmakv/client/client.h"
 #include "rdmakv/client/open_for_server.h"
+#include "rdmakv/client/server_list.h"
 #include "rdmakv/transport/authentication.h"
 
 namespace {
@@ -77,7 +78,7 @@ void reload_certificates(Proxy& proxy) {
 
 int serve(Options options) {
   const sigset_t signals = block_signals();
-  const Result<ServerAddresses> servers = parse_servers(options.servers);
+  const Result<ServerList> servers = parse_servers(options.servers);
   if (!servers) return fail(servers.status().message());
   ClientOptions client_options;
   client_options.servers = servers.value().addresses;

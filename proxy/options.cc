@@ -2,13 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <fstream>
 #include <memory>
 #include <sstream>
 #include <thread>
 
 #include "proxy/config_parameters.h"
+#include "rdmakv/client/server_list.h"
 
 namespace rdmakv::proxy {
 namespace {
@@ -145,11 +144,7 @@ std::string parse_renames(const std::vector<std::string>& texts, Renames& rename
 // Adds what the file names; "" or what is wrong.
 std::string read_servers(const std::string& path, std::vector<std::string>& servers) {
   if (path.empty()) return {};
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return "--servers-file " + path + ": it cannot be read";
-  Result<std::vector<std::string>> more = parse_servers_file(text.view());
+  Result<std::vector<std::string>> more = read_servers_file(path);
   if (!more) return "--servers-file " + path + ": " + more.status().message();
   servers.insert(servers.end(), more->begin(), more->end());
   return {};
@@ -255,53 +250,6 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   }
   parsed.run = true;
   return parsed;
-}
-
-Result<ServerAddresses> parse_servers(const std::vector<std::string>& servers) {
-  ServerAddresses result;
-  bool first = true;
-  for (const std::string& text : servers) {
-    Transport transport = Transport::kAuto;
-    const size_t slash = std::min(text.find('/'), text.size());
-    const Result<FabricAddress> address = parse_server_address(text.substr(0, slash), &transport);
-    if (!address) return address.status();
-    double weight = 1;
-    if (slash < text.size()) {
-      const char* const end = text.data() + text.size();
-      const auto parsed = std::from_chars(text.data() + slash + 1, end, weight);
-      if (parsed.ec != std::errc() || parsed.ptr != end || !(weight > 0)) {
-        return {Code::kInvalidArgument, "'" + text + "': the weight is not a positive number"};
-      }
-    }
-    result.weights.push_back(weight);
-    if (!first && transport != result.transport) {
-      return {Code::kInvalidArgument,
-              "'" + servers.front() + "' and '" + text +
-                  "' are reached in different ways; all servers must be of one transport"};
-    }
-    result.transport = transport;
-    result.addresses.push_back(address.value());
-    first = false;
-  }
-  return result;
-}
-
-Result<std::vector<std::string>> parse_servers_file(std::string_view text) {
-  std::vector<std::string> servers;
-  for (int number = 1; !text.empty(); ++number) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::istringstream words{std::string(text.substr(0, std::min(end, text.find('#'))))};
-    text.remove_prefix(std::min(end + 1, text.size()));
-    std::string address, weight, more;
-    words >> address >> weight >> more;
-    if (!more.empty()) {
-      return {Code::kInvalidArgument,
-              "line " + std::to_string(number) + " is not ADDRESS or ADDRESS WEIGHT"};
-    }
-    if (!weight.empty()) address += "/" + weight;
-    if (!address.empty()) servers.push_back(std::move(address));
-  }
-  return servers;
 }
 
 }  // namespace rdmakv::proxy

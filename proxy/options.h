@@ -8,9 +8,6 @@
 #include <vector>
 
 #include "proxy/command_table.h"
-#include "rdmakv/fabric_factory.h"
-#include "rdmakv/transport/fabric.h"
-#include "rdmakv/transport/status.h"
 
 namespace rdmakv::proxy {
 
@@ -24,7 +21,7 @@ struct Options {
   std::string unix_socket;  // empty: none
   unsigned unix_socket_mode = 0700;
   unsigned threads = 1;
-  std::vector<std::string> servers;  // ADDRESS or ADDRESS/WEIGHT; see parse_server_address
+  std::vector<std::string> servers;  // ADDRESS or ADDRESS/WEIGHT; see server_list.h
   std::string device;
   std::string secret_file;
   uint32_t timeout_ms = 5000;
@@ -53,16 +50,5 @@ struct ParsedOptions {
   std::string text;
 };
 ParsedOptions parse_options(int argc, const char* const* argv);
-
-// The servers' addresses and weights, and the one transport that all of them want.
-struct ServerAddresses {
-  Transport transport = Transport::kAuto;
-  std::vector<FabricAddress> addresses;
-  std::vector<double> weights;
-};
-Result<ServerAddresses> parse_servers(const std::vector<std::string>& servers);
-// The servers that a file names: ADDRESS or ADDRESS WEIGHT a line, # for comments; as Options has
-// them.
-Result<std::vector<std::string>> parse_servers_file(std::string_view text);
 
 }  // namespace rdmakv::proxy

@@ -26,7 +26,10 @@ void BenchResult::merge(const BenchResult& other) {
   }
   not_found += other.not_found;
   failures += other.failures;
-  if (first_failure == Code::kOk) first_failure = other.first_failure;
+  if (first_failure == Code::kOk) {
+    first_failure = other.first_failure;
+    failed_server = other.failed_server;
+  }
   started_ns = started_ns == 0 ? other.started_ns : std::min(started_ns, other.started_ns);
   ended_ns = std::max(ended_ns, other.ended_ns);
   cpu_ns += other.cpu_ns;
@@ -150,7 +153,10 @@ void BenchThread::done(Operation& operation) {
   if (operation.code == Code::kNotFound) {
     ++result.not_found;
   } else if (operation.code != Code::kOk) {
-    if (result.failures++ == 0) result.first_failure = operation.code;
+    if (result.failures++ == 0) {
+      result.first_failure = operation.code;
+      result.failed_server = operation.server;
+    }
   }
   if (lane.reading && (operation.code == Code::kOk || operation.code == Code::kNotFound)) {
     lane.reading = false;

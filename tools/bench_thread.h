@@ -35,6 +35,7 @@ struct BenchResult {
   uint64_t not_found = 0;
   uint64_t failures = 0;
   Code first_failure = Code::kOk;
+  uint16_t failed_server = 0;             // that the first failure was of
   uint64_t started_ns = 0, ended_ns = 0;  // steady clock
   uint64_t cpu_ns = 0;                    // of the thread
   ClientCounters counts;

@@ -1,5 +1,6 @@
 #include "tools/client_commands.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <iostream>
@@ -15,6 +16,7 @@ namespace rdmakv {
 namespace {
 
 constexpr uint64_t kMostOperations = 1'000'000'000;
+constexpr uint64_t kPatienceNs = 100'000'000;  // with a server that is being connected to
 
 struct CommandRow {
   std::string_view name;
@@ -117,11 +119,30 @@ ExitStatus CommandRunner::run(const Words& words) {
   return kDone;
 }
 
-ExitStatus CommandRunner::failed(Code code) {
-  errors_ << "error: " << code_name(code);
-  if (code == Code::kUnavailable || code == Code::kUnknownOutcome) {
-    for (const ServerState& server : client_.servers()) {
-      if (!server.last_error.empty()) errors_ << "; " << server.name << ": " << server.last_error;
+// What `begin` begins. Between two commands nobody has looked whether a server came back; so it is
+// begun again if it has.
+template <typename Begin>
+Answer CommandRunner::ask(Begin&& begin) {
+  Answer answer = begin().wait();
+  if (answer.code == Code::kUnavailable && client_.await_server(answer.server, kPatienceNs)) {
+    answer = begin().wait();
+  }
+  return answer;
+}
+
+ExitStatus CommandRunner::failed(const Answer& answer) {
+  return failed(answer.code, answer.server);
+}
+
+ExitStatus CommandRunner::failed(Code code, uint16_t server) {
+  errors_ << "error: ";
+  const ServerState state = client_.server(server);
+  if (code == Code::kUnavailable) {
+    errors_ << state.unreachable_text();
+  } else {
+    errors_ << code_name(code);
+    if (code == Code::kUnknownOutcome || code == Code::kTimeout) {
+      errors_ << "; " << state.name << (state.last_error.empty() ? "" : ": ") << state.last_error;
     }
   }
   if (code == Code::kTooLarge) {
@@ -154,19 +175,19 @@ bool CommandRunner::read_value(const std::string& word, std::string& value) {
 ExitStatus CommandRunner::put(const Words& words) {
   std::string value;
   if (!read_value(words[2], value)) return kUsage;
-  const Answer answer = async_put(client_, words[1], std::move(value)).wait();
-  if (answer.code != Code::kOk) return failed(answer.code);
+  const Answer answer = ask([&] { return async_put(client_, words[1], value); });
+  if (answer.code != Code::kOk) return failed(answer);
   out_ << "ok version " << answer.version << std::endl;
   return kDone;
 }
 
 ExitStatus CommandRunner::get(const Words& words) {
-  const Answer answer = async_get(client_, words[1]).wait();
+  const Answer answer = ask([&] { return async_get(client_, words[1]); });
   if (answer.code == Code::kNotFound) {
     errors_ << "not found" << std::endl;
     return kNo;
   }
-  if (answer.code != Code::kOk) return failed(answer.code);
+  if (answer.code != Code::kOk) return failed(answer);
   if (words.size() == 4) {
     std::ofstream file(words[3], std::ios::binary | std::ios::trunc);
     file.write(answer.value.data(), static_cast<std::streamsize>(answer.value.size()));
@@ -190,7 +211,7 @@ ExitStatus CommandRunner::cas(const Words& words) {
   std::string value;
   if (!read_value(words[3], value)) return kUsage;
   const Answer answer =
-      async_cas(client_, words[1], *parse_number(words[2]), std::move(value)).wait();
+      ask([&] { return async_cas(client_, words[1], *parse_number(words[2]), value); });
   if (answer.code == Code::kVersionMismatch) {
     if (answer.version == 0) {
       out_ << "lost: there is no such key (version 0)" << std::endl;
@@ -199,65 +220,86 @@ ExitStatus CommandRunner::cas(const Words& words) {
     }
     return kNo;
   }
-  if (answer.code != Code::kOk) return failed(answer.code);
+  if (answer.code != Code::kOk) return failed(answer);
   out_ << "ok version " << answer.version << std::endl;
   return kDone;
 }
 
 ExitStatus CommandRunner::remove(const Words& words) {
-  const Answer answer = async_delete(client_, words[1]).wait();
+  const Answer answer = ask([&] { return async_delete(client_, words[1]); });
   if (answer.code == Code::kNotFound) {
     errors_ << "not found" << std::endl;
     return kNo;
   }
-  if (answer.code != Code::kOk) return failed(answer.code);
+  if (answer.code != Code::kOk) return failed(answer);
   out_ << "ok" << std::endl;
   return kDone;
 }
 
 ExitStatus CommandRunner::count() {
-  const Answer answer =
-      async(client_, {}, {}, [](Operation& op) { op.kind = OperationKind::kCount; }).wait();
-  if (answer.code != Code::kOk) return failed(answer.code);
+  const Answer answer = ask([&] {
+    return async(client_, {}, {}, [](Operation& op) { op.kind = OperationKind::kCount; });
+  });
+  if (answer.code != Code::kOk) return failed(answer);
   out_ << answer.number << std::endl;
   return kDone;
 }
 
+// All of them, also when one does not answer.
 ExitStatus CommandRunner::ping() {
   const auto servers = static_cast<uint16_t>(client_.servers().size());
+  ExitStatus status = kDone;
   for (uint16_t server = 0; server < servers; ++server) {
-    const Answer answer = async(client_, {}, {}, [server](Operation& op) {
-                            op.kind = OperationKind::kPing;
-                            op.server = server;
-                          }).wait();
-    if (answer.code != Code::kOk) return failed(answer.code);
+    const Answer answer = ask([&] {
+      return async(client_, {}, {}, [server](Operation& op) {
+        op.kind = OperationKind::kPing;
+        op.server = server;
+      });
+    });
+    if (answer.code != Code::kOk) status = failed(answer);
   }
-  out_ << "ok" << std::endl;
+  if (status == kDone) out_ << "ok" << std::endl;
+  return status;
+}
+
+ExitStatus CommandRunner::worker_stats(uint16_t server, uint16_t worker) {
+  const Answer answer = ask([&] {
+    return async(client_, {}, {}, [server, worker](Operation& op) {
+      op.kind = OperationKind::kStats;
+      op.server = server;
+      op.worker = worker;
+    });
+  });
+  if (answer.code != Code::kOk) return failed(answer);
+  out_ << "# worker " << worker << "\n" << answer.value;
   return kDone;
 }
 
 ExitStatus CommandRunner::stats() {
+  const size_t count = client_.servers().size();
+  for (uint16_t i = 0; i < count; ++i) client_.await_server(i, kPatienceNs);
   const std::vector<ServerState> servers = client_.servers();
-  const auto count = static_cast<uint16_t>(servers.size());
-  for (uint16_t server = 0; server < count; ++server) {
-    out_ << "# server " << servers[server].name << ", epoch " << servers[server].epoch << ", "
-         << servers[server].workers << " workers\n";
-    for (uint16_t worker = 0; worker < servers[server].workers; ++worker) {
-      const Answer answer = async(client_, {}, {}, [server, worker](Operation& op) {
-                              op.kind = OperationKind::kStats;
-                              op.server = server;
-                              op.worker = worker;
-                            }).wait();
-      if (answer.code != Code::kOk) return failed(answer.code);
-      out_ << "# worker " << worker << "\n" << answer.value;
+  ExitStatus status = kDone;
+  for (uint16_t i = 0; i < servers.size(); ++i) {
+    const ServerState& server = servers[i];
+    if (!server.reachable) {
+      status = failed(Code::kUnavailable, i);
+      continue;
     }
+    out_ << "# server " << server.name << ", epoch " << server.epoch << ", " << server.workers
+         << " workers\n";
+    ExitStatus told = kDone;
+    for (uint16_t worker = 0; worker < server.workers && told == kDone; ++worker) {
+      told = worker_stats(i, worker);
+    }
+    if (told != kDone) status = told;
   }
   out_ << "# this client\n";
   for (const NamedCounter& counter : named_counters(client_.counters())) {
     out_ << counter.name << " " << counter.value << "\n";
   }
   out_ << std::flush;
-  return kDone;
+  return status;
 }
 
 ExitStatus CommandRunner::bench(const Words& words) {
@@ -267,7 +309,12 @@ ExitStatus CommandRunner::bench(const Words& words) {
   if (words.size() > 2) options.sizes.clear();
   for (size_t i = 2; i < words.size(); ++i) options.sizes.push_back(*parse_bytes(words[i]));
   const Code code = run_bench(client_, options, out_);
-  return code == Code::kOk ? kDone : failed(code);
+  if (code == Code::kOk) return kDone;
+  // Its keys are spread over all servers.
+  const std::vector<ServerState> servers = client_.servers();
+  const auto down = std::find_if(servers.begin(), servers.end(),
+                                 [](const ServerState& server) { return !server.reachable; });
+  return failed(code, down == servers.end() ? 0 : static_cast<uint16_t>(down - servers.begin()));
 }
 
 }  // namespace rdmakv

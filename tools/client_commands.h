@@ -47,9 +47,13 @@ class CommandRunner {
   ExitStatus count();
   ExitStatus ping();
   ExitStatus stats();
+  ExitStatus worker_stats(uint16_t server, uint16_t worker);
   ExitStatus bench(const Words& words);
   bool read_value(const std::string& word, std::string& value);
-  ExitStatus failed(Code code);
+  template <typename Begin>
+  Answer ask(Begin&& begin);
+  ExitStatus failed(const Answer& answer);
+  ExitStatus failed(Code code, uint16_t server);
 
   Client& client_;
   const Options options_;

@@ -247,8 +247,12 @@ Status run(const Arguments& arguments) {
     print_costs(arguments, result);
   }
   if (result.failures > 0) {
-    return {result.first_failure, std::to_string(result.failures) + " operations failed, first: " +
-                                      std::string(code_name(result.first_failure))};
+    const ServerState server = connections[0].client->server(result.failed_server);
+    return {result.first_failure,
+            std::to_string(result.failures) + " operations failed, first: " +
+                (result.first_failure == Code::kUnavailable
+                     ? server.unreachable_text()
+                     : std::string(code_name(result.first_failure)) + ", of " + server.name)};
   }
   return arguments.csv.empty() ? Status::ok() : append_csv(arguments, result);
 }

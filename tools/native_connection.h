@@ -1,11 +1,12 @@
-// How the native programs are told which server to talk to, and how they connect to it: the options
-// that kv_client and kv_bench have in common.
+// How the native programs are told which servers to talk to, and how they connect to them: the
+// options that kv_client and kv_bench have in common.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "rdmakv/client/client.h"
 
@@ -14,6 +15,8 @@ namespace rdmakv {
 struct ConnectArguments {
   std::string address = "127.0.0.1";
   uint16_t port = 7000;
+  std::vector<std::string> servers;  // as server_list.h has them; instead of the two above
+  std::string servers_file;          // more of them
   bool socket = false;
   std::string device;
   std::string transport = "auto";
@@ -32,7 +35,8 @@ struct NativeConnection {
   std::string description;  // "127.0.0.1:7000 over shm"
 };
 
-// Connects to the server's first worker. `options`: what else is wanted of the Client.
+// Connects to the first worker of the server, or of each of several, one of which at least must be
+// there. `options`: what else is wanted of the Client.
 Result<NativeConnection> connect_native(const ConnectArguments& arguments,
                                         ClientOptions options = {});
 

@@ -127,6 +127,8 @@ struct ServerState {
   uint32_t workers = 0;    // 0: not known yet
   uint64_t epoch = 0;
   std::string last_error;
+  // "server NAME is not reachable: why", for whoever asked for one of its keys.
+  std::string unreachable_text() const;
 };
 
 class Client {
@@ -159,9 +161,20 @@ class Client {
   // Values up to this size are put by one WRITE_WITH_IMM; kPut takes larger ones too and cuts them.
   virtual uint32_t max_single_put() const = 0;
 
-  // Connects to worker 0 of every server and waits, up to the connect timeout; the first failure is
-  // returned. For programs that want to know at start; not needed otherwise.
+  // Connects to worker 0 of every server and waits until each has answered or failed, up to the
+  // connect timeout; the first failure is returned. For programs that want to know at start; not
+  // needed otherwise.
   virtual Status connect_and_wait() = 0;
+  // The same, but it is enough that one server can be reached: the others fail their own keys, and
+  // come back by themselves.
+  Status connect_to_any();
+  // After an operation that ended with kUnavailable because of `server`: lets attempts to connect
+  // to it that are under way go on, for at most `patience_ns`, and tells whether it can be reached
+  // now. For programs that poll() only while they wait, and so may find that it came back long ago.
+  virtual bool await_server(uint16_t server, uint64_t patience_ns) {
+    (void)patience_ns;
+    return this->server(server).reachable;
+  }
   // Blocks until `operation`, which must have been submitted here, is done.
   virtual void wait(Operation& operation) = 0;
 

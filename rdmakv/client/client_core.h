@@ -38,6 +38,7 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
   ValueBuffer allocate(uint32_t bytes) override { return buffers_->allocate(bytes); }
   uint32_t max_single_put() const override { return wire::kMaxChunk; }
   Status connect_and_wait() override;
+  bool await_server(uint16_t server, uint64_t patience_ns) override;
   void wait(Operation& operation) override;
   bool same_worker(std::string_view a, std::string_view b) const override;
   bool has_one_worker() const override;

@@ -17,6 +17,12 @@ void add(DirectCounters& to, const DirectCounters& from) {
 
 }  // namespace
 
+std::string ServerState::unreachable_text() const {
+  std::string text = "server " + name + " is not reachable";
+  if (!last_error.empty()) text += ": " + last_error;
+  return text;
+}
+
 ClientCounters ClientCore::counters() const {
   ClientCounters all = counts;
   for (const auto& session : sessions_) {

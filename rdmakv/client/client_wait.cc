@@ -38,23 +38,53 @@ Status ClientCore::connect_and_wait() {
     if (!server.sessions[0]->ready()) server.sessions[0]->want();
   }
   flush();
+  std::vector<Status> failures(servers_.size());
   for (;;) {
     poll();
-    size_t ready = 0;
-    for (const Server& server : servers_) {
-      const Session& session = *server.sessions[0];
+    size_t undecided = servers_.size();
+    for (size_t i = 0; i < servers_.size(); ++i) {
+      const Session& session = *servers_[i].sessions[0];
       if (session.ready()) {
-        ++ready;
+        failures[i] = Status::ok();
+        --undecided;
       } else if (session.failed() && session.state() == Session::State::kBackoff) {
-        return session.last_error();
+        failures[i] = session.last_error();
       }
+      if (!failures[i]) --undecided;
     }
-    if (ready == servers_.size()) return Status::ok();
+    if (undecided == 0) break;
     if (steady_ns() >= deadline) {
       return {Code::kTimeout, "no connection within " +
                                   std::to_string(options.connect_timeout_ns / 1'000'000) + " ms"};
     }
     if (arm()) sleep();
+  }
+  const auto failed =
+      std::find_if(failures.begin(), failures.end(), [](const Status& status) { return !status; });
+  return failed == failures.end() ? Status::ok() : *failed;
+}
+
+Status Client::connect_to_any() {
+  Status status = connect_and_wait();
+  const std::vector<ServerState> states = servers();
+  const bool any = std::any_of(states.begin(), states.end(),
+                               [](const ServerState& server) { return server.reachable; });
+  return any ? Status::ok() : status;
+}
+
+bool ClientCore::await_server(uint16_t index, uint64_t patience_ns) {
+  const uint64_t deadline = steady_ns() + patience_ns;
+  for (;;) {
+    bool failed = false, under_way = false;
+    for (const Session* session : servers_[index].sessions) {
+      if (session->ready() || !session->failed()) continue;
+      failed = true;
+      under_way = under_way || session->state() == Session::State::kConnecting ||
+                  session->state() == Session::State::kHandshaking;
+    }
+    if (!under_way || steady_ns() >= deadline) return !failed;
+    due(deadline);
+    if (poll() == 0 && arm()) sleep();
   }
 }
 

@@ -24,6 +24,7 @@ struct Answer {
   uint64_t version = 0;   // of the key now; 0: no such key
   int64_t expiry_ms = 0;  // 0: none
   uint64_t number = 0;    // kCount, kClear
+  uint16_t server = 0;    // that the operation went to, or could not
   std::string value;      // kGet, kStats
 };
 
@@ -96,6 +97,7 @@ class Call : public std::enable_shared_from_this<Call> {
     answer_.version = operation.version;
     answer_.expiry_ms = operation.expiry;
     answer_.number = operation.number;
+    answer_.server = operation.server;
     if (operation.value.data() == reinterpret_cast<const std::byte*>(answer_.value.data())) {
       answer_.value.resize(operation.value.size());
     } else {

@@ -6,9 +6,13 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "rdmakv/client/client.h"
 #include "rdmakv/client/open_for_server.h"
+#include "rdmakv/client/server_list.h"
+#include "rdmakv/client/transaction.h"
 
 struct kv_client {
   std::mutex mutex;
@@ -16,6 +20,8 @@ struct kv_client {
   std::string secret;
   uint32_t timeout_ms = 5000;
   std::string error;
+  std::vector<std::string> servers;  // named for kv_client_connect_servers()
+  rdmakv::Transaction transaction;
   std::unique_ptr<rdmakv::Fabric> fabric;
   std::unique_ptr<rdmakv::Client> client;  // destroyed before its fabric
 };
@@ -25,6 +31,8 @@ namespace {
 
 constexpr uint64_t kArenaBytes = 16ull << 20;
 constexpr uint64_t kNsPerMs = 1'000'000;
+// With a server that is being connected to, by the call that wants one of its keys.
+constexpr uint64_t kPatienceNs = 100 * kNsPerMs;
 
 int error_of(Code code) {
   switch (code) {
@@ -82,32 +90,25 @@ int guarded(kv_client* client, Call&& call) {
   }
 }
 
-int connect(kv_client& client, const char* ip, uint16_t port, bool by_socket, const char* device) {
-  if (ip == nullptr || *ip == '\0' || port == 0) {
-    return fail(client, KV_ERR_INVALID, "an address and a port from 1 to 65535 are needed");
-  }
+int connect(kv_client& client, ServerList list, const char* device) {
   if (client.client != nullptr) {
     return fail(client, KV_ERR_INVALID, "connected already: disconnect first");
   }
-  if ((client.mode == CONN_MODE_SOCKET) != by_socket) {
-    return fail(client, KV_ERR_INVALID,
-                by_socket ? "kv_client_connect_socket() needs a client made with CONN_MODE_SOCKET"
-                          : "kv_client_connect() needs a client made with CONN_MODE_CM");
-  }
-  FabricAddress address{ip, port, by_socket};
   FabricOptions fabric_options;
+  fabric_options.transport = list.transport;
   if (device != nullptr) fabric_options.device = device;
-  Result<std::unique_ptr<Fabric>> fabric = open_fabric_for(address, fabric_options);
+  Result<std::unique_ptr<Fabric>> fabric = open_fabric_for(list.addresses, fabric_options);
   if (!fabric) return fail(client, error_of(fabric.status().code()), fabric.status().message());
   ClientOptions options;
-  options.servers = {address};
+  options.servers = std::move(list.addresses);
+  options.weights = std::move(list.weights);
   options.secret = client.secret;
   options.arena_bytes = kArenaBytes;
   options.timeout_ns = client.timeout_ms * kNsPerMs;
   options.connect_timeout_ns = options.timeout_ns;
   Result<std::unique_ptr<Client>> made = Client::create(**fabric, options);
   if (!made) return fail(client, error_of(made.status().code()), made.status().message());
-  if (Status status = (*made)->connect_and_wait(); !status) {
+  if (Status status = (*made)->connect_to_any(); !status) {
     return fail(client, error_of(status.code()), status.message());
   }
   client.fabric = std::move(*fabric);
@@ -115,22 +116,70 @@ int connect(kv_client& client, const char* ip, uint16_t port, bool by_socket, co
   return KV_OK;
 }
 
-// Fills in the key and runs the operation to its end.
-int run(kv_client& client, Operation& operation, const void* key, size_t key_length) {
+int connect(kv_client& client, const char* ip, uint16_t port, bool by_socket, const char* device) {
+  if (ip == nullptr || *ip == '\0' || port == 0) {
+    return fail(client, KV_ERR_INVALID, "an address and a port from 1 to 65535 are needed");
+  }
+  if ((client.mode == CONN_MODE_SOCKET) != by_socket) {
+    return fail(client, KV_ERR_INVALID,
+                by_socket ? "kv_client_connect_socket() needs a client made with CONN_MODE_SOCKET"
+                          : "kv_client_connect() needs a client made with CONN_MODE_CM");
+  }
+  return connect(client, {Transport::kAuto, {{ip, port, by_socket}}, {}}, device);
+}
+
+int connect_servers(kv_client& client, const char* device) {
+  if (client.servers.empty()) return fail(client, KV_ERR_INVALID, "no server was added");
+  Result<ServerList> list = parse_servers(client.servers);
+  if (!list) return fail(client, KV_ERR_INVALID, list.status().message());
+  const bool by_socket = client.mode == CONN_MODE_SOCKET && list->transport == Transport::kAuto;
+  for (FabricAddress& address : list->addresses) address.by_socket |= by_socket;
+  return connect(client, std::move(*list), device);
+}
+
+// Makes the attempt, which returns its Code and sets `server`; and another one if the server that
+// it failed for turns out to be there again. Nobody has looked since the last call.
+template <typename Attempt>
+Code with_patience(kv_client& client, const uint16_t& server, Attempt&& attempt) {
+  client.client->poll();
+  const Code code = attempt();
+  const bool is_back =
+      code == Code::kUnavailable && client.client->await_server(server, kPatienceNs);
+  return is_back ? attempt() : code;
+}
+
+int ended(kv_client& client, Code code, uint16_t server) {
+  if (code == Code::kOk) return KV_OK;
+  if (code == Code::kUnavailable) {
+    return fail(client, error_of(code), client.client->server(server).unreachable_text());
+  }
+  if (code == Code::kUnknownOutcome) {
+    return fail(client, error_of(code), client.client->server(server).last_error);
+  }
+  return fail(client, error_of(code), {});
+}
+
+// KV_OK: there is a connection, and the key makes sense.
+int check(kv_client& client, const void* key, size_t key_length) {
   if (client.client == nullptr) return fail(client, KV_ERR_UNAVAILABLE, "not connected");
   if (key == nullptr && key_length != 0) return fail(client, KV_ERR_INVALID, "the key is NULL");
-  operation.key = {static_cast<const char*>(key), key_length};
-  // Before something is sent, notice what happened to the connection since the last call.
-  client.client->poll();
-  client.client->submit(operation);
-  client.client->wait(operation);
-  if (operation.code == Code::kOk) return KV_OK;
-  const int error = error_of(operation.code);
-  if (operation.code == Code::kUnavailable || operation.code == Code::kUnknownOutcome) {
-    const std::string why = client.client->servers().front().last_error;
-    return fail(client, error, why.empty() ? std::string_view(code_name(operation.code)) : why);
-  }
-  return fail(client, error, {});
+  return KV_OK;
+}
+
+std::string_view view(const void* bytes, size_t length) {
+  return {static_cast<const char*>(bytes), length};
+}
+
+// Fills in the key and runs the operation to its end.
+int run(kv_client& client, Operation& operation, const void* key, size_t key_length) {
+  if (const int wrong = check(client, key, key_length); wrong != KV_OK) return wrong;
+  operation.key = view(key, key_length);
+  const Code code = with_patience(client, operation.server, [&] {
+    client.client->submit(operation);
+    client.client->wait(operation);
+    return operation.code;
+  });
+  return ended(client, code, operation.server);
 }
 
 bool set_value(Operation& operation, const void* value, size_t length) {
@@ -152,6 +201,67 @@ int get(kv_client& client, const void* key, size_t key_length, void* buffer, siz
   if (error == KV_OK || operation.code == Code::kTooLarge) *length = operation.value_length;
   if (error == KV_OK && version != nullptr) *version = operation.version;
   return error;
+}
+
+int watch(kv_client& client, const void* key, size_t key_length, uint64_t* version) {
+  if (const int wrong = check(client, key, key_length); wrong != KV_OK) return wrong;
+  uint16_t server = 0;
+  const Code code = with_patience(client, server, [&] {
+    const Code told = client.transaction.watch(*client.client, view(key, key_length), version);
+    server = client.transaction.server();
+    return told;
+  });
+  return ended(client, code, server);
+}
+
+int exec(kv_client& client, size_t* commands) {
+  if (client.client == nullptr) return fail(client, KV_ERR_UNAVAILABLE, "not connected");
+  const Transaction wanted = std::exchange(client.transaction, {});
+  uint16_t server = 0;
+  const Code code = with_patience(client, server, [&] {
+    client.transaction = wanted;
+    const Code told = client.transaction.exec(*client.client);
+    server = client.transaction.server();
+    return told;
+  });
+  if (commands != nullptr) *commands = client.transaction.answers().size();
+  if (code == Code::kWrongWorker) {
+    return fail(client, KV_ERR_INVALID, "the transaction's keys are not of one hash slot");
+  }
+  if (code == Code::kVersionMismatch) {
+    return fail(client, KV_ERR_VERSION_MISMATCH, "a watched key has changed");
+  }
+  return ended(client, code, server);
+}
+
+int result(kv_client& client, size_t number, void* buffer, size_t* length, uint64_t* version) {
+  if (number >= client.transaction.answers().size()) {
+    return fail(client, KV_ERR_INVALID, "there was no such command");
+  }
+  if (buffer != nullptr && length == nullptr) {
+    return fail(client, KV_ERR_INVALID, "length is NULL");
+  }
+  const Answer& answer = client.transaction.answers()[number];
+  if (version != nullptr) *version = answer.version;
+  if (answer.code != Code::kOk || length == nullptr)
+    return ended(client, answer.code, answer.server);
+  const size_t capacity = buffer == nullptr ? 0 : std::exchange(*length, answer.value.size());
+  *length = answer.value.size();
+  if (capacity < answer.value.size()) return fail(client, KV_ERR_TOO_LARGE, {});
+  std::copy(answer.value.begin(), answer.value.end(), static_cast<char*>(buffer));
+  return KV_OK;
+}
+
+// Copies a command on a key into the transaction.
+template <typename Queue>
+int queue(kv_client* client, const void* key, size_t key_length, Queue&& command,
+          bool sound = true) {
+  return guarded(client, [&](kv_client& of) {
+    if (!sound) return fail(of, KV_ERR_INVALID, "the value is NULL");
+    if (key == nullptr && key_length != 0) return fail(of, KV_ERR_INVALID, "the key is NULL");
+    command(of.transaction, view(key, key_length));
+    return static_cast<int>(KV_OK);
+  });
 }
 
 }  // namespace
@@ -291,6 +401,79 @@ int kv_client_del(kv_client_t* client, const void* key, size_t key_length) {
     operation.kind = rdmakv::OperationKind::kDelete;
     return rdmakv::run(of, operation, key, key_length);
   });
+}
+
+int kv_client_add_server(kv_client_t* client, const char* server) {
+  return rdmakv::guarded(client, [&](kv_client& of) {
+    if (server == nullptr) return rdmakv::fail(of, KV_ERR_INVALID, "the server is NULL");
+    if (const auto list = rdmakv::parse_servers({server}); !list) {
+      return rdmakv::fail(of, KV_ERR_INVALID, list.status().message());
+    }
+    of.servers.emplace_back(server);
+    return static_cast<int>(KV_OK);
+  });
+}
+
+int kv_client_add_servers_file(kv_client_t* client, const char* path) {
+  return rdmakv::guarded(client, [&](kv_client& of) {
+    if (path == nullptr) return rdmakv::fail(of, KV_ERR_INVALID, "the path is NULL");
+    auto names = rdmakv::read_servers_file(path);
+    if (!names) {
+      return rdmakv::fail(of, KV_ERR_INVALID, std::string(path) + ": " + names.status().message());
+    }
+    if (const auto list = rdmakv::parse_servers(*names); !list) {
+      return rdmakv::fail(of, KV_ERR_INVALID, std::string(path) + ": " + list.status().message());
+    }
+    of.servers.insert(of.servers.end(), names->begin(), names->end());
+    return static_cast<int>(KV_OK);
+  });
+}
+
+int kv_client_connect_servers(kv_client_t* client, const char* device) {
+  return rdmakv::guarded(client,
+                         [&](kv_client& of) { return rdmakv::connect_servers(of, device); });
+}
+
+int kv_client_watch(kv_client_t* client, const void* key, size_t key_length, uint64_t* version) {
+  return rdmakv::guarded(
+      client, [&](kv_client& of) { return rdmakv::watch(of, key, key_length, version); });
+}
+
+int kv_client_queue_get(kv_client_t* client, const void* key, size_t key_length) {
+  return rdmakv::queue(client, key, key_length,
+                       [](rdmakv::Transaction& to, std::string_view of) { to.get(of); });
+}
+
+int kv_client_queue_put(kv_client_t* client, const void* key, size_t key_length, const void* value,
+                        size_t value_length) {
+  return rdmakv::queue(
+      client, key, key_length,
+      [&](rdmakv::Transaction& to, std::string_view of) {
+        to.put(of, rdmakv::view(value, value_length));
+      },
+      value != nullptr || value_length == 0);
+}
+
+int kv_client_queue_del(kv_client_t* client, const void* key, size_t key_length) {
+  return rdmakv::queue(client, key, key_length,
+                       [](rdmakv::Transaction& to, std::string_view of) { to.erase(of); });
+}
+
+int kv_client_exec(kv_client_t* client, size_t* commands) {
+  return rdmakv::guarded(client, [&](kv_client& of) { return rdmakv::exec(of, commands); });
+}
+
+void kv_client_discard(kv_client_t* client) {
+  rdmakv::guarded(client, [](kv_client& of) {
+    of.transaction.discard();
+    return static_cast<int>(KV_OK);
+  });
+}
+
+int kv_client_result(kv_client_t* client, size_t number, void* buffer, size_t* length,
+                     uint64_t* version) {
+  return rdmakv::guarded(
+      client, [&](kv_client& of) { return rdmakv::result(of, number, buffer, length, version); });
 }
 
 const char* kv_client_error(kv_client_t* client) {

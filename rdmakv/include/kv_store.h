@@ -10,6 +10,12 @@
  *   kv_client_disconnect(client);
  *   kv_client_destroy(client);
  *
+ * Several servers, among which the keys are spread as kv_proxy spreads them:
+ *
+ *   kv_client_add_server(client, "192.168.1.100:7000");   // the same list as everywhere else
+ *   kv_client_add_server(client, "192.168.1.101:7000/2"); // with twice the share of the keys
+ *   kv_client_connect_servers(client, NULL);
+ *
  * Threads: a client may be used from several threads; its calls take turns. For parallel work give
  * each thread a client of its own. Every call blocks until the server answered or the timeout
  * passed.
@@ -69,7 +75,20 @@ int kv_client_connect(kv_client_t* client, const char* ip, uint16_t port);
 int kv_client_connect_socket(kv_client_t* client, const char* ip, uint16_t port,
                              const char* device);
 
-/* Closes the connections; the client may connect again. */
+/* Several servers. Before connecting, each is named: "HOST:PORT" (reached in the client's mode),
+ * "rdma:HOST:PORT", "rdma+socket:HOST:PORT" or "shm:PORT", and perhaps "/WEIGHT", a positive
+ * number, its share of the keys; or by a file, "ADDRESS" or "ADDRESS WEIGHT" a line, # for
+ * comments. Every program that shares data must name the same servers, written alike, with the same
+ * weights, in any order. */
+int kv_client_add_server(kv_client_t* client, const char* server);
+int kv_client_add_servers_file(kv_client_t* client, const char* path);
+/* Connects to all of them; device as above, or NULL. KV_OK if at least one can be reached. One that
+ * can't be fails its own keys only, at once, with KV_ERR_UNAVAILABLE and a text that names it,
+ * until it is back: then the next call finds it (a call for one of its keys may wait a tenth of a
+ * second to see whether it is). */
+int kv_client_connect_servers(kv_client_t* client, const char* device);
+
+/* Closes the connections; the client may connect again. Servers that were added stay. */
 void kv_client_disconnect(kv_client_t* client);
 /* Disconnects if needed, and frees. NULL is ignored. */
 void kv_client_destroy(kv_client_t* client);
@@ -93,6 +112,42 @@ int kv_client_cas(kv_client_t* client, const void* key, size_t key_length, uint6
 
 /* KV_ERR_NOT_FOUND when there was no such key. */
 int kv_client_del(kv_client_t* client, const void* key, size_t key_length);
+
+/* Transactions: several commands in one step, if none of the watched keys has changed; what WATCH,
+ * MULTI and EXEC are to Redis's clients. All keys are of one hash slot (CRC16 of the key or of its
+ * {tag}, as in Redis Cluster): "{accounts}a" and "{accounts}b" are.
+ *
+ *   kv_client_watch(client, "{accounts}a", 12, NULL);  // from here on it must not change
+ *   ... kv_client_get() ...
+ *   kv_client_queue_put(client, "{accounts}a", 12, "90", 2);
+ *   kv_client_queue_put(client, "{accounts}b", 12, "10", 2);
+ *   size_t done;
+ *   int result = kv_client_exec(client, &done);  // KV_OK: all of it; KV_ERR_VERSION_MISMATCH:
+ * nothing
+ *
+ * A client has one transaction at a time; so threads that share a client must not share this. */
+
+/* The key must be unchanged when kv_client_exec() is done, created, deleted and expired included;
+ * so must its server not have been started anew. *version receives the present version, 0 if there
+ * is no such key; it may be NULL. */
+int kv_client_watch(kv_client_t* client, const void* key, size_t key_length, uint64_t* version);
+/* Commands, done in this order by kv_client_exec(), not before. What they are given is copied. */
+int kv_client_queue_get(kv_client_t* client, const void* key, size_t key_length);
+int kv_client_queue_put(kv_client_t* client, const void* key, size_t key_length, const void* value,
+                        size_t value_length);
+int kv_client_queue_del(kv_client_t* client, const void* key, size_t key_length);
+/* KV_OK: done, and kv_client_result() tells about each of *commands commands (may be NULL).
+ * KV_ERR_VERSION_MISMATCH: a watched key has changed; nothing was done. KV_ERR_INVALID: the keys
+ * are not of one hash slot; nothing was done. KV_ERR_TIMEOUT, KV_ERR_UNKNOWN: it may have been
+ * done, all of it or nothing. Whatever is returned, nothing is watched or queued any more. */
+int kv_client_exec(kv_client_t* client, size_t* commands);
+/* Forgets what is watched and queued. */
+void kv_client_discard(kv_client_t* client);
+/* What became of command `number` (from 0) of the last kv_client_exec(), as if it had been called
+ * alone. buffer, length: the value of a get, as kv_client_get() has them; both NULL: not wanted.
+ * *version: the key's version after it; may be NULL. */
+int kv_client_result(kv_client_t* client, size_t number, void* buffer, size_t* length,
+                     uint64_t* version);
 
 /* What went wrong in this client's last failed call, in words; "" when nothing did. Valid until the
  * client's next call. */

@@ -270,6 +270,36 @@ class UnixSocket(unittest.TestCase):
                 self.assertFalse(os.path.exists(path))
 
 
+class RenamedCommands(unittest.TestCase):
+    def test_by_the_new_name_only(self):
+        options = ["--rename-command", "GET FETCH", "--rename-command", 'FLUSHALL ""',
+                   "--rename-command", "CONFIG SECRET"]
+        with Stack(workers=1, threads=1, memory=64, proxy_options=options) as stack, \
+                Connection(stack.port) as client:
+            self.assertEqual(client.call("SET", "a", "1"), b"+OK\r\n")
+            self.assertEqual(client.call("fetch", "a"), b"$1\r\n1\r\n")
+            for words in (["GET", "a"], ["FLUSHALL"], ["CONFIG", "GET", "save"]):
+                self.assertEqual(client.call(*words).split(b",")[0],
+                                 b"-ERR unknown command '%s'" % words[0].encode())
+            self.assertEqual(client.call("SECRET", "SET", "timeout", "7"), b"+OK\r\n")
+            self.assertEqual(client.call("SECRET", "GET", "timeout"), b"*2\r\n$7\r\ntimeout\r\n$1\r\n7\r\n")
+            self.assertEqual(client.call("FETCH", "a"), b"$1\r\n1\r\n")
+            # In MULTI, and where users are given commands, it is the same table.
+            client.call("MULTI")
+            self.assertTrue(client.call("GET", "a").startswith(b"-ERR unknown command"))
+            self.assertTrue(client.call("EXEC").startswith(b"-EXECABORT"))
+            client.call("MULTI")
+            client.call("FETCH", "a")
+            self.assertEqual(client.call("EXEC"), b"*1\r\n$1\r\n1\r\n")
+
+    def test_what_cannot_be_renamed(self):
+        for rename, why in (("NOSUCH X", "there is no command"), ("GET SET", "there is a command"), ("GET A B", "is not 'NAME NEW'")):
+            with self.assertRaises(RuntimeError) as raised:
+                Stack(workers=1, threads=1, memory=64,
+                      proxy_options=["--rename-command", rename]).__enter__()
+            self.assertIn(why, str(raised.exception))
+
+
 class Logs(unittest.TestCase):
     def test_what_clients_sent_is_cut_and_escaped(self):
         with Stack(workers=1, threads=1, memory=64,

@@ -249,29 +249,6 @@ TEST(Options, FromAFileALineEach) {
   EXPECT_EQ(parsed.options.users, (std::vector<std::string>{"a, [b] >#c on", "d, >e", "f"}));
 }
 
-TEST(Options, ServersAreOfOneTransport) {
-  EXPECT_TRUE(parse_servers({"shm:1", "shm:2"}));
-  const auto mixed = parse_servers({"shm:1", "rdma:h:2"});
-  ASSERT_FALSE(mixed);
-  EXPECT_NE(mixed.status().message().find("one transport"), std::string::npos);
-  EXPECT_FALSE(parse_servers({"nonsense"}));
-  auto weighted = parse_servers({"shm:1", "shm:2/2.5"});
-  ASSERT_TRUE(weighted);
-  EXPECT_EQ(weighted->weights, (std::vector<double>{1, 2.5}));
-  for (const char* wrong : {"shm:1/", "shm:1/0", "shm:1/-1", "shm:1/x", "shm:1/2x", "shm:1/nan"}) {
-    EXPECT_FALSE(parse_servers({wrong})) << wrong;
-  }
-}
-
-TEST(Options, AFileOfServers) {
-  auto servers = parse_servers_file("# three\nshm:1\n\n  shm:2  2 # twice\r\nshm:3 0.5");
-  ASSERT_TRUE(servers);
-  EXPECT_EQ(*servers, (std::vector<std::string>{"shm:1", "shm:2/2", "shm:3/0.5"}));
-  EXPECT_TRUE(parse_servers_file("")->empty());
-  EXPECT_NE(parse_servers_file("shm:1\nshm:2 1 2\n").status().message().find("line 2"),
-            std::string::npos);
-}
-
 std::string set_one(Proxy& proxy, std::string_view name, std::string_view value) {
   return set_config(proxy, {{name, value}});
 }

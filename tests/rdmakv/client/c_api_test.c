@@ -81,6 +81,53 @@ static void large_values(void) {
   free(back);
 }
 
+static void transactions(void) {
+  char buf[8];
+  size_t len = sizeof buf, done = 7;
+  uint64_t ver = 0, now = 0;
+  kv_client_del(client, "{t}a", 4);
+  CHECK(kv_client_put(client, "{t}b", 4, "5", 1) == KV_OK);
+  CHECK(kv_client_watch(client, "{t}a", 4, &ver) == KV_OK && ver == 0);
+  CHECK(kv_client_watch(client, "{t}b", 4, &ver) == KV_OK && ver > 0);
+  CHECK(kv_client_queue_put(client, "{t}a", 4, "1", 1) == KV_OK);
+  CHECK(kv_client_queue_get(client, "{t}b", 4) == KV_OK);
+  CHECK(kv_client_queue_del(client, "{t}b", 4) == KV_OK);
+  CHECK(kv_client_queue_get(client, "{t}b", 4) == KV_OK);
+  CHECK(kv_client_get(client, "{t}a", 4, buf, &len) == KV_ERR_NOT_FOUND);
+  CHECK(kv_client_exec(client, &done) == KV_OK && done == 4);
+  CHECK(kv_client_result(client, 0, NULL, NULL, &now) == KV_OK && now > 0);
+  CHECK(kv_client_result(client, 1, buf, &len, &now) == KV_OK && len == 1 && buf[0] == '5');
+  CHECK(now == ver);
+  len = 0;
+  CHECK(kv_client_result(client, 1, NULL, &len, NULL) == KV_ERR_TOO_LARGE && len == 1);
+  CHECK(kv_client_result(client, 2, NULL, NULL, NULL) == KV_OK);
+  CHECK(kv_client_result(client, 3, NULL, NULL, NULL) == KV_ERR_NOT_FOUND);
+  CHECK(kv_client_result(client, 4, NULL, NULL, NULL) == KV_ERR_INVALID);
+  /* It came and went. */
+  CHECK(kv_client_watch(client, "{t}b", 4, NULL) == KV_OK);
+  CHECK(kv_client_put(client, "{t}b", 4, "x", 1) == KV_OK);
+  CHECK(kv_client_del(client, "{t}b", 4) == KV_OK);
+  CHECK(kv_client_queue_put(client, "{t}a", 4, "2", 1) == KV_OK);
+  CHECK(kv_client_exec(client, &done) == KV_ERR_VERSION_MISMATCH && done == 0);
+  CHECK(kv_client_error(client)[0] != '\0');
+  len = sizeof buf;
+  CHECK(kv_client_get(client, "{t}a", 4, buf, &len) == KV_OK && len == 1 && buf[0] == '1');
+  /* Nothing is left of it. */
+  CHECK(kv_client_exec(client, &done) == KV_OK && done == 0);
+  CHECK(kv_client_queue_put(client, "{t}a", 4, "3", 1) == KV_OK);
+  CHECK(kv_client_queue_put(client, "{u}a", 4, "3", 1) == KV_OK);
+  CHECK(kv_client_exec(client, NULL) == KV_ERR_INVALID);
+  CHECK(strstr(kv_client_error(client), "slot") != NULL);
+  CHECK(kv_client_queue_put(client, "{t}a", 4, "4", 1) == KV_OK);
+  kv_client_discard(client);
+  CHECK(kv_client_exec(client, &done) == KV_OK && done == 0);
+  len = sizeof buf;
+  CHECK(kv_client_get(client, "{t}a", 4, buf, &len) == KV_OK && len == 1 && buf[0] == '1');
+  CHECK(kv_client_queue_put(client, "k", 1, NULL, 1) == KV_ERR_INVALID);
+  CHECK(kv_client_queue_get(client, NULL, 1) == KV_ERR_INVALID);
+  CHECK(kv_client_watch(client, NULL, 1, NULL) == KV_ERR_INVALID);
+}
+
 static void* many_puts(void* name) {
   int i;
   for (i = 0; i < 300; ++i) {
@@ -133,6 +180,7 @@ int main(int argc, char** argv) {
   answers();
   bad_arguments();
   large_values();
+  transactions();
   several_threads();
   kv_client_disconnect(client);
   CHECK(kv_client_put(client, "k", 1, "v", 1) == KV_ERR_UNAVAILABLE);
