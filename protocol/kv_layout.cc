@@ -13,6 +13,7 @@ namespace {
 
 // Where the checksummed part begins: behind the first word and the checksum itself.
 constexpr uint64_t kChecksummedFrom = 16;
+constexpr uint64_t kMetaAt = 24;
 // From so many bytes on a choice of vectors is worth a call.
 constexpr uint64_t kLongBytes = 1024;
 
@@ -65,6 +66,22 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
   if (!key.empty()) std::memcpy(at, key.data(), key.size());
 }
 
+EntryView view_of(const std::byte* extent, uint64_t meta) {
+  const std::byte* at = extent + kEntryHeaderBytes;
+  EntryView view;
+  view.version = load<uint64_t>(extent + 16);
+  view.user_flags = static_cast<uint16_t>(meta_flags(meta) >> kUserFlagsShift);
+  if ((meta_flags(meta) & kEntryHasExpiry) != 0) {
+    view.expiry_field = true;
+    view.expiry_ms = load<int64_t>(at);
+    at += kEntryExpiryBytes;
+  }
+  const uint32_t key_length = meta_key_length(meta);
+  view.key = {reinterpret_cast<const char*>(at), key_length};
+  view.value = {at + key_length, meta_value_length(meta)};
+  return view;
+}
+
 }  // namespace
 
 uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
@@ -111,37 +128,24 @@ void write_entry_around(std::byte* extent, const EntryFields& fields, std::strin
 }
 
 EntryView view_entry(const std::byte* extent) {
-  const auto meta = load<uint64_t>(extent + 24);
-  const bool has_expiry = (meta_flags(meta) & kEntryHasExpiry) != 0;
-  const uint32_t key_length = meta_key_length(meta);
-  const std::byte* at = extent + kEntryHeaderBytes;
-  EntryView view;
-  view.version = load<uint64_t>(extent + 16);
-  view.user_flags = static_cast<uint16_t>(meta_flags(meta) >> kUserFlagsShift);
-  if (has_expiry) {
-    view.expiry_field = true;
-    view.expiry_ms = load<int64_t>(at);
-    at += kEntryExpiryBytes;
-  }
-  view.key = {reinterpret_cast<const char*>(at), key_length};
-  view.value = {at + key_length, meta_value_length(meta)};
-  return view;
+  return view_of(extent, load<uint64_t>(extent + kMetaAt));
 }
 
 bool verify_entry(std::span<const std::byte> bytes, uint64_t seed, std::string_view key,
                   EntryView& out) {
   if (bytes.size() < kEntryHeaderBytes) return false;
-  const auto meta = load<uint64_t>(bytes.data() + 24);
+  const auto meta = load<uint64_t>(bytes.data() + kMetaAt);
+  if (meta_key_length(meta) != key.size()) return false;
   const bool has_expiry = (meta_flags(meta) & kEntryHasExpiry) != 0;
-  const uint64_t size = entry_bytes(meta_key_length(meta), meta_value_length(meta), has_expiry);
-  if (size > bytes.size()) return false;
-  const EntryView view = view_entry(bytes.data());
-  if (view.key != key) return false;
   const uint64_t value_offset = entry_value_offset(key.size(), has_expiry);
+  const uint64_t size = value_offset + meta_value_length(meta);
+  if (size > bytes.size()) return false;
+  const std::byte* const own_key = bytes.data() + value_offset - key.size();
+  if (std::string_view(reinterpret_cast<const char*>(own_key), key.size()) != key) return false;
   if (load<uint64_t>(bytes.data() + 8) != entry_checksum(bytes.data(), size, value_offset, seed)) {
     return false;
   }
-  out = view;
+  out = view_of(bytes.data(), meta);
   return true;
 }
 

@@ -84,6 +84,18 @@ Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
   return told;
 }
 
+bool accepted_plainly(std::span<const std::byte> bytes, const Pointer& pointer,
+                      std::string_view key, uint64_t seed, wire::EntryView& entry) {
+  constexpr uint64_t kCasClass = wire::FirstWord{.cas_class = true}.encode();
+  const uint64_t live = wire::FirstWord::make_live(pointer.generation, true).encode();
+  if (bytes.size() < wire::kEntryHeaderBytes || (load<uint64_t>(bytes, 0) | kCasClass) != live ||
+      pointer.generation_mask != wire::kGenerationMask) {
+    return false;
+  }
+  return wire::verify_entry(bytes, wire::entry_seed(seed, pointer.generation), key, entry) &&
+         entry.expiry_ms == 0;
+}
+
 Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const std::byte> value,
                                 const Pointer& pointer, std::string_view key, uint64_t seed,
                                 int64_t latest_ms) {

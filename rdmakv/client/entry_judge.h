@@ -51,8 +51,13 @@ struct Judgement {
 Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
                       std::string_view key, uint64_t seed, int64_t latest_ms);
 
-// The same in two parts, for an entry READ in pieces: `head` ends where the value begins or later,
-// and has been judged kLonger before.
+// The usual case by itself: accepted, under a generation known in full, and without an expiry.
+// False says nothing: judge_entry() is to be asked.
+bool accepted_plainly(std::span<const std::byte> bytes, const Pointer& pointer,
+                      std::string_view key, uint64_t seed, wire::EntryView& entry);
+
+// judge_entry() in two parts, for an entry READ in pieces: `head` ends where the value begins or
+// later, and has been judged kLonger before.
 Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const std::byte> value,
                                 const Pointer& pointer, std::string_view key, uint64_t seed,
                                 int64_t latest_ms);

@@ -38,6 +38,7 @@ class LoadReader {
     std::string_view key;
     uint64_t hash;
     Pointer pointer;
+    std::span<const std::byte> memory;  // what a cached location names; not `located`
     ReadPath path;
     bool located;    // the pointer comes from a slot
     bool overflow;   // of its home bucket
@@ -73,6 +74,7 @@ class LoadReader {
   std::span<const std::byte> memory_at(uint64_t offset) const;
   uint64_t copy(std::span<const std::byte> memory);
   bool next_candidate(Get& get);
+  bool read_plainly(const Get& get, ValueAtOnce& answer);
   bool accept(const Get& get, const Judgement& found, ValueAtOnce& answer);
   bool not_found(const Get& get, ValueAtOnce& answer);
 

@@ -40,28 +40,6 @@ void LocationCache::drop_aged(uint64_t quarters) {
   }
 }
 
-LocationCache::Entry* LocationCache::entry_of(uint64_t hash, uint32_t session) {
-  if (sets_.empty()) return nullptr;
-  const uint64_t wanted = tag_of(hash, session);
-  for (Entry& entry : set_of(hash).ways) {
-    if (entry.place != 0 && (entry.tag & kTagMask) == wanted) return &entry;
-  }
-  return nullptr;
-}
-
-bool LocationCache::find(uint64_t hash, uint32_t session, CachedLocation& out) {
-  const Entry* entry = entry_of(hash, session);
-  if (entry == nullptr) {
-    ++counters_.misses;
-    return false;
-  }
-  ++counters_.hits;
-  out.offset = entry->place & wire::kOffsetMask;
-  out.generation = static_cast<uint32_t>(entry->place >> 38);
-  out.length = static_cast<uint32_t>(entry->tag >> 32);
-  return true;
-}
-
 void LocationCache::learn(uint64_t hash, uint32_t session, const CachedLocation& location) {
   assert(session < kMostSessions);
   if (sets_.empty() || location.offset == 0) return;

@@ -47,7 +47,18 @@ class LocationCache {
   void prefetch(uint64_t hash) const {
     if (!sets_.empty()) __builtin_prefetch(&sets_[hash & mask_]);
   }
-  bool find(uint64_t hash, uint32_t session, CachedLocation& out);
+  bool find(uint64_t hash, uint32_t session, CachedLocation& out) {
+    const Entry* const entry = entry_of(hash, session);
+    if (entry == nullptr) {
+      ++counters_.misses;
+      return false;
+    }
+    ++counters_.hits;
+    out.offset = entry->place & wire::kOffsetMask;
+    out.generation = static_cast<uint32_t>(entry->place >> 38);
+    out.length = static_cast<uint32_t>(entry->tag >> 32);
+    return true;
+  }
   void learn(uint64_t hash, uint32_t session, const CachedLocation& location);
   void forget(uint64_t hash, uint32_t session);
   // Everything that belongs to a session: its server has started anew.
@@ -77,7 +88,14 @@ class LocationCache {
   static uint32_t age_of(const Entry& entry) { return (entry.tag >> 14) & (kAges - 1); }
 
   Set& set_of(uint64_t hash) { return sets_[hash & mask_]; }
-  Entry* entry_of(uint64_t hash, uint32_t session);
+  Entry* entry_of(uint64_t hash, uint32_t session) {
+    if (sets_.empty()) return nullptr;
+    const uint64_t wanted = tag_of(hash, session);
+    for (Entry& entry : set_of(hash).ways) {
+      if ((entry.tag & kTagMask) == wanted && entry.place != 0) return &entry;
+    }
+    return nullptr;
+  }
   void drop_aged(uint64_t quarters);
 
   std::vector<Set> sets_;

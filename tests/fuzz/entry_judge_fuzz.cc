@@ -86,6 +86,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     default:
       break;
   }
+  wire::EntryView entry;
+  require(accepted_plainly(bytes, pointer, kKey, kSeed, entry) ==
+          (told.verdict == Verdict::kAccepted && told.entry.expiry_ms == 0 &&
+           pointer.generation_mask == wire::kGenerationMask));
   if (length >= wire::kEntryHeaderBytes) {
     const size_t more = length - wire::kEntryHeaderBytes;
     judge_in_pieces(bytes, wire::kEntryHeaderBytes + std::min<size_t>(mode >> 2, more), pointer);

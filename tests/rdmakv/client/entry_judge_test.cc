@@ -30,8 +30,18 @@ class EntryJudge : public testing::Test {
     std::memcpy(bytes.data(), &encoded, sizeof(encoded));
   }
   Judgement judge(std::string_view key = "key", size_t length = ~size_t{0}) {
-    return judge_entry(std::span(bytes).first(std::min(length, bytes.size())), pointer, key, kSeed,
-                       kNow);
+    const auto read = std::span<const std::byte>(bytes).first(std::min(length, bytes.size()));
+    const Judgement told = judge_entry(read, pointer, key, kSeed, kNow);
+    wire::EntryView entry;
+    const bool plainly = accepted_plainly(read, pointer, key, kSeed, entry);
+    EXPECT_EQ(plainly, told.verdict == Verdict::kAccepted && told.entry.expiry_ms == 0 &&
+                           pointer.generation_mask == wire::kGenerationMask);
+    if (plainly) {
+      EXPECT_EQ(entry.version, told.entry.version);
+      EXPECT_EQ(entry.value.data(), told.entry.value.data());
+      EXPECT_EQ(entry.value.size(), told.entry.value.size());
+    }
+    return told;
   }
 
   std::vector<std::byte> bytes;
