@@ -1,6 +1,7 @@
 """Draws what tools/compare measured: per configuration the ratios of throughput and of CPU time per command to
-the first target's, each run a dot and the median a bar. Plain SVG, no library needed."""
+the first target's, each run a dot and the median a bar; and what tools/curves did. Plain SVG, no library needed."""
 
+import math
 import statistics
 from xml.sax.saxutils import escape
 
@@ -54,3 +55,45 @@ def write_svg(path, rows, targets):
     with open(path, "w") as file:
         file.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + 2 * WIDTH + 60}" height="{bottom + 40}" '
                    f'font-family="sans-serif" font-size="10">\n' + "\n".join(parts) + "\n</svg>\n")
+
+
+def _curve_panel(x, y, rows, title, most):
+    """CPU time per command over the number of keys or connections, which is drawn by its logarithm."""
+    width, height = 360, 180
+    places = sorted({row["at"] for row in rows})
+    low, high = math.log10(places[0]), math.log10(places[-1])
+
+    def place(at, cpu):
+        return x + width * (math.log10(at) - low) / max(high - low, 1e-9), y + height * (1 - cpu / most)
+    parts = [f'<text x="{x}" y="{y - 8}" font-weight="bold">{escape(title)}</text>',
+             f'<path d="M{x} {y}V{y + height}H{x + width}" fill="none" stroke="#000"/>',
+             f'<text x="{x - 4}" y="{y + 4}" text-anchor="end">{most:.1f}</text>',
+             f'<text x="{x - 4}" y="{y + height}" text-anchor="end">0</text>']
+    parts += [f'<text x="{place(at, 0)[0]:.1f}" y="{y + height + 14}" text-anchor="middle">{at}</text>'
+              for at in places]
+    for number, target in enumerate(dict.fromkeys(row["target"] for row in rows)):
+        colour = COLOURS[number % len(COLOURS)]
+        own = [row for row in rows if row["target"] == target]
+        middles = [place(at, statistics.median(row["cpu"] for row in own if row["at"] == at)) for at in places]
+        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in middles)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for row in own:
+            a, b = place(row["at"], row["cpu"])
+            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.6" fill="{colour}"/>')
+        parts.append(f'<text x="{middles[-1][0] + 5:.1f}" y="{middles[-1][1]:.1f}" fill="{colour}">{escape(target)}</text>')
+    return parts
+
+
+def write_curves_svg(path, rows):
+    """CPU seconds per million commands: a row of panels per operation, one over keys and one over connections."""
+    parts = []
+    for line, operation in enumerate(("get", "set")):
+        for column, curve in enumerate(("keys", "connections")):
+            own = [row for row in rows if row["operation"] == operation and row["curve"] == curve]
+            if own:
+                most = 1.1 * max(row["cpu"] for row in rows if row["operation"] == operation)
+                parts += _curve_panel(50 + 450 * column, 40 + 240 * line, own,
+                                      f"{operation.upper()}: CPU seconds per million, by {curve}", most)
+    with open(path, "w") as file:
+        file.write('<svg xmlns="http://www.w3.org/2000/svg" width="930" height="500" font-family="sans-serif" '
+                   'font-size="10">\n' + "\n".join(parts) + "\n</svg>\n")
