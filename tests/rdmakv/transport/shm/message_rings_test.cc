@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 
@@ -17,6 +18,25 @@ struct FreeMemory {
   void operator()(std::byte* memory) const { std::free(memory); }
 };
 using Memory = std::unique_ptr<std::byte, FreeMemory>;
+
+// Descriptors, returns and messages come and go independently: none shares a cache line with
+// another.
+TEST(OutboxLayout, EachPartHasCacheLinesOfItsOwn) {
+  static_assert(offsetof(OutboxControl, accessing) % kCacheLine == 0);
+  static_assert(sizeof(OutboxControl) <= OutboxLayout::kDescriptors);
+  static_assert(OutboxLayout::kDescriptors % kCacheLine == 0);
+  for (const uint32_t slots : {1u, 3u, 4u, 64u, 100u}) {
+    for (const uint32_t bytes : {1u, 63u, 64u, 65u, 4608u}) {
+      const OutboxLayout layout = OutboxLayout::of(slots, bytes, 2 * slots);
+      EXPECT_EQ(layout.returns % kCacheLine, 0u);
+      EXPECT_EQ(layout.buffers % kCacheLine, 0u);
+      EXPECT_EQ(layout.stride % kCacheLine, 0u);
+      EXPECT_GE(layout.returns, OutboxLayout::kDescriptors + slots * sizeof(Descriptor));
+      EXPECT_GE(layout.buffers, layout.returns + slots * sizeof(ReturnedBuffer));
+      EXPECT_GE(layout.stride, bytes);
+    }
+  }
+}
 
 class MessageRingsTest : public testing::Test {
  protected:
