@@ -128,8 +128,12 @@ FieldResult execute_field(const FieldOperation& operation, std::span<std::byte> 
   const Wide most = most_of(operation);
   if (now < least || now > most) {
     if (operation.overflow == FieldOperation::Overflow::kFail) return {0, 1};
-    if (operation.overflow == FieldOperation::Overflow::kSaturate)
-      now = std::clamp(now, least, most);
+    if (operation.overflow == FieldOperation::Overflow::kSaturate) {
+      // As Redis, which asks first whether the difference is negative, in 64 bits: what is to be
+      // set so far below that it overflows becomes the most, too.
+      const bool wraps = !adds && operation.is_signed && most - now > INT64_MAX;
+      now = wraps ? most : std::clamp(now, least, most);
+    }
   }
   const uint64_t mask = operation.bits == 64 ? ~uint64_t{0} : (uint64_t{1} << operation.bits) - 1;
   const uint64_t after = static_cast<uint64_t>(now) & mask;

@@ -132,5 +132,21 @@ TEST(BitFunctions, Overflow) {
   }
 }
 
+// What redis-server 7.0 makes of numbers that are further below than 64 bits can tell.
+TEST(BitFunctions, SettingFarBelowSaturatesAsInRedis) {
+  for (const auto& [number, result] : {std::pair<int64_t, int64_t>{INT64_MIN, 127},
+                                       {INT64_MIN + 127, 127},
+                                       {INT64_MIN + 128, -128},
+                                       {-129, -128}}) {
+    std::vector<std::byte> bytes(8);
+    bool changed = false;
+    execute_field(
+        field(FieldOperation::Kind::kSet, true, 8, 0, number, FieldOperation::Overflow::kSaturate),
+        bytes, changed);
+    EXPECT_EQ(get_field(field(FieldOperation::Kind::kGet, true, 8, 0), bytes).number, result)
+        << number;
+  }
+}
+
 }  // namespace
 }  // namespace rdmakv::server
