@@ -129,11 +129,25 @@ bool MessageBuilder::add_request(const RequestHeader& header, std::string_view k
 bool MessageBuilder::add_request_in_parts(const RequestHeader& header, std::string_view key,
                                           const ValueParts& parts) {
   if (count_ == kMaxRequestsPerMessage) return false;
+  const uint32_t begin = used_;
   std::byte* at = reserve(sizeof(header) + key.size() + parts.size());
   if (at == nullptr) return false;
+  last_ = begin;
+  last_length_ = static_cast<uint32_t>(parts.size());
   put_parts(at, header, key, parts, true);
   ++count_;
   return true;
+}
+
+// The buffer may be the peer's to read and to change: it is only written.
+std::byte* MessageBuilder::extend_request(uint32_t bytes) {
+  if (bytes > room()) return nullptr;
+  std::byte* const at = buffer_.data() + used_;
+  used_ += bytes;
+  last_length_ += bytes;
+  std::memcpy(buffer_.data() + last_ + offsetof(RequestHeader, value_length), &last_length_,
+              sizeof(last_length_));
+  return at;
 }
 
 bool MessageBuilder::add_request_head(const RequestHeader& header, std::string_view key,

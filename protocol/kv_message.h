@@ -100,8 +100,10 @@ enum class Opcode : uint8_t {
   // The key gets what the values of some keys of this worker (or kWrongWorker) make together
   // (kv_combine.h), and no expiry; where that is nothing it is removed -> `number`: its length.
   kCombine = 23,
+  // Plain puts of several keys (kv_puts.h) -> what came of each.
+  kPuts = 24,
 };
-inline constexpr Opcode kLastOpcode = Opcode::kCombine;
+inline constexpr Opcode kLastOpcode = Opcode::kPuts;
 
 // What a mutation requires of the key's present state; unmet: kConditionNotMet (or
 // kVersionMismatch).
@@ -207,10 +209,10 @@ struct ReplyHeader {
   // kHasValue: of the value that follows; kPinned, kInspect: of the value meant; kModify without a
   // value: of the key's value now.
   uint32_t value_length = 0;
-  // kCount, kClear: keys; kCombine: bytes; kInspect, kNotFound: keys removed; kModify, kEvaluate: what the function
-  // says; kTransaction that did not take place: the first precondition that was not met, counted
-  // from 0; kPinned: bytes from the start of the extent at `location` to the value (an entry may
-  // have an unused expiry field).
+  // kCount, kClear: keys; kCombine: bytes; kInspect, kNotFound: keys removed; kModify, kEvaluate:
+  // what the function says; kTransaction that did not take place: the first precondition that was
+  // not met, counted from 0; kPinned: bytes from the start of the extent at `location` to the value
+  // (an entry may have an unused expiry field).
   uint64_t number = 0;
 };
 
@@ -321,6 +323,12 @@ class MessageBuilder {
   // are written. Must be the only one.
   bool add_request_head(const RequestHeader& header, std::string_view key,
                         const ValueParts& parts = {});
+  // Makes the value of the last request, which must have been added by add_request(), longer by
+  // `bytes`, a multiple of 8: where they are to be written. Null: they do not fit, nothing
+  // happened.
+  std::byte* extend_request(uint32_t bytes);
+  // How many bytes fit yet.
+  uint64_t room() const { return buffer_.size() > used_ ? (buffer_.size() - used_) / 8 * 8 : 0; }
   bool add_reply(const ReplyHeader& header, std::span<const std::byte> value);
   bool add_reply_head(const ReplyHeader& header);
   template <typename T>
@@ -337,6 +345,8 @@ class MessageBuilder {
   MessageKind kind_ = MessageKind::kRequests;
   uint16_t count_ = 0;
   uint32_t used_ = sizeof(MessageHeader);
+  uint32_t last_ = 0;         // where the header of the last request is
+  uint32_t last_length_ = 0;  // of its value
 };
 
 template <typename T>

@@ -80,6 +80,7 @@ inline constexpr OpcodeRow kOpcodes[] = {
     {Opcode::kCopy, kTwoKeys, 0, kStoring},
     {Opcode::kRename, kTwoKeys, 0, kStoring},
     {Opcode::kCombine, kTwoKeys},
+    {Opcode::kPuts, kValue | kTakesExtents},
 };
 
 constexpr bool rows_are_in_order() {

@@ -160,14 +160,16 @@ void Connection::reject(Request& request, std::string_view text) {
   request.finish_error(text);
 }
 
-Request& Connection::new_request(const Command* command) {
+Request& Connection::new_request(const Command* command, uint32_t commands) {
   Request& request = *worker_.requests().take();
   request.connection_ = this;
   request.command_ = command;
+  request.commands_ = commands;
   request.protocol_ = session_.protocol;
   request.silent_ = session_.reply_off || session_.skip_reply;
   request.started_us_ = worker_.now_us();
-  request.done_ = request.failed_ = false;
+  request.done_ = false;
+  request.failed_ = 0;
   request.waiting_reply_.attach(worker_.output_pools());
   queue_.push(request);
   return request;
@@ -280,12 +282,13 @@ void Connection::note_slow(const Request& request, uint64_t elapsed_us) {
 void Connection::request_finished(Request& request) {
   if (request.command_ != nullptr) {
     CommandStats& stats = worker_.stats().commands[request.command_->index];
-    stats.calls.add();
+    stats.calls.add(request.commands_);
     const uint64_t elapsed_us = worker_.now_us() - request.started_us_;
-    stats.microseconds.add(elapsed_us);
-    if (request.failed_) stats.failed.add();
+    stats.microseconds.add(elapsed_us * request.commands_);
+    if (request.failed_ > 0) stats.failed.add(std::min(request.failed_, request.commands_));
     if (elapsed_us >= worker_.notable_us()) [[unlikely]]
-      note_slow(request, elapsed_us);
+      request.sets_ != nullptr ? note_slow_sets(request, elapsed_us)
+                               : note_slow(request, elapsed_us);
   }
   settle_room(request);
   if (queue_.head() == &request) advance_queue();

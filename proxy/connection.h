@@ -199,8 +199,17 @@ class Connection {
 
   // quick_gets.cc
   bool take_quick(Arguments arguments, std::string_view input);
-  bool may_be_quick() const;
+  // What was taken is done, or under way.
+  void finish_quick();
+  bool may_go_unseen() const;
+  bool may_be_quick_get() const;
+  bool take_quick_get(Arguments arguments);
   void answer_quick();
+  // quick_sets.cc
+  bool may_be_quick_set() const;
+  bool take_quick_set(Arguments arguments);
+  void issue_quick();
+  void note_slow_sets(Request& request, uint64_t elapsed_us);
 
   // connection_guard.cc
   bool admit(Request& request, Arguments arguments);
@@ -214,7 +223,7 @@ class Connection {
   void queue(Request& request, Arguments arguments);
   void reject(Request& request, std::string_view text);
   void note_slow(const Request& request, uint64_t elapsed_us);
-  Request& new_request(const Command* command);
+  Request& new_request(const Command* command, uint32_t commands = 1);
   void reject_unknown(Request& request, Arguments arguments, const Command* container);
   bool must_wait(const Command* command);
   void finish_command();

@@ -116,7 +116,7 @@ void Connection::consume(char* data, size_t bytes) {
       continue;
     }
     input.remove_prefix(parser_.consumed());
-    answer_quick();
+    finish_quick();
     if (result == resp::ParseResult::kLargeArgument && begin_large(input)) {
       if (large_.back().complete()) continue;
       input = input.substr(0, parser_.large_begin());
@@ -125,7 +125,7 @@ void Connection::consume(char* data, size_t bytes) {
     if (result == resp::ParseResult::kError) protocol_error(parser_.error());
     break;
   }
-  answer_quick();
+  finish_quick();
   consuming_ = false;
   if (closed()) return rest_.release();
   if (input.empty()) {

@@ -49,7 +49,9 @@ Request& Connection::new_part(Request& exec, size_t number, const Command& comma
   request.protocol_ = session_.protocol;
   request.silent_ = exec.silent_;
   request.started_us_ = worker_.now_us();
-  request.done_ = request.failed_ = false;
+  request.commands_ = 1;
+  request.done_ = false;
+  request.failed_ = 0;
   request.argument_count_ = static_cast<uint32_t>(arguments.size());
   request.waiting_reply_.attach(worker_.output_pools());
   if ((guards_ & kTraced) != 0) {

@@ -10,7 +10,7 @@ Request& ReplyQueue::pop() {
   head_ = request.next_;
   if (head_ == nullptr) tail_ = nullptr;
   request.next_ = nullptr;
-  --size_;
+  size_ -= request.commands_;
   return request;
 }
 

@@ -15,14 +15,14 @@ class ReplyQueue {
     request.next_ = nullptr;
     (tail_ != nullptr ? tail_->next_ : head_) = &request;
     tail_ = &request;
-    ++size_;
+    size_ += request.commands_;
   }
   // Takes the head, which must be done, off.
   Request& pop();
 
   Request* head() const { return head_; }
   bool empty() const { return head_ == nullptr; }
-  size_t size() const { return size_; }
+  size_t size() const { return size_; }  // commands
 
   // Of replies that wait for their turn.
   size_t waiting_bytes() const;

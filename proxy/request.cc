@@ -82,7 +82,7 @@ resp::ReplyWriter Request::reply() {
 }
 
 void Request::error(std::string_view text) {
-  failed_ = true;
+  ++failed_;
   worker().stats().errors.add();
   worker().stats().error_codes.add(text);
   reply().error(text);

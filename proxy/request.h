@@ -26,6 +26,7 @@ namespace rdmakv::proxy {
 
 class Connection;
 class Fanout;
+class SetRun;
 class TransactionRun;
 class ValueStream;
 class Worker;
@@ -188,7 +189,9 @@ class Request {
   resp::Protocol protocol_ = resp::Protocol::kResp2;
   bool silent_ = false;  // CLIENT REPLY OFF or SKIP
   bool done_ = false;
-  bool failed_ = false;
+  uint32_t failed_ = 0;    // error replies
+  uint32_t commands_ = 1;  // that it stands for
+  SetRun* sets_ = nullptr;
 };
 
 }  // namespace rdmakv::proxy

@@ -57,6 +57,7 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
       owned_client_(std::move(client)),
       client_(owned_client_.get()),
       at_once_(at_once_reader(*client_)),
+      put_runner_(rdmakv::put_runner(*client_)),
       wakeup_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   const auto make = [this](int fd, short what, event_callback_fn callback) {
     return EventPointer(event_new(base_.get(), fd, what, callback, this));
@@ -295,6 +296,7 @@ void Worker::release(Request& request) {
   request.fanout = nullptr;
   request.stream = nullptr;
   request.run.reset();
+  if (request.sets_ != nullptr) set_runs_.give(std::exchange(request.sets_, nullptr));
   request.part_of_ = nullptr;
   request.at_head_ = nullptr;
   request.number = 0;

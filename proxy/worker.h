@@ -28,6 +28,7 @@
 #include "proxy/output_buffer.h"
 #include "proxy/pin_waiters.h"
 #include "proxy/quick_gets.h"
+#include "proxy/quick_sets.h"
 #include "proxy/request.h"
 #include "proxy/settings.h"
 #include "proxy/stage_times.h"
@@ -78,7 +79,8 @@ class Worker {
   Proxy& proxy() const { return proxy_; }
   unsigned index() const { return index_; }
   Client& client() const { return *client_; }
-  AtOnceReader* at_once() const { return at_once_; }  // the client's; null: it has none
+  AtOnceReader* at_once() const { return at_once_; }     // the client's; null: it has none
+  PutRunner* put_runner() const { return put_runner_; }  // likewise
   event_base* base() const { return base_.get(); }
   const CommandTable& commands() const { return commands_; }
   const Settings& settings() const;
@@ -127,6 +129,10 @@ class Worker {
 
   void submit(Operation& operation) {
     client_->submit(operation);
+    submitted();
+  }
+  // The client has something to send.
+  void submitted() {
     submitted_ = true;
     client_sleeps_ = false;
   }
@@ -157,6 +163,8 @@ class Worker {
   Pool<MemoryBlock>& memory_blocks() { return memory_blocks_; }
   OutputPools& output_pools() { return output_pools_; }
   QuickGets& quick_gets() { return quick_gets_; }
+  QuickSets& quick_sets() { return quick_sets_; }
+  Pool<SetRun>& set_runs() { return set_runs_; }
   // Where replies go that nobody wants; emptied each time.
   OutputChain& sink();
   char* read_buffer() { return read_buffer_.get(); }
@@ -206,6 +214,8 @@ class Worker {
   Pool<MemoryBlock> memory_blocks_{256};
   OutputChain sink_{output_pools_};
   QuickGets quick_gets_;
+  QuickSets quick_sets_;
+  Pool<SetRun> set_runs_{256};
   PinWaiters pin_waiters_{*this};
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<std::byte[]> trash_;
@@ -239,6 +249,7 @@ class Worker {
   std::unique_ptr<Client> owned_client_;
   Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
+  PutRunner* const put_runner_;
   EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_, pause_event_,
       sample_event_;
   int wakeup_fd_ = -1;

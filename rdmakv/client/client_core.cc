@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
 #include "protocol/kv_transaction.h"
 #include "rdmakv/client/operation_message.h"
@@ -121,7 +122,7 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
 ClientCore::~ClientCore() {
   closing_ = true;
   for (const auto& session : sessions_) session->end_all(Code::kCancelled);
-  while (!finished_.empty()) end_finished();
+  while (!finished_.empty() || finished_runs_ != nullptr) end_finished();
   sessions_.clear();
   if (timer_fd_ >= 0) close(timer_fd_);
   if (epoll_fd_ >= 0) close(epoll_fd_);
@@ -416,7 +417,9 @@ void ClientCore::on_time(uint64_t now) {
 // fails at once can't keep us here.
 void ClientCore::end_finished() {
   OperationQueue finished = finished_.take_all();
+  PutRun* runs = std::exchange(finished_runs_, nullptr);
   while (Operation* operation = finished.pop_front()) finish_now(*operation);
+  while (runs != nullptr) finish_now(*std::exchange(runs, runs->next));
 }
 
 void ClientCore::bury(uint64_t now) {
@@ -429,7 +432,7 @@ bool ClientCore::busy() const {
 }
 
 bool ClientCore::arm() {
-  if (held_ > 0 || !finished_.empty() || !dirty_.empty()) return false;
+  if (held_ > 0 || !finished_.empty() || finished_runs_ != nullptr || !dirty_.empty()) return false;
   if (!queue->arm()) return false;
   held_ = queue->poll(batch_);
   if (held_ > 0) return false;

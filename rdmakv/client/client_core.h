@@ -15,13 +15,17 @@
 
 #include "rdmakv/client/at_once.h"
 #include "rdmakv/client/gather.h"
+#include "rdmakv/client/put_run.h"
 #include "rdmakv/client/session.h"
 #include "rdmakv/client/slot_map.h"
 #include "rdmakv/transport/buffer_arena.h"
 
 namespace rdmakv {
 
-class ClientCore final : public Client, public AtOnceReader, private SessionContext {
+class ClientCore final : public Client,
+                         public AtOnceReader,
+                         public PutRunner,
+                         private SessionContext {
  public:
   static Result<std::unique_ptr<ClientCore>> create(Fabric& fabric, const ClientOptions& options);
   ~ClientCore() override;
@@ -30,6 +34,7 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
 
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
+  size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
   void flush() override;
   size_t poll() override;
   int fd() const override { return epoll_fd_; }
@@ -64,6 +69,8 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
   // SessionContext
   void finish(Operation& operation) override;
   void finish_now(Operation& operation) override;
+  void finish(PutRun& run) override;
+  void finish_now(PutRun& run) override;
   void welcomed(Session& session) override;
   void connect_failed(Session& session) override;
   void mark_dirty(Session& session) override;
@@ -97,6 +104,7 @@ class ClientCore final : public Client, public AtOnceReader, private SessionCont
   std::vector<Session*> dirty_;
   std::vector<Session*> pumping_;
   OperationQueue finished_;
+  PutRun* finished_runs_ = nullptr;
   std::deque<Gather> gathers_;
   std::vector<Gather*> free_gathers_;
   // What arm() found; handled by the next poll().

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rdmakv/client/operation.h"
+#include "rdmakv/client/put_batch.h"
 #include "rdmakv/client/ring_allocator.h"
 
 namespace rdmakv {
@@ -22,6 +23,7 @@ enum class RequestStep : uint8_t {
   kOperation,    // ends the operation
   kUploadBegin,  // a large PUT's own upload
   kUploadChunk,
+  kPuts,        // of runs (put_run.h)
   kGrants,      // grants, for CAS by ATOMIC
   kBackground,  // nobody waits: a pin or an upload given up
 };
@@ -36,6 +38,7 @@ struct RequestSlot {
   wire::Opcode opcode = wire::Opcode::kGet;
   uint32_t order = 0;            // its count in KeyOrder, or one of the constants there
   std::vector<uint32_t> orders;  // KeyOrder::kSeveral: the counts, each once
+  PutBatch* puts = nullptr;      // kPuts
   uint32_t bytes = 0;            // kUploadChunk: of the chunk; of a change: of the value it stores
   uint64_t hash = 0;             // of its key
   uint64_t sent_ns = 0;          // steady clock

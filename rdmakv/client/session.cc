@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "protocol/rules.h"
 
@@ -167,6 +168,7 @@ void Session::become_ready(uint64_t now) {
   const uint32_t longest = limits.max_message == 0 ? BufferArena::kLargest : limits.max_message;
   table_.reset(credits);
   open_slots_.reserve(credits);
+  unsent_.reserve(agreed.message_bytes);
   ring_ = RingAllocator(welcome.ring.bytes, credits);
   reader_.reset(welcome.pool.base, welcome.pool.bytes, welcome.pool.key,
                 std::clamp(agreed.max_reads, 1u, kMaxReads),
@@ -235,7 +237,7 @@ void Session::end_waiting() {
 // unknown.
 void Session::fail_sent(bool was_ready) {
   if (!was_ready) return;
-  assert(!open_);  // pump() closes what it opens
+  take_back_unsent();
   upload_.operation = nullptr;
   queue_.extract([](const Operation& operation) { return is_bound(operation); },
                  [&](Operation& operation) {
@@ -262,10 +264,12 @@ void Session::fail_sent(bool was_ready) {
   };
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {
-    Operation* operation = table_.slot(index).operation;
-    table_.slot(index).operation = nullptr;
-    if (operation != nullptr && table_.slot(index).step == RequestStep::kOperation) {
-      sort(*operation);
+    RequestSlot& slot = table_.slot(index);
+    Operation* operation = std::exchange(slot.operation, nullptr);
+    if (operation != nullptr && slot.step == RequestStep::kOperation) sort(*operation);
+    if (slot.puts != nullptr) {
+      end_puts(slot, Code::kUnknownOutcome);
+      give_back_puts(slot);
     }
   }
   reader_.extract([](const Operation&) { return true; }, sort);
@@ -320,9 +324,10 @@ void Session::end_all(Code code) {
   swaps_.extract(all, [&](Operation& operation, bool) { end(operation, code); });
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {
-    Operation* operation = table_.slot(index).operation;
-    table_.slot(index).operation = nullptr;
+    RequestSlot& slot = table_.slot(index);
+    Operation* operation = std::exchange(slot.operation, nullptr);
     if (operation != nullptr) end(*operation, code);
+    if (slot.puts != nullptr) end_puts(slot, code);
   }
 }
 
@@ -356,6 +361,10 @@ void Session::expire(uint64_t now) {
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {
     RequestSlot& slot = table_.slot(index);
+    if (slot.puts != nullptr && slot.puts->awaited) {
+      slot.puts->deadline_ns <= now ? end_puts(slot, Code::kTimeout)
+                                    : context_.due(slot.puts->deadline_ns);
+    }
     if (slot.operation == nullptr || slot.step != RequestStep::kOperation) continue;
     if (!late(*slot.operation)) {
       keep(*slot.operation);

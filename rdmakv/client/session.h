@@ -18,7 +18,9 @@
 // enqueue(). An operation that must wait for room in the ring or for a registered buffer holds back
 // those behind it; a GET that gets no landing buffer is sent without one. A large PUT holds back
 // those behind it until its commit is on its way. READs are not executed in order with requests:
-// where that matters, for operations on one key, order_ (key_order.h) sees to it.
+// where that matters, for operations on one key, order_ (key_order.h) sees to it. Puts of runs
+// (put_run.h) pass the queue by: they are taken only while it is empty, and written into the open
+// message, which pump() sends.
 //
 // States:
 //   kIdle -> kConnecting -> kHandshaking -> kReady -> kDying -> kBackoff -> kConnecting ...
@@ -61,6 +63,9 @@ class SessionContext {
   virtual void finish(Operation& operation) = 0;
   // The same at once: what the operation lends is valid only now. Called from on_completion() only.
   virtual void finish_now(Operation& operation) = 0;
+  // Likewise of a run whose puts have all ended.
+  virtual void finish(PutRun& run) = 0;
+  virtual void finish_now(PutRun& run) = 0;
   // The handshake is over and the session about to send. May take its queue and enqueue again.
   virtual void welcomed(Session& session) = 0;
   // It could not connect; its queue has been ended already.
@@ -79,6 +84,7 @@ class SessionContext {
   uint64_t client_id = 0;
   uint64_t next_sequence = 1;
   uint64_t next_due = kNever;
+  PutBatches put_batches;
   ClientCounters counts;  // without the verbs of connections that are up
 
  protected:
@@ -109,6 +115,9 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   Session& operator=(const Session&) = delete;
 
   void enqueue(Operation& operation);
+  // Takes put `index` of `run`, to be sent by pump(). False: it cannot be done like this, or not
+  // now.
+  bool add_put(const wire::PutView& put, PutRun& run, uint16_t index, uint64_t now);
   // Connects even though nothing waits, and again whenever the connection breaks.
   void want();
   // The server has no such worker any more: closes, and connects only when something waits.
@@ -220,13 +229,23 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // False, and nothing has happened: no credit, or blocked_.
   bool send_request(Outgoing& out);
   bool append(Outgoing& out, uint32_t index);
+  bool open_message();
   bool write_to_ring(Outgoing& out, uint32_t index);
   bool post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
                     RemoteAddress to, uint32_t immediate);
   bool close_message();
-  void take_back_open_message();
+  bool send_unsent();
+  void take_back_unsent();
   bool fits_message(uint64_t key_length, uint64_t value_length) const;
   bool fits_ring(uint64_t key_length, uint64_t value_length) const;
+
+  // session_puts.cc
+  bool begin_puts(uint64_t bytes, uint64_t now);
+  const char* take_puts(uint32_t index, const wire::ReplyView& reply);
+  void fail_put(const PutBatch::Put& put, Code code) const;
+  static PutRun* close_runs(PutBatch& batch);
+  void end_puts(RequestSlot& slot, Code code);
+  void give_back_puts(RequestSlot& slot);
 
   // session_upload.cc
   bool needs_upload(const Operation& operation) const;
@@ -314,7 +333,9 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
 
   MessageBuffer open_;  // being filled
   wire::MessageBuilder builder_;
-  std::vector<uint32_t> open_slots_;  // whose requests are in it
+  PutBatch* puts_ = nullptr;          // of its last request, if that takes more puts
+  std::vector<uint32_t> open_slots_;  // whose requests are in it, or in unsent_
+  std::vector<std::byte> unsent_;     // a message for which the Endpoint had no room yet
 
   std::vector<Quarantined> quarantine_;
   std::unique_ptr<Endpoint> endpoint_;  // destroyed before what it may reach

@@ -121,6 +121,7 @@ const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply, ui
   if (slot.step == RequestStep::kOperation && slot.operation != nullptr) {
     return end_operation(index, reply);
   }
+  if (slot.step == RequestStep::kPuts) return take_puts(index, reply);
   const bool pinned = (reply.header.flags & wire::kPinned) != 0;
   switch (slot.step) {
     case RequestStep::kUploadBegin:
@@ -137,6 +138,7 @@ const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply, ui
     case RequestStep::kGrants:
       take_grants(reply, now);
       break;
+    case RequestStep::kPuts:
     case RequestStep::kBackground:
       break;
   }

@@ -76,7 +76,7 @@ void Session::pump(uint64_t now) {
   if (state_ != State::kReady) return;
   blocked_ = false;
   now_ns_ = now;
-  if (send_releases()) {
+  if (send_unsent() && send_releases()) {
     wind_up_upload();
     send_grant_request();
     while (!detours_.empty() && send_plain(*detours_.front(), detours_)) {
@@ -345,14 +345,12 @@ bool Session::send_request(Outgoing& out) {
 }
 
 bool Session::append(Outgoing& out, uint32_t index) {
+  puts_ = nullptr;
   if (open_ && builder_.add_request_in_parts(out.header, out.key, out.parts())) {
     open_slots_.push_back(index);
     return true;
   }
-  if (!close_message()) return false;
-  open_ = endpoint_->acquire_message();
-  if (!open_) return false;
-  builder_ = wire::MessageBuilder({open_.data, open_.capacity}, wire::MessageKind::kRequests);
+  if (!close_message() || !open_message()) return false;
   if (!builder_.add_request_in_parts(out.header, out.key, out.parts())) {
     endpoint_->abandon_message(open_);
     open_ = {};
@@ -362,13 +360,28 @@ bool Session::append(Outgoing& out, uint32_t index) {
   return true;
 }
 
-// Sends the open message. False: it could not be sent, and its requests are back in the queue.
+bool Session::open_message() {
+  open_ = endpoint_->acquire_message();
+  if (!open_) return false;
+  builder_ = wire::MessageBuilder({open_.data, open_.capacity}, wire::MessageKind::kRequests);
+  return true;
+}
+
+// Sends the open message. False: the Endpoint has no room for it. Then it is kept, and nothing is
+// sent before it.
 bool Session::close_message() {
   if (!open_) return true;
   const MessageBuffer message = open_;
   open_ = {};
-  if (!endpoint_->send(message, builder_.finish(0), 0, false)) {
-    take_back_open_message();
+  puts_ = nullptr;
+  if (builder_.empty()) {
+    endpoint_->abandon_message(message);
+    return true;
+  }
+  const uint32_t length = builder_.finish(0);
+  if (!endpoint_->send(message, length, 0, false)) {
+    unsent_.assign(message.data, message.data + length);
+    blocked_ = true;
     return false;
   }
   open_slots_.clear();
@@ -376,8 +389,25 @@ bool Session::close_message() {
   return true;
 }
 
-void Session::take_back_open_message() {
+bool Session::send_unsent() {
+  if (unsent_.empty()) return true;
+  const MessageBuffer message = endpoint_->acquire_message();
   blocked_ = true;
+  if (!message) return false;
+  std::memcpy(message.data, unsent_.data(), unsent_.size());
+  if (!endpoint_->send(message, static_cast<uint32_t>(unsent_.size()), 0, false)) return false;
+  blocked_ = false;
+  unsent_.clear();
+  open_slots_.clear();
+  ++context_.counts.messages;
+  return true;
+}
+
+// The connection broke: what waits to be sent goes back into the queue, but for puts, which end.
+void Session::take_back_unsent() {
+  open_ = {};
+  puts_ = nullptr;
+  unsent_.clear();
   for (size_t i = open_slots_.size(); i > 0; --i) {
     const uint32_t index = open_slots_[i - 1];
     RequestSlot& slot = table_.slot(index);
@@ -390,6 +420,9 @@ void Session::take_back_open_message() {
     } else if (slot.step == RequestStep::kUploadChunk) {
       upload_.sent -= slot.bytes;
       --upload_.outstanding;
+    } else if (slot.step == RequestStep::kPuts) {
+      end_puts(slot, Code::kUnavailable);
+      give_back_puts(slot);
     } else if (slot.operation != nullptr) {
       queue_.push_front(*slot.operation);
     }

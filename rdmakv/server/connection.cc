@@ -15,28 +15,17 @@ constexpr size_t kLookAheadKey = 256;  // bytes; a longer key takes longer to ha
 void look_ahead(const ConnectionContext& context, const wire::MessageReader& reader,
                 std::span<const std::byte> message) {
   if (!reader.valid() || reader.header().count < 2) return;
-  const auto* buckets = reinterpret_cast<const wire::Bucket*>(context.index.data());
-  std::array<wire::KeyPlace, kLookAhead> places;
+  const Partition& partition = context.partition;
+  std::array<uint64_t, kLookAhead> hashes;
   size_t count = 0;
   wire::MessageReader ahead(message);
-  for (wire::RequestView request; count < places.size() && ahead.next(request);) {
+  for (wire::RequestView request; count < hashes.size() && ahead.next(request);) {
     if (request.key.empty() || request.key.size() > kLookAheadKey) continue;
-    places[count] =
-        wire::key_place(context.partition.hash_of(request.key), context.welcome.bucket_count);
-    for (const uint32_t bucket : places[count].bucket) __builtin_prefetch(&buckets[bucket]);
+    hashes[count] = partition.hash_of(request.key);
+    partition.index().prefetch(hashes[count]);
     ++count;
   }
-  for (const wire::KeyPlace& place : std::span(places).first(count)) {
-    for (const uint32_t bucket : place.bucket) {
-      for (const uint64_t word : buckets[bucket].slots) {  // this thread alone writes them
-        const wire::Slot slot = wire::Slot::decode(word);
-        const uint64_t at = slot.offset * wire::kExtentUnit;
-        if (slot.fingerprint != place.fingerprint || at == 0 || at >= context.pool.size()) continue;
-        __builtin_prefetch(context.pool.data() + at, 1);  // its first word will change
-        __builtin_prefetch(context.pool.data() + at + sizeof(wire::Bucket));
-      }
-    }
-  }
+  for (const uint64_t hash : std::span(hashes).first(count)) partition.prefetch_entry(hash);
 }
 
 std::string milliseconds(uint64_t ns) {

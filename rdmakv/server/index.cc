@@ -6,13 +6,6 @@
 #include <cassert>
 
 namespace rdmakv::server {
-namespace {
-
-// The part of a slot that a lookup compares first: fingerprint.
-constexpr uint64_t kFingerprintMask = uint64_t{511} << 1;
-
-}  // namespace
-
 Index::Index(std::span<std::byte> memory, const EntryMemory& entries, uint32_t stash_slots)
     : buckets_(reinterpret_cast<wire::Bucket*>(memory.data())),
       bucket_count_(static_cast<uint32_t>(
@@ -121,13 +114,13 @@ void Index::insert(Place place, uint64_t hash, wire::Slot slot) {
 }
 
 void Index::replace(Place place, wire::Slot slot) {
-  const wire::Slot old = at(place);
-  slot.fingerprint = old.fingerprint;
-  slot.overflow = old.overflow;
+  constexpr uint64_t kKept = kFingerprintMask | 1;  // and the overflow bit
+  const uint64_t fresh = slot.encode() & ~kKept;
   if (place.slot == Place::kStash) {
-    nodes_[place.node].slot = slot.encode();
+    uint64_t& word = nodes_[place.node].slot;
+    word = fresh | (word & kKept);
   } else {
-    store(place.bucket, place.slot, slot.encode());
+    store(place.bucket, place.slot, fresh | (load(place.bucket, place.slot) & kKept));
   }
 }
 

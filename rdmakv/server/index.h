@@ -37,6 +37,16 @@ class Index {
   };
   static constexpr Place nowhere() { return {0, Place::kNowhere, 0}; }
 
+  // Has the buckets of a key fetched into the processor's cache.
+  void prefetch(uint64_t hash) const {
+    for (const uint32_t bucket : wire::key_place(hash, bucket_count_).bucket) {
+      __builtin_prefetch(&buckets_[bucket]);
+    }
+  }
+  // Calls visit(offset) for what may be the key's entry, as far as its buckets tell.
+  template <typename Visit>
+  void visit_candidates(uint64_t hash, Visit&& visit) const;
+
   // Where the key is, or nowhere.
   Place find(uint64_t hash, std::string_view key) const;
   // Where the slot of a key with this hash is that leads to `offset`, or nowhere.
@@ -45,6 +55,11 @@ class Index {
   Place vacancy(uint64_t hash) const;
 
   wire::Slot at(Place place) const;
+  uint64_t offset_at(Place place) const {
+    return (place.slot == Place::kStash ? nodes_[place.node].slot
+                                        : buckets_[place.bucket].slots[place.slot]) >>
+           28;
+  }
   // `place` is a vacancy of this hash.
   void insert(Place place, uint64_t hash, wire::Slot slot);
   // Points the key's slot to its next entry.
@@ -88,6 +103,8 @@ class Index {
  private:
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kNodesPerStep = 8;
+  // The part of a slot that a lookup compares first.
+  static constexpr uint64_t kFingerprintMask = uint64_t{511} << 1;
 
   // A region is a run of 2^region_shift_ steps, and there are about as many regions as a region has
   // slots. How many keys each holds is counted.
@@ -128,6 +145,17 @@ class Index {
   uint32_t region_shift_;
   std::vector<uint32_t> region_keys_;
 };
+
+template <typename Visit>
+void Index::visit_candidates(uint64_t hash, Visit&& visit) const {
+  const wire::KeyPlace place = wire::key_place(hash, bucket_count_);
+  const uint64_t wanted = uint64_t{place.fingerprint} << 1;
+  for (const uint32_t bucket : place.bucket) {
+    for (const uint64_t word : buckets_[bucket].slots) {  // this thread alone writes them
+      if ((word & kFingerprintMask) == wanted && (word >> 28) != 0) visit(word >> 28);
+    }
+  }
+}
 
 template <typename Visit>
 void Index::visit(uint32_t step, Visit&& visit) const {

@@ -54,7 +54,8 @@ Partition::Partition(const PartitionOptions& options)
       results_(std::make_unique_for_overwrite<std::byte[]>(wire::kLargeValue)),
       other_key_(std::make_unique<char[]>(wire::kMaxKeyBytes)),
       scanned_(std::make_unique<std::byte[]>(wire::kLargeValue)),
-      random_(random_u64()) {
+      random_(random_u64()),
+      puts_(std::make_unique_for_overwrite<std::byte[]>(wire::kMostPutsBytes)) {
   stats_text_.reserve(kStatsReserve);
   begin_batch();
 }
@@ -159,6 +160,9 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       break;
     case Opcode::kCombine:
       combine(key, value, out);
+      break;
+    case Opcode::kPuts:
+      puts(value, session, out);
       break;
   }
 }
@@ -279,8 +283,8 @@ uint64_t Partition::max_value_bytes() const {
 
 uint64_t Partition::private_bytes() const {
   return slab_.private_bytes() + index_.private_bytes() + 2 * wire::kMaxKeyBytes + kStatsReserve +
-         wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} + RemovalCounts::kBytes +
-         (cas_ == nullptr ? 0 : cas_->private_bytes());
+         wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} + wire::kMostPutsBytes +
+         RemovalCounts::kBytes + (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 
 bool Partition::consistent(uint64_t held) {

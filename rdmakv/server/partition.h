@@ -13,6 +13,7 @@
 // before it says kNoSpace.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -25,6 +26,7 @@
 #include "protocol/kv_hash.h"
 #include "protocol/kv_layout.h"
 #include "protocol/kv_message.h"
+#include "protocol/kv_puts.h"
 #include "rdmakv/server/cas_pool.h"
 #include "rdmakv/server/clock.h"
 #include "rdmakv/server/entry_memory.h"
@@ -141,6 +143,16 @@ class Partition {
   std::byte* at(uint64_t offset) const { return entries_.at(offset); }
   const Index& index() const { return index_; }
   uint64_t hash_of(std::string_view key) const { return wire::hash_key(key, options_.seed); }
+  // Has what may be the entry of a key with this hash fetched into the processor's cache, if its
+  // buckets (Index::prefetch()) are there already.
+  void prefetch_entry(uint64_t hash) const {
+    index_.visit_candidates(hash, [this](uint64_t offset) {
+      if (entries_.in_cas(offset)) return;
+      constexpr size_t kCacheLine = 64;
+      __builtin_prefetch(slab_.at(offset), 1);  // its first word will change
+      __builtin_prefetch(slab_.at(offset) + kCacheLine);
+    });
+  }
   const PartitionCounters& counters() const { return counters_; }
   uint64_t max_value_bytes() const;
   uint64_t private_bytes() const;
@@ -245,6 +257,10 @@ class Partition {
            Session& session, Outcome& out);
   Applied try_put(const Request& request, Change& change, Value value, const Uploaded* uploaded,
                   Session& session, Outcome& out);
+  // partition_puts.cc
+  void puts(Value value, Session& session, Outcome& out);
+  wire::PutResult put_plain(const wire::PutView& put, uint64_t hash, Session& session);
+  bool replace_plain(const wire::PutView& put, uint64_t hash, wire::PutResult& result);
   Applied store(Change& change, Value value, const Uploaded* uploaded, bool cas_class,
                 Outcome& out);
   Applied remove_as_expired(const Change& change, Outcome& out);
@@ -370,6 +386,9 @@ class Partition {
   std::unique_ptr<char[]> other_key_;       // private copy of the key that copy() stores
   std::unique_ptr<std::byte[]> scanned_;    // of scan(), for its Outcome
   uint64_t random_ = 0;                     // state of random_key()
+  std::unique_ptr<std::byte[]> puts_;       // private copy of what a kPuts brings
+  std::array<wire::PutView, wire::kMostPuts> put_views_;  // into puts_
+  std::array<uint64_t, wire::kMostPuts> put_results_;     // of puts(), for its Outcome
   std::string stats_text_;
   StatsSource more_stats_ = nullptr;
   void* more_stats_context_ = nullptr;

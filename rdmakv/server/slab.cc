@@ -219,38 +219,47 @@ void Slab::free(uint64_t offset) {
     ++doomed_extents_;
     doomed_bytes_ += bytes;
   } else {
-    quarantine(offset);
+    quarantine(offset, bytes);
   }
 }
 
 void Slab::unpin(uint64_t offset) {
   if (pins_.unpin(offset) != PinCounts::Unpinned::kFreeAndDoomed) return;
+  const uint64_t bytes = extent_bytes(offset);
   --doomed_extents_;
-  doomed_bytes_ -= extent_bytes(offset);
-  quarantine(offset);
+  doomed_bytes_ -= bytes;
+  quarantine(offset, bytes);
 }
 
-void Slab::quarantine(uint64_t offset) {
+void Slab::quarantine(uint64_t offset, uint64_t bytes) {
   ++quarantined_extents_;
-  quarantined_bytes_ += extent_bytes(offset);
-  append(open_, {0, 0, offset, offset}, *this);
+  quarantined_bytes_ += bytes;
+  if (open_.head == 0) {
+    open_.head = offset;
+  } else {
+    set_link(open_.tail, offset);
+  }
+  open_.tail = offset;
 }
 
 void Slab::recycle(uint64_t offset) {
-  const uint64_t bytes = extent_bytes(offset);
   --quarantined_extents_;
-  quarantined_bytes_ -= bytes;
   const uint32_t page = page_of(offset);
   const uint32_t id = heap_.tag(page);
   if (id == kLargeTag) {
-    large_pages_ -= heap_.run_pages(page);
+    const uint32_t pages = heap_.run_pages(page);
+    quarantined_bytes_ -= uint64_t{pages} * PageHeap::kPageBytes;
+    large_pages_ -= pages;
     heap_.release(page);
     return;
   }
   Record& slab = records_[id];
+  const uint32_t bytes = wire::size_class_bytes(slab.size_class);
+  quarantined_bytes_ -= bytes;
   const uint64_t base = uint64_t{slab.first_page} * kUnitsPerPage;
   set_link(offset, slab.free_head);
-  slab.free_head = static_cast<uint32_t>((offset - base) / (bytes / wire::kExtentUnit));
+  // Of 32 bits, which divide in half the time.
+  slab.free_head = static_cast<uint32_t>(offset - base) / (bytes / wire::kExtentUnit);
   --slab.used;
   if (slab.used > 0) {
     if (!slab.listed) list_slab(id);

@@ -135,7 +135,7 @@ class Slab {
   uint32_t new_slab(uint32_t size_class);
   void list_slab(uint32_t id);
   void unlist_slab(uint32_t id);
-  void quarantine(uint64_t offset);
+  void quarantine(uint64_t offset, uint64_t bytes);
   void recycle(uint64_t offset);
   static void append(Batch& batch, const Batch& more, const Slab& slab);
 

@@ -95,6 +95,48 @@ size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& a
   return count;
 }
 
+// Each is an Operation here; as with the real one, none may be before what waits.
+size_t FakeClient::put_run(std::span<const wire::PutView> puts, PutRun& run) {
+  const size_t count = std::min({puts.size(), in_runs, PutRun::kMost});
+  run.failed = 0;
+  run.taken = run.open = static_cast<uint32_t>(count);
+  if (count > 0) ++runs;
+  puts_in_runs += count;
+  for (size_t i = 0; i < count; ++i) {
+    if (spare_run_puts_.empty()) {
+      run_puts_.push_back(std::make_unique<RunPut>());
+      spare_run_puts_.push_back(run_puts_.back().get());
+      spare_run_puts_.reserve(run_puts_.size());
+    }
+    RunPut& put = *spare_run_puts_.back();
+    spare_run_puts_.pop_back();
+    put.key = puts[i].key;
+    put.value = text(puts[i].value);
+    put.run = &run;
+    put.index = i;
+    put.spare = &spare_run_puts_;
+    put.operation.kind = OperationKind::kPut;
+    put.operation.key = put.key;
+    put.operation.input = std::as_bytes(std::span(put.value));
+    put.operation.expiry_ms = puts[i].expiry_ms;
+    put.operation.done = &FakeClient::run_put_done;
+    put.operation.context = &put;
+    submit(put.operation);
+    --total_;
+  }
+  return count;
+}
+
+void FakeClient::run_put_done(Operation& operation) {
+  auto& put = *static_cast<RunPut*>(operation.context);
+  PutRun& run = *put.run;
+  run.codes[put.index] = operation.code;
+  run.servers[put.index] = 0;
+  if (operation.code != Code::kOk) ++run.failed;
+  put.spare->push_back(&put);
+  if (--run.open == 0) run.done(run);
+}
+
 void FakeClient::flush() {
   if (submitted_.empty()) return;
   ++flushes_;

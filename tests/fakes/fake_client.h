@@ -13,11 +13,12 @@
 #include <vector>
 
 #include "rdmakv/client/at_once.h"
+#include "rdmakv/client/put_run.h"
 #include "rdmakv/transport/buffer_arena.h"
 
 namespace rdmakv::fakes {
 
-class FakeClient final : public Client, public AtOnceReader {
+class FakeClient final : public Client, public AtOnceReader, public PutRunner {
  public:
   struct Options {
     uint64_t arena_bytes = 8 << 20;
@@ -38,6 +39,7 @@ class FakeClient final : public Client, public AtOnceReader {
 
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
+  size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
   void flush() override;
   size_t poll() override;
   int fd() const override { return fd_; }
@@ -63,6 +65,8 @@ class FakeClient final : public Client, public AtOnceReader {
   std::function<Code(const Operation&)> fault;
   size_t at_once = 0;  // so many keys, at most, does one get_at_once() answer
   size_t answered_at_once = 0;
+  size_t in_runs = 0;  // so many puts, at most, does one put_run() take
+  size_t runs = 0, puts_in_runs = 0;
   bool different_workers = false;  // no two keys are on one worker
   bool newest_first = false;       // completions of one poll in reverse order
 
@@ -96,6 +100,16 @@ class FakeClient final : public Client, public AtOnceReader {
     uint64_t received = 0;
   };
 
+  // A put of a run.
+  struct RunPut {
+    Operation operation;
+    std::string key, value;
+    PutRun* run = nullptr;
+    size_t index = 0;
+    std::vector<RunPut*>* spare = nullptr;
+  };
+  static void run_put_done(Operation& operation);
+
   void run(Operation& operation);
   void execute(Operation& operation, Ended& ended);
   void get(Operation& operation, Ended& ended);
@@ -124,6 +138,8 @@ class FakeClient final : public Client, public AtOnceReader {
   int fd_ = -1;
   std::vector<Operation*> submitted_;  // not flushed
   std::vector<Operation*> flushed_, running_;
+  std::vector<std::unique_ptr<RunPut>> run_puts_;
+  std::vector<RunPut*> spare_run_puts_;
   std::vector<Ended> ended_;        // ran, `done` not called
   std::vector<std::string> spare_;  // strings whose memory is used again
   std::map<uint64_t, std::string> pins_;

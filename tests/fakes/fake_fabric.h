@@ -167,6 +167,8 @@ class FakeServer {
     uint64_t version = 0;
   };
   std::map<std::string, Entry> entries;
+  std::vector<std::string> put_order;     // keys, as kPuts brought them
+  std::optional<std::string> refuse_put;  // that key of a kPuts gets kNoSpace
   std::vector<std::byte> ring, pool;
 
   // From the endpoint.
@@ -180,6 +182,7 @@ class FakeServer {
   void take(FakeEndpoint& endpoint, std::span<const std::byte> message, bool by_write,
             uint32_t immediate);
   void put(const FakeRequest& request, std::string value);
+  void puts(const FakeRequest& request);
 
   struct Upload {
     std::string value;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "protocol/kv_layout.h"
+#include "protocol/kv_puts.h"
 #include "rdmakv/transport/authentication.h"
 #include "tests/fakes/fake_fabric.h"
 
@@ -152,6 +153,27 @@ void FakeServer::put(const FakeRequest& request, std::string value) {
   reply(request, header);
 }
 
+void FakeServer::puts(const FakeRequest& request) {
+  std::string results;
+  wire::PutsReader reader(bytes_of(request.value));
+  wire::PutView put;
+  while (reader.next(put)) {
+    Entry& entry = entries[std::string(put.key)];
+    entry.value.assign(reinterpret_cast<const char*>(put.value.data()), put.value.size());
+    ++entry.version;
+    put_order.emplace_back(put.key);
+    wire::PutResult result;
+    if (refuse_put && *refuse_put == put.key) result.status = wire::ReplyStatus::kNoSpace;
+    const uint64_t word = result.encode();
+    results.append(reinterpret_cast<const char*>(&word), sizeof(word));
+  }
+  EXPECT_TRUE(reader.whole());
+  wire::ReplyHeader header;
+  header.flags = wire::kHasValue;
+  header.value_length = static_cast<uint32_t>(results.size());
+  reply(request, header, results);
+}
+
 void FakeServer::answer(const FakeRequest& request) {
   if (intercept && intercept(request)) return;
   wire::ReplyHeader header;
@@ -175,6 +197,8 @@ void FakeServer::answer(const FakeRequest& request) {
       return pin_reply(request, found->second.value);
     case wire::Opcode::kPut:
       return put(request, request.value);
+    case wire::Opcode::kPuts:
+      return puts(request);
     case wire::Opcode::kDelete:
       header.status =
           entries.erase(request.key) != 0 ? wire::ReplyStatus::kOk : wire::ReplyStatus::kNotFound;

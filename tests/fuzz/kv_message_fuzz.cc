@@ -14,6 +14,7 @@
 #include "protocol/kv_handshake.h"
 #include "protocol/kv_layout.h"
 #include "protocol/kv_message.h"
+#include "protocol/kv_puts.h"
 
 namespace {
 
@@ -77,6 +78,25 @@ void read_replies(Bytes message) {
   require(!reader.valid() || count == reader.header().count);
 }
 
+// What is read as puts can be written again, and is the same bytes but for the padding.
+void read_puts(Bytes value) {
+  PutsReader reader(value);
+  PutView put;
+  size_t at = 0;
+  while (reader.next(put)) {
+    require_inside(std::as_bytes(std::span(put.key.data(), put.key.size())), value);
+    require_inside(put.value, value);
+    std::vector<std::byte> again(put_bytes(put.key.size(), put.value.size(), put.expiry_ms != 0));
+    write_put(again.data(), put);
+    const size_t bytes = sizeof(PutHeader) + (put.expiry_ms != 0 ? sizeof(int64_t) : 0) +
+                         put.key.size() + put.value.size();
+    require(again.size() <= value.size() - at);
+    require(std::memcmp(again.data(), value.data() + at, bytes) == 0);
+    at += again.size();
+  }
+  require(reader.whole() == (at == value.size()));
+}
+
 template <typename Body>
 void read_body(Bytes message) {
   MessageReader reader(message);
@@ -92,6 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes message(exact.get(), size);
   read_requests(message);
   read_replies(message);
+  read_puts(message);
   read_body<Hello>(message);
   read_body<Challenge>(message);
   read_body<Proof>(message);

@@ -291,6 +291,34 @@ TEST(KvModify, OperandsOutOfRangeAreUnsound) {
   EXPECT_TRUE(is_sound(wide, kMaxValueBytes));
 }
 
+TEST(KvMessage, ARequestGrowsAsLongAsThereIsRoom) {
+  Bytes bytes(sizeof(MessageHeader) + request_bytes(1, 0) + request_bytes(0, 24));
+  MessageBuilder builder(bytes, MessageKind::kRequests);
+  RequestHeader get;
+  get.key_length = 1;
+  EXPECT_TRUE(builder.add_request(get, "k", {}));
+  RequestHeader puts;
+  puts.opcode = Opcode::kPuts;
+  EXPECT_TRUE(builder.add_request(puts, {}, {}));
+  for (const char c : {'a', 'b', 'c'}) {
+    EXPECT_EQ(builder.room(), 24u - 8 * static_cast<uint32_t>(c - 'a'));
+    std::byte* const at = builder.extend_request(8);
+    ASSERT_NE(at, nullptr);
+    std::memset(at, c, 8);
+  }
+  EXPECT_EQ(builder.extend_request(8), nullptr);
+  EXPECT_EQ(builder.finish(0), bytes.size());
+  MessageReader reader(bytes);
+  RequestView request;
+  EXPECT_TRUE(reader.next(request));
+  EXPECT_EQ(request.key, "k");
+  EXPECT_TRUE(reader.next(request));
+  ASSERT_EQ(request.value.size(), 24u);
+  EXPECT_EQ(std::memcmp(request.value.data(), "aaaaaaaabbbbbbbbcccccccc", 24), 0);
+  EXPECT_FALSE(reader.next(request));
+  EXPECT_TRUE(reader.valid());
+}
+
 TEST(KvMessage, RequestsAreNotReadAsReplies) {
   const Bytes bytes = put_message("key", "value");
   MessageReader reader(bytes);

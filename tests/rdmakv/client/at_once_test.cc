@@ -1,6 +1,7 @@
 // AtOnceReader against the real server over shared memory.
 #include "rdmakv/client/at_once.h"
 #include "tests/rdmakv/client/client_server_fixture.h"
+#include "tests/rdmakv/client/test_run.h"
 
 namespace rdmakv {
 namespace {
@@ -141,6 +142,21 @@ TEST_F(AtOnceTest, NotBesideAChangeOfTheKeyThatIsUnderWay) {
   EXPECT_EQ(one(*client, "a"), "(not at once)");
   EXPECT_EQ(one(*client, "b"), "2") << "another key (unless both share a count)";
   client->wait(change);
+  EXPECT_EQ(one(*client, "a"), "one");
+}
+
+TEST_F(AtOnceTest, NotBesideAPutOfARunThatIsUnderWay) {
+  start(64 << 20, 1);
+  const auto client = open();
+  put(*client, "a", "1");
+  const std::string value = "one";
+  const wire::PutView change{"a", std::as_bytes(std::span(value)), 0};
+  TestRun run;
+  ASSERT_EQ(put_runner(*client)->put_run({&change, 1}, run), 1u);
+  EXPECT_EQ(one(*client, "a"), "(not at once)") << "not even sent";
+  client->flush();
+  EXPECT_EQ(one(*client, "a"), "(not at once)");
+  while (run.dones == 0) client->poll();
   EXPECT_EQ(one(*client, "a"), "one");
 }
 
