@@ -13,14 +13,19 @@ install(FILES ${PROJECT_SOURCE_DIR}/rdmakv/include/kv_store.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(rdmakv_cpp_headers
+  protocol/kv_combine.h
   protocol/kv_handshake.h
   protocol/kv_message.h
   protocol/kv_modify.h
+  protocol/kv_opcode.h
   protocol/kv_transaction.h
   rdmakv/fabric_factory.h
   rdmakv/client/client.h
   rdmakv/client/future.h
+  rdmakv/client/open_for_server.h
   rdmakv/client/operation.h
+  rdmakv/client/server_list.h
+  rdmakv/client/transaction.h
   rdmakv/client/update.h
   rdmakv/transport/authentication.h
   rdmakv/transport/endpoint.h

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocol/kv_hash.h"
+#include "protocol/kv_transaction.h"
 #include "rdmakv/client/operation_message.h"
 
 namespace rdmakv {

@@ -21,16 +21,21 @@
 // Threads: as the Client. Allocates per command; not for the datapath.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "protocol/kv_transaction.h"
 #include "rdmakv/client/client.h"
 #include "rdmakv/client/future.h"
 
 namespace rdmakv {
+
+namespace wire {
+class TransactionBuilder;
+}
 
 class Transaction {
  public:

@@ -186,6 +186,15 @@ class NativeServers(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(f"server {servers.name(2)} is not reachable", done.stderr)
 
+    def test_the_example(self):
+        """Counts with keys on all servers; update() of the C++ library."""
+        with Servers() as servers, servers.connect() as client:
+            for key in KEYS[:9]:
+                done = subprocess.run([str(BIN / "kv_counter"), *options(servers), "--key", key,
+                                       "--times", "20"], capture_output=True, text=True, timeout=PATIENCE)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(decode(client.call("GET", key)), b"40")
+
     def test_what_makes_no_sense(self):
         for argv, why in ((["--server", "shm:1/0"], "the weight is not a positive number"),
                           (["--server", "shm:1", "--server", "shm:1"], "is named twice"),

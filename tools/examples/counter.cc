@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rdmakv/client/open_for_server.h"
+#include "rdmakv/client/server_list.h"
 #include "rdmakv/client/update.h"
 
 namespace {
@@ -51,31 +52,36 @@ void count(rdmakv::Fabric& fabric, const rdmakv::ClientOptions& options, const s
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string server = "shm:7000";
+  std::vector<std::string> servers = {"shm:7000"};
   std::string key = "counter";
   int threads = 2;
   uint64_t times = 10'000;
   CLI::App app{"Adds to one counter from several threads, by read-modify-write"};
-  app.add_option("--server", server, "where the kv_server is: shm:PORT, rdma:HOST:PORT, ...");
+  app.add_option(
+         "--server", servers,
+         "where the kv_server is: shm:PORT, rdma:HOST:PORT, ...; may be given more than once")
+      ->allow_extra_args(false);
   app.add_option("--key", key, "the counter's key");
   app.add_option("--threads", threads, "threads, each with a client of its own")
       ->check(CLI::Range(1, 64));
   app.add_option("--times", times, "how often each adds 1");
   CLI11_PARSE(app, argc, argv);
 
-  rdmakv::FabricOptions fabric_options;
-  auto address = rdmakv::parse_server_address(server, &fabric_options.transport);
-  if (!address) {
-    std::fprintf(stderr, "kv_counter: %s\n", address.status().to_string().c_str());
+  auto list = rdmakv::parse_servers(servers);
+  if (!list) {
+    std::fprintf(stderr, "kv_counter: %s\n", list.status().to_string().c_str());
     return 1;
   }
-  auto fabric = rdmakv::open_fabric_for(*address, fabric_options);
+  rdmakv::FabricOptions fabric_options;
+  fabric_options.transport = list->transport;
+  auto fabric = rdmakv::open_fabric_for(list->addresses, fabric_options);
   if (!fabric) {
     std::fprintf(stderr, "kv_counter: %s\n", fabric.status().to_string().c_str());
     return 1;
   }
   rdmakv::ClientOptions options;
-  options.servers = {*address};
+  options.servers = list->addresses;
+  options.weights = list->weights;
   std::vector<Share> shares(threads);
   std::vector<std::thread> workers;
   for (Share& share : shares) {
