@@ -101,7 +101,7 @@ class Endpoint {
   virtual void abandon_message(MessageBuffer message) = 0;
 
   // SEND of the first `length` bytes. The buffer is the Endpoint's again, also when it returns
-  // false.
+  // false; then its bytes stay as they are until the next acquire_message().
   virtual bool send(MessageBuffer message, uint32_t length, uint64_t context, bool signalled) = 0;
 
   // RDMA WRITE WITH IMMEDIATE of the first `header_length` bytes of `header` and then `body`, to
