@@ -1,7 +1,10 @@
 #include "rdmakv/client/entry_judge.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 
+#include "protocol/kv_message.h"
 #include "protocol/rules.h"
 
 namespace rdmakv {
@@ -12,6 +15,10 @@ T load(std::span<const std::byte> bytes, size_t at) {
   T value;
   std::memcpy(&value, bytes.data() + at, sizeof(T));
   return value;
+}
+
+uint64_t load_acquire(const std::byte* word) {
+  return __atomic_load_n(reinterpret_cast<const uint64_t*>(word), __ATOMIC_ACQUIRE);
 }
 
 // What the first word alone says. kAccepted: go on.
@@ -84,16 +91,40 @@ Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
   return told;
 }
 
-bool accepted_plainly(std::span<const std::byte> bytes, const Pointer& pointer,
-                      std::string_view key, uint64_t seed, wire::EntryView& entry) {
+bool copy_plain_entry(std::span<const std::byte> memory, const Pointer& pointer,
+                      std::string_view key, uint64_t seed, std::span<std::byte> copy,
+                      PlainValue& found) {
   constexpr uint64_t kCasClass = wire::FirstWord{.cas_class = true}.encode();
+  constexpr size_t kChecksumAt = offsetof(wire::EntryHeader, checksum);
+  constexpr size_t kMetaAt = offsetof(wire::EntryHeader, meta);
+  if (memory.size() < wire::kEntryHeaderBytes) return false;
   const uint64_t live = wire::FirstWord::make_live(pointer.generation, true).encode();
-  if (bytes.size() < wire::kEntryHeaderBytes || (load<uint64_t>(bytes, 0) | kCasClass) != live ||
+  if ((load_acquire(memory.data()) | kCasClass) != live ||
       pointer.generation_mask != wire::kGenerationMask) {
     return false;
   }
-  return wire::verify_entry(bytes, wire::entry_seed(seed, pointer.generation), key, entry) &&
-         entry.expiry_ms == 0;
+  // Read once: what is copied must be as long as what is judged.
+  const uint64_t meta = load_acquire(memory.data() + kMetaAt);
+  const uint32_t value_length = wire::meta_value_length(meta);
+  if (wire::meta_key_length(meta) != key.size() || value_length >= wire::kLargeValue ||
+      (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0) {
+    return false;
+  }
+  const uint64_t value_offset = wire::entry_value_offset(key.size(), false);
+  const uint64_t size = value_offset + value_length;
+  if (size > std::min(memory.size(), copy.size())) return false;
+  std::memcpy(copy.data() + kChecksumAt, memory.data() + kChecksumAt, size - kChecksumAt);
+  std::memcpy(copy.data() + kMetaAt, &meta, sizeof(meta));
+  const std::string_view own_key(
+      reinterpret_cast<const char*>(copy.data()) + wire::kEntryHeaderBytes, key.size());
+  if (own_key != key || load<uint64_t>(copy, kChecksumAt) !=
+                            wire::entry_checksum(copy.data(), size, value_offset,
+                                                 wire::entry_seed(seed, pointer.generation))) {
+    return false;
+  }
+  found = {load<uint64_t>(copy, offsetof(wire::EntryHeader, version)),
+           copy.subspan(value_offset, value_length)};
+  return true;
 }
 
 Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const std::byte> value,

@@ -51,10 +51,17 @@ struct Judgement {
 Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
                       std::string_view key, uint64_t seed, int64_t latest_ms);
 
-// The usual case by itself: accepted, under a generation known in full, and without an expiry.
+// The usual case of judge_entry() by itself, for memory that is loaded, not READ, and may change
+// meanwhile: a value below wire::kLargeValue under a generation known in full, in an entry without
+// room for an expiry. Copies the entry into `copy`, its first word first, and judges the copy.
 // False says nothing: judge_entry() is to be asked.
-bool accepted_plainly(std::span<const std::byte> bytes, const Pointer& pointer,
-                      std::string_view key, uint64_t seed, wire::EntryView& entry);
+struct PlainValue {
+  uint64_t version = 0;
+  std::span<const std::byte> value;  // in `copy`
+};
+bool copy_plain_entry(std::span<const std::byte> memory, const Pointer& pointer,
+                      std::string_view key, uint64_t seed, std::span<std::byte> copy,
+                      PlainValue& found);
 
 // judge_entry() in two parts, for an entry READ in pieces: `head` ends where the value begins or
 // later, and has been judged kLonger before.

@@ -128,15 +128,13 @@ uint64_t LoadReader::copy(std::span<const std::byte> memory) {
 // What nearly every GET is: the entry is where it was known to be, and cannot expire. False: judge
 // it from the beginning, by all the rules.
 bool LoadReader::read_plainly(const Get& get, ValueAtOnce& answer) {
-  const uint64_t bytes = copy(get.memory);
-  wire::EntryView entry;
-  if (bytes == 0 ||
-      !accepted_plainly({copy_.data(), bytes}, get.pointer, get.key, layout_.seed(), entry) ||
+  PlainValue found;
+  if (!copy_plain_entry(get.memory, get.pointer, get.key, layout_.seed(), copy_, found) ||
       !peer_->peer_memory_holds()) {
     return false;
   }
   ++counters_.cached;
-  answer = {true, entry.version, 0, entry.value};
+  answer = {true, found.version, 0, found.value};
   return true;
 }
 

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
+#include <vector>
+
+#include "protocol/kv_message.h"
 
 namespace rdmakv {
 namespace {
@@ -32,14 +36,15 @@ class EntryJudge : public testing::Test {
   Judgement judge(std::string_view key = "key", size_t length = ~size_t{0}) {
     const auto read = std::span<const std::byte>(bytes).first(std::min(length, bytes.size()));
     const Judgement told = judge_entry(read, pointer, key, kSeed, kNow);
-    wire::EntryView entry;
-    const bool plainly = accepted_plainly(read, pointer, key, kSeed, entry);
-    EXPECT_EQ(plainly, told.verdict == Verdict::kAccepted && told.entry.expiry_ms == 0 &&
+    std::vector<std::byte> copy(bytes.size());
+    PlainValue found;
+    const bool plainly = copy_plain_entry(read, pointer, key, kSeed, copy, found);
+    EXPECT_EQ(plainly, told.verdict == Verdict::kAccepted && !told.entry.expiry_field &&
+                           told.entry.value.size() < wire::kLargeValue &&
                            pointer.generation_mask == wire::kGenerationMask);
     if (plainly) {
-      EXPECT_EQ(entry.version, told.entry.version);
-      EXPECT_EQ(entry.value.data(), told.entry.value.data());
-      EXPECT_EQ(entry.value.size(), told.entry.value.size());
+      EXPECT_EQ(found.version, told.entry.version);
+      EXPECT_TRUE(std::ranges::equal(found.value, told.entry.value));
     }
     return told;
   }
