@@ -68,7 +68,7 @@ class LoadReader {
 
  private:
   static constexpr uint32_t kMostHops = 4;
-  static constexpr uint64_t kMostBytes = 5 * 1024;  // of an entry
+  static constexpr uint64_t kMostBytes = 5ull * 1024;  // of an entry
   static_assert(kMostBytes > wire::kLargeValue + wire::kEntryHeaderBytes + wire::kEntryExpiryBytes);
 
   std::span<const std::byte> memory_at(uint64_t offset) const;
