@@ -21,9 +21,10 @@
 //
 // Deadlines: an Operation ends with kTimeout at its deadline at the latest. The default deadline
 // counts from when the operation is sent; before that, from when its server was last heard of. So
-// operations that wait in a long queue of ours, which moves, don't time out there. A landing buffer
-// that the server may still write to is not used again before the server answered or the connection
-// is gone.
+// operations that wait in a long queue of ours, which moves, don't time out there. That of a large
+// PUT, which goes in pieces, counts from when more of it had arrived than ever before. A landing
+// buffer that the server may still write to is not used again before the server answered or the
+// connection is gone.
 #pragma once
 
 #include <cstdint>

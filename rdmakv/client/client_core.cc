@@ -214,6 +214,7 @@ void ClientCore::submit(Operation& operation) {
   operation.one_key = false;
   operation.path = ReadPath::kRequest;
   operation.internal[kByRequest] = 0;
+  operation.internal[kUploaded] = 0;
   operation.value = {};
   if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
   operation.internal[kAllowed] = operation.deadline_ns != 0 ? 0 : options.timeout_ns;

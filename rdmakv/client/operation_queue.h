@@ -16,7 +16,8 @@ enum OperationWord : size_t {
   kArrived = 3,    // pinned values: bytes that have come
   kGather = 4,     // parts of a kCount or kClear: which worker, or kEveryWorker
   kByRequest = 5,  // 1: not (again) without the server
-  kAllowed = 6,    // ns from its sending to its deadline; 0: the deadline is the caller's
+  kAllowed = 6,    // ns from its sending to its deadline; 0: the deadline is the caller's, or final
+  kUploaded = 7,   // uploads: 1 + the most bytes that were ever acknowledged; 0: not begun
 };
 
 inline std::span<const std::byte> input_of(const Operation& operation) {

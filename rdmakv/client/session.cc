@@ -248,6 +248,7 @@ void Session::fail_sent(bool was_ready) {
   OperationQueue again;
   const auto sort = [&](Operation& operation) {
     if (is_read(operation.kind) || !holds(Rule::kNoRepeat)) {
+      operation.internal[kAllowed] = 0;  // its deadline counts from when it was sent first
       operation.ticket = {};
       operation.value_length = 0;
       again.push_back(operation);
@@ -331,10 +332,13 @@ void Session::end_all(Code code) {
   }
 }
 
-// Whether an operation that has not been sent has waited too long: without an answer to any other.
-bool Session::is_late(const Operation& waiting, uint64_t now) const {
+// Until when an operation may wait in the queue: one that has not been sent, without an answer to
+// any other; one whose upload has begun, without getting further than it ever did (so that one
+// which has to start again and again, as its connections break, comes to an end).
+uint64_t Session::patience(const Operation& waiting) const {
   const uint64_t allowed = waiting.internal[kAllowed];
-  return std::max(waiting.internal[kDeadline], allowed == 0 ? 0 : answered_at_ + allowed) <= now;
+  const bool unsent = allowed != 0 && waiting.internal[kUploaded] == 0;
+  return std::max(waiting.internal[kDeadline], unsent ? answered_at_ + allowed : 0);
 }
 
 void Session::expire(uint64_t now) {
@@ -344,18 +348,12 @@ void Session::expire(uint64_t now) {
   const auto keep = [&](const Operation& operation) {
     context_.due(operation.internal[kDeadline]);
   };
-  const auto keep_waiting = [&](const Operation& operation) {
-    const uint64_t allowed = operation.internal[kAllowed];
-    context_.due(
-        std::max(operation.internal[kDeadline], allowed == 0 ? 0 : answered_at_ + allowed));
-  };
+  const auto is_late = [&](const Operation& operation) { return patience(operation) <= now; };
+  const auto keep_waiting = [&](const Operation& operation) { context_.due(patience(operation)); };
   const Code unsent = ready() ? Code::kTimeout : Code::kUnavailable;
-  if (upload_.operation != nullptr && late(*upload_.operation)) {
-    abandon_upload(false);
-  }
+  if (upload_.operation != nullptr && is_late(*upload_.operation)) abandon_upload(false);
   for (OperationQueue* waiting : {&detours_, &queue_}) {
-    waiting->extract([&](const Operation& operation) { return is_late(operation, now); },
-                     [&](Operation& operation) { end(operation, unsent); });
+    waiting->extract(is_late, [&](Operation& operation) { end(operation, unsent); });
     waiting->for_each(keep_waiting);
   }
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;

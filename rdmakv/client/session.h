@@ -213,7 +213,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // session_send.cc
   bool send_operation(Operation& operation);
   bool try_send(Operation& operation);
-  bool is_late(const Operation& waiting, uint64_t now) const;
+  static void count_from(Operation& operation, uint64_t ns);
+  uint64_t patience(const Operation& waiting) const;
   bool send_direct(Operation& operation, DirectReader::Begun& begun);
   bool send_plain(Operation& operation) { return send_plain(operation, queue_); }
   bool send_plain(Operation& operation, OperationQueue& from);
@@ -255,6 +256,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool send_chunks(Operation& operation);
   bool commit_upload(Operation& operation);
   void upload_reply(const RequestSlot& slot, const wire::ReplyHeader& reply);
+  void note_progress();
   void abandon_upload(bool operation_goes_on);
   void wind_up_upload();
 

@@ -92,14 +92,20 @@ void Session::pump(uint64_t now) {
   if (blocked_) context_.due(now + kRetryNs);
 }
 
-// True: the operation has left the queue. The default timeout counts from here on.
+// True: the operation has left the queue. The default timeout counts from here on, or from when its
+// upload begins.
 bool Session::send_operation(Operation& operation) {
+  if (operation.internal[kUploaded] != 0) return try_send(operation);
   const uint64_t deadline = operation.internal[kDeadline];
-  const uint64_t allowed = operation.internal[kAllowed];
-  if (allowed != 0) operation.internal[kDeadline] = now_ns_ + allowed;
+  count_from(operation, now_ns_);
   if (try_send(operation)) return true;
-  operation.internal[kDeadline] = deadline;
+  if (operation.internal[kUploaded] == 0) operation.internal[kDeadline] = deadline;
   return false;
+}
+
+void Session::count_from(Operation& operation, uint64_t ns) {
+  const uint64_t allowed = operation.internal[kAllowed];
+  if (allowed != 0) operation.internal[kDeadline] = ns + allowed;
 }
 
 bool Session::try_send(Operation& operation) {

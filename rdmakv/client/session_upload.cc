@@ -87,7 +87,11 @@ bool Session::begin_upload(Operation& operation) {
   upload_.operation = &operation;
   upload_.total = total;
   upload_.outstanding = 1;
-  if (!send_request(out)) upload_ = {};
+  if (!send_request(out)) {
+    upload_ = {};
+  } else if (operation.internal[kUploaded] == 0) {
+    operation.internal[kUploaded] = 1;
+  }
   return false;
 }
 
@@ -127,6 +131,7 @@ bool Session::commit_upload(Operation& operation) {
   out.landing = landing_wish(operation);
   out.stored = upload_.total;
   if (!send_request(out)) return false;
+  count_from(operation, now_ns_);
   queue_.pop_front();
   // Every chunk has been answered, so no WRITE reads from it any more.
   operation.input_buffer.reset();
@@ -147,7 +152,17 @@ void Session::upload_reply(const RequestSlot& slot, const wire::ReplyHeader& rep
     if (upload_.stage == Upload::Stage::kBegun) upload_.stage = Upload::Stage::kChunks;
   } else {
     upload_.acknowledged += slot.bytes;
+    note_progress();
   }
+}
+
+// The default timeout counts from when the upload got further than ever before.
+void Session::note_progress() {
+  if (upload_.operation == nullptr) return;
+  Operation& operation = *upload_.operation;
+  if (upload_.acknowledged < operation.internal[kUploaded]) return;
+  operation.internal[kUploaded] = upload_.acknowledged + 1;
+  count_from(operation, answered_at_);
 }
 
 // The operation ends, or starts again elsewhere, before its upload did.
