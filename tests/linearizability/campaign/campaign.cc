@@ -51,6 +51,8 @@ void declare(CLI::App& app, Arguments& arguments) {
                "Every client process is killed soon, most of them beside or within a CAS");
   app.add_flag("--pressure", arguments.pressure,
                "More is stored than the pool holds: it is full all the time");
+  app.add_option("--expires", workload.mix.expires, "Percent of the operations that are EXPIREs")
+      ->capture_default_str();
   app.add_option("--pairs", workload.mix.pairs, "Percent of the operations that concern the pair")
       ->capture_default_str();
   app.add_option("--restarts", arguments.restart_percent,
@@ -184,6 +186,10 @@ int run(Arguments& arguments) {
   if (fine && totals.kills < arguments.kills) {
     std::fprintf(stderr, "campaign: only %lu processes were killed in %.1f minutes\n",
                  static_cast<unsigned long>(totals.kills), arguments.minutes);
+    fine = false;
+  }
+  if (fine && totals.report.operations == 0) {
+    std::fprintf(stderr, "campaign: in %.1f minutes nothing was checked\n", arguments.minutes);
     fine = false;
   }
   tell(totals, seconds());

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,6 +34,17 @@ std::string how_it_ended(int wait_status) {
   if (WIFEXITED(wait_status)) return "exit status " + std::to_string(WEXITSTATUS(wait_status));
   const int signal = WTERMSIG(wait_status);
   return "signal " + std::to_string(signal) + " (" + strsignal(signal) + ")";
+}
+
+bool end_child(pid_t child, uint64_t patience_ns) {
+  constexpr uint64_t kPauseNs = 2'000'000;
+  ::kill(child, SIGKILL);
+  for (uint64_t waited = 0; waitpid(child, nullptr, WNOHANG) == 0; waited += kPauseNs) {
+    if (waited > patience_ns) return false;
+    const timespec pause{0, kPauseNs};
+    nanosleep(&pause, nullptr);
+  }
+  return true;
 }
 
 void* shared_memory(size_t bytes) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -16,6 +17,9 @@ Result<pid_t> start_child(const std::function<int()>& body);
 // "exit status 3", "signal 11 (Segmentation fault)".
 std::string how_it_ended(int wait_status);
 bool was_killed(int wait_status);  // by SIGKILL
+
+// SIGKILL. False: it has not ended for so long, which only the kernel can bring about.
+bool end_child(pid_t child, uint64_t patience_ns);
 
 // Memory that children share with us, zero-filled; never unmapped.
 void* shared_memory(size_t bytes);

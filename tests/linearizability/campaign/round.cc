@@ -11,6 +11,7 @@
 
 #include "rdmakv/client/clock.h"
 #include "tests/linearizability/campaign/child.h"
+#include "tests/linearizability/campaign/witness.h"
 #include "tests/linearizability/explanation.h"
 #include "tests/linearizability/history_file.h"
 #include "tests/linearizability/report_line.h"
@@ -19,6 +20,7 @@ namespace rdmakv::linearizability {
 namespace {
 
 constexpr uint64_t kPatienceNs = 180'000'000'000;  // for processes to end
+constexpr uint64_t kKillPatienceNs = 20'000'000'000;
 constexpr size_t kExplained = 3;
 
 // What the processes of a round share with us. One for all rounds.
@@ -107,6 +109,7 @@ bool Round::start(uint32_t index) {
 }
 
 int Round::client_process(uint32_t index, uint64_t seed, uint32_t first_client) {
+  become_witness();
   const Process& process = processes_[index];
   std::vector<std::thread> threads;
   std::atomic<int> worst{0};
@@ -181,20 +184,32 @@ bool Round::supervise(uint64_t most_ns, bool with_restart) {
     nap();
   }
   stop_->store(1);
+  return end_processes(fine);
+}
+
+// Waits for those that are left. One that does not end is a finding, and is asked what it is at.
+bool Round::end_processes(bool fine) {
   const uint64_t patience = steady_ns() + kPatienceNs;
   for (uint32_t i = 0; i < workload_.processes; ++i) {
     while (fine && processes_[i].pid >= 0) {
       fine &= reap(i, false);
-      if (steady_ns() > patience) {
+      if (processes_[i].pid >= 0 && steady_ns() > patience) {
         std::fprintf(stderr, "campaign: client process %d does not end\n", processes_[i].pid);
+        question(processes_[i].pid);
+        question(processes_[i].pid);  // what still moves?
         fine = false;
       }
       nap();
     }
-    if (processes_[i].pid >= 0) {
-      ::kill(processes_[i].pid, SIGKILL);
-      waitpid(processes_[i].pid, nullptr, 0);
+  }
+  for (Process& process : processes_) {
+    if (process.pid < 0) continue;
+    if (!end_child(process.pid, kKillPatienceNs)) {
+      std::fprintf(stderr, "campaign: SIGKILL does not end client process %d either\n",
+                   process.pid);
+      question(process.pid);
     }
+    process.pid = -1;
   }
   return fine;
 }

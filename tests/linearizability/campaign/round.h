@@ -45,6 +45,7 @@ class Round {
   bool reap(uint32_t index, bool again);
   bool restart_server();
   bool supervise(uint64_t most_ns, bool with_restart);
+  bool end_processes(bool fine);
   bool check();
   bool audit_server();
   int client_process(uint32_t index, uint64_t seed, uint32_t first_client);
