@@ -13,7 +13,8 @@
 // broken connections, ends what was outstanding on them and connects again (with growing pauses, up
 // to half a second). Operations on one key are executed in the order in which they were submitted.
 //
-// When a connection breaks: reads are sent again on the next one until their deadline; a mutation
+// When a connection breaks: reads are sent again on the next one until their deadline (and may then
+// see a mutation of the same key that was submitted after them, if that was done before); a mutation
 // that was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet waits
 // for the next connection. When no connection can be made, operations end with kUnavailable at
 // once, `server` tells whose, and so do all that follow until one has been made: operations for

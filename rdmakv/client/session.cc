@@ -263,6 +263,11 @@ void Session::fail_sent(bool was_ready) {
       end(operation, Code::kUnknownOutcome);
     }
   };
+  // Of one key, what is READ, or came back from that, was there before what is asked of the server:
+  // no READ begins beside a request, and who has a pin was answered first.
+  reader_.extract([](const Operation&) { return true; }, sort);
+  direct_.extract([](const Operation&) { return true; }, sort);
+  while (!detours_.empty()) again.push_back(*detours_.pop_front());
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {
     RequestSlot& slot = table_.slot(index);
@@ -273,15 +278,12 @@ void Session::fail_sent(bool was_ready) {
       give_back_puts(slot);
     }
   }
-  reader_.extract([](const Operation&) { return true; }, sort);
-  direct_.extract([](const Operation&) { return true; }, sort);
   swaps_.extract([](const Operation&) { return true; },
                  [&](Operation& operation, bool posted) {
                    if (!posted) return again.push_back(operation);
                    end(operation, Code::kUnknownOutcome);
                  });
   releases_.clear();
-  while (!detours_.empty()) again.push_back(*detours_.pop_front());
   while (!queue_.empty()) again.push_back(*queue_.pop_front());
   queue_ = again;
 }

@@ -1,4 +1,6 @@
 // Broken connections. (timeout_test.cc has operations that end for want of an answer.)
+#include <gmock/gmock.h>
+
 #include <algorithm>
 
 #include "rdmakv/client/session.h"
@@ -209,6 +211,38 @@ TEST_F(FailureTest, APinnedReadStartsAgain) {
   client->wait(get);
   EXPECT_EQ(get.code, Code::kOk);
   EXPECT_TRUE(destination == value);
+}
+
+// Of two on one key the first has its pin, and is READing; the second is on its way to the server.
+TEST_F(FailureTest, ReadsOfOneKeyAreSentAgainInTheirOrder) {
+  options.get_path = GetPath::kRequest;
+  open_and_connect();
+  std::vector<wire::Opcode> asked;
+  bool pins = true;
+  server().intercept = [&](const fakes::FakeRequest& request) {
+    asked.push_back(request.header.opcode);
+    if (pins && request.header.opcode == wire::Opcode::kGet) {
+      server().pin_reply(request, std::string(600'000, 'p'));
+      return true;
+    }
+    return pins && request.header.opcode == wire::Opcode::kInspect;
+  };
+  fabric.hold_reads = true;
+  std::string destination(600'000, '-');
+  TestOperation first(OperationKind::kGet, "k"), second(OperationKind::kInspect, "k");
+  first.destination = std::as_writable_bytes(std::span<char>(destination));
+  client->submit(first);
+  drive();
+  client->submit(second);
+  drive();
+  ASSERT_THAT(asked, testing::ElementsAre(wire::Opcode::kGet, wire::Opcode::kInspect));
+  asked.clear();
+  pins = false;
+  fabric.hold_reads = false;
+  fabric.endpoint()->cut();
+  drive_until(second);
+  drive_until(first);
+  EXPECT_THAT(asked, testing::ElementsAre(wire::Opcode::kGet, wire::Opcode::kInspect));
 }
 
 TEST_F(FailureTest, TicketsEndWithTheirConnection) {
