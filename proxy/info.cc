@@ -253,6 +253,11 @@ void backend_counters(const ClientCounters& counters, Text out) {
   for (const NamedCounter& counter : named_counters(counters)) {
     fmt::format_to(out, "backend_{}:{}\r\n", counter.name, counter.value);
   }
+  const CostPerOperation cost = per_operation(counters);
+  fmt::format_to(out,
+                 "backend_per_operation:work_requests={:.3f},doorbells={:.3f},completions={:.3f},"
+                 "round_trips={:.3f}\r\n",
+                 cost.work_requests, cost.doorbells, cost.completions, cost.round_trips);
 }
 
 // The servers, as this worker's client library sees them, and what they tell of themselves, if they

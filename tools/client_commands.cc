@@ -11,6 +11,7 @@
 #include "rdmakv/client/client_counters.h"
 #include "tools/client_bench.h"
 #include "tools/command_words.h"
+#include "tools/count_text.h"
 
 namespace rdmakv {
 namespace {
@@ -298,7 +299,9 @@ ExitStatus CommandRunner::stats() {
   for (const NamedCounter& counter : named_counters(client_.counters())) {
     out_ << counter.name << " " << counter.value << "\n";
   }
-  out_ << std::flush;
+  out_ << "# per operation\n"
+       << per_operation_head() << "\n"
+       << per_operation_row(client_.counters()) << std::endl;
   return status;
 }
 

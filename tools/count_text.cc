@@ -23,15 +23,10 @@ std::string per_operation_head() {
 }
 
 std::string per_operation_row(const ClientCounters& counts) {
-  const auto each = [&](uint64_t count) {
-    return counts.operations == 0
-               ? 0
-               : static_cast<double>(count) / static_cast<double>(counts.operations);
-  };
+  const CostPerOperation cost = per_operation(counts);
   char text[64];
-  std::snprintf(text, sizeof(text), "%8.3f%8.3f%8.3f%8.3f", each(work_requests(counts.verbs)),
-                each(counts.verbs.doorbells), each(counts.verbs.completions),
-                each(counts.round_trips));
+  std::snprintf(text, sizeof(text), "%8.3f%8.3f%8.3f%8.3f", cost.work_requests, cost.doorbells,
+                cost.completions, cost.round_trips);
   return text;
 }
 

@@ -95,4 +95,13 @@ uint64_t detours(const DirectCounters& direct) {
   return std::accumulate(std::begin(direct.detours), std::end(direct.detours), uint64_t{0});
 }
 
+CostPerOperation per_operation(const ClientCounters& counters) {
+  if (counters.operations == 0) return {};
+  const auto each = [&](uint64_t count) {
+    return static_cast<double>(count) / static_cast<double>(counters.operations);
+  };
+  return {each(work_requests(counters.verbs)), each(counters.verbs.doorbells),
+          each(counters.verbs.completions), each(counters.round_trips)};
+}
+
 }  // namespace rdmakv

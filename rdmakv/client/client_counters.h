@@ -31,4 +31,10 @@ inline uint64_t work_requests(const EndpointCounters& verbs) {
 }
 uint64_t detours(const DirectCounters& direct);
 
+// What one operation cost, on average; 0 when there was none.
+struct CostPerOperation {
+  double work_requests = 0, doorbells = 0, completions = 0, round_trips = 0;
+};
+CostPerOperation per_operation(const ClientCounters& counters);
+
 }  // namespace rdmakv

@@ -95,6 +95,8 @@ class OneStack(unittest.TestCase):
                 self.assertGreaterEqual(counted["backend_round_trips"], 160)
             connection.close()
         self.assertIn("backend_detour_torn", after)
+        self.assertEqual(set(after["backend_per_operation"]),
+                         {"work_requests", "doorbells", "completions", "round_trips"})
 
     def test_values_of_all_sizes_through_the_proxy(self):
         for size in (0, 1, 63, 64, 4095, 4096, 4097, 65535, 65536, 200_000, 262_144, 262_145,

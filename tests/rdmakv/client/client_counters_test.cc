@@ -50,5 +50,19 @@ TEST(ClientCounters, Totals) {
   EXPECT_EQ(detours(direct), 75u);
 }
 
+TEST(ClientCounters, CostsOfAnOperation) {
+  ClientCounters counters;
+  EXPECT_EQ(per_operation(counters).work_requests, 0);
+  counters.operations = 4;
+  counters.verbs.reads = 5, counters.verbs.sends = 1;
+  counters.verbs.doorbells = 4, counters.verbs.completions = 3;
+  counters.round_trips = 2;
+  const CostPerOperation cost = per_operation(counters);
+  EXPECT_EQ(cost.work_requests, 1.5);
+  EXPECT_EQ(cost.doorbells, 1);
+  EXPECT_EQ(cost.completions, 0.75);
+  EXPECT_EQ(cost.round_trips, 0.5);
+}
+
 }  // namespace
 }  // namespace rdmakv
