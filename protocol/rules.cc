@@ -10,10 +10,10 @@ namespace rdmakv {
 namespace {
 
 constexpr std::string_view kNames[] = {
-    "quarantine",  "dead-before-reply", "generation",  "checksum", "write-before-swap",
-    "atomic-only", "reconcile",         "quiet-gate",  "epoch",    "expiry",
-    "no-repeat",   "pointer-age",       "prompt-slot", "repeats",  "key-order",
-    "one-step",    "flip-to-tail",      "distrust",
+    "quarantine",  "dead-before-reply", "generation",   "checksum", "write-before-swap",
+    "atomic-only", "reconcile",         "quiet-gate",   "epoch",    "expiry",
+    "no-repeat",   "pointer-age",       "prompt-slot",  "repeats",  "key-order",
+    "one-step",    "expire-replaces",   "flip-to-tail", "distrust",
 };
 
 int broken_rule() {

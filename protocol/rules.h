@@ -25,6 +25,7 @@ enum class Rule : uint8_t {
   kRepeats,          // 10: a generation does not come again while such pointers may be in use
   kKeyOrder,         // operations on one key keep their order, by whatever way they go
   kOneStep,          // what a transaction changes is hidden until all of it is done
+  kExpireReplaces,   // an EXPIRE makes another entry, and the one before it is dead
   kFlipToTail,       // the slot goes to the live tail before what a walk passed is retired
   kDistrust,         // 11: everything from the wire is checked
 };

@@ -385,7 +385,11 @@ Partition::Applied Partition::try_expire(const Request& request, Change& change,
   if (!reserve(change, bytes, false, out)) return Applied::kDone;
   prepare(change, fields);
   wire::write_entry(at(change.fresh.offset), fields, change.key, old.view.value);
-  return finish(change, fields, out);
+  const Applied applied = finish(change, fields, out);
+  if (!holds(Rule::kExpireReplaces) && applied == Applied::kDone && !old.cas_class) {
+    mark_live(old.extent, old.generation);
+  }
+  return applied;
 }
 
 void Partition::clear(Outcome& out) {

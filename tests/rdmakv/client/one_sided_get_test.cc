@@ -125,6 +125,33 @@ TEST_F(OneSidedGetTest, ASupersededEntryLeadsToTheNewOne) {
   EXPECT_EQ(get(*reader, "key").path, ReadPath::kCached);
 }
 
+// Far away, nearer, never: each is another version, which nobody overlooks who knows the one
+// before.
+TEST_F(OneSidedGetTest, AnExpireIsSeenByWhoeverKnewTheEntry) {
+  start(64 << 20, 1);
+  const auto reader = open();
+  const auto writer = open();
+  put(*writer, "key", "value");
+  EXPECT_EQ(get(*reader, "key").version, 1u);
+  uint64_t version = 1;
+  for (const int64_t ahead_ms : {int64_t{7'200'000}, int64_t{3'600'000}, int64_t{0}}) {
+    TestOperation expire(OperationKind::kExpire, "key");
+    if (ahead_ms != 0) expire.expiry_ms = writer->server_clock_ms("key") + ahead_ms;
+    writer->submit(expire);
+    writer->wait(expire);
+    ASSERT_EQ(expire.code, Code::kOk);
+    const uint64_t sends = reader->counters().verbs.sends;
+    TestOperation seen(OperationKind::kGet, "key");
+    reader->submit(seen);
+    reader->wait(seen);
+    EXPECT_EQ(seen.version, ++version);
+    EXPECT_EQ(seen.expiry, expire.expiry_ms);
+    EXPECT_EQ(seen.lent, "value");
+    EXPECT_EQ(seen.path, ReadPath::kForwarded);
+    EXPECT_EQ(reader->counters().verbs.sends, sends);
+  }
+}
+
 TEST_F(OneSidedGetTest, SuccessorsOfEverySize) {
   start(64 << 20, 1);
   const auto reader = open();

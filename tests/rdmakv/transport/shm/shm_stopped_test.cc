@@ -1,4 +1,5 @@
-// A process that is stopped in the middle of a WRITE, and what its peer may do meanwhile.
+// A process that is stopped in the middle of a WRITE or of an ATOMIC, and what its peer may do
+// meanwhile.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rdmakv/transport/peer_memory.h"
 #include "rdmakv/transport/shm/shm_fabric.h"
 #include "tests/rdmakv/transport/conformance.h"
 #include "tests/rdmakv/transport/shm/tripwire.h"
@@ -22,7 +24,8 @@ using conformance::small_options;
 
 constexpr uint32_t kBytes = 64 << 10;
 constexpr uint32_t kTripAt = 32 << 10;
-constexpr uint32_t kBehind = 40 << 10;  // a byte that the stopped copy has not reached
+constexpr uint32_t kBehind =
+    40 << 10;  // what the stopped copy has not reached; on a page of its own
 constexpr std::byte kInk{0x77};
 
 bool wait_until(const std::function<bool()>& done) {
@@ -34,12 +37,31 @@ bool wait_until(const std::function<bool()>& done) {
   return true;
 }
 
+enum class Access : uint8_t { kWrite, kAtomic };
+
 struct Board {
   std::atomic<uint32_t> port, key;
 };
 
-// The child: connects and writes kBytes, and is stopped in between.
-void write_and_stop(Board* board) {
+// Stops where the source can't be read any further.
+bool write_all(Party& self, uint32_t key) {
+  const Tripwire tripwire(self.local->data() + kTripAt, nullptr);
+  const LocalBuffer body[] = {self.at(0, kBytes)};
+  return self.endpoint->write(body, {0, key}, 0, true);
+}
+
+// Stops where the word can't be reached.
+bool swap(Party& self, uint32_t key) {
+  const RemoteAddress word{kBehind, key};
+  const std::byte* target = peer_memory_of(*self.endpoint)->peer_memory(word, sizeof(uint64_t));
+  const Tripwire tripwire(const_cast<std::byte*>(target), nullptr);
+  uint64_t ink = 0;
+  std::memset(&ink, static_cast<int>(kInk), sizeof(ink));
+  return self.endpoint->compare_and_swap(self.at(0, sizeof(uint64_t)), word, 0, ink, 0, true);
+}
+
+// The child: connects and changes the peer's memory, and is stopped in between.
+void change_and_stop(Board* board, Access access) {
   Party self;
   self.fabric = std::move(*open_shm_fabric());
   self.local = std::move(*self.fabric->allocate({kBytes, RemoteAccess::kNone, false, "source"}));
@@ -60,23 +82,23 @@ void write_and_stop(Board* board) {
   };
   if (!come(CompletionKind::kConnected)) _exit(2);
   std::memset(self.local->data(), static_cast<int>(kInk), kBytes);
-  const Tripwire tripwire(self.local->data() + kTripAt, nullptr);
-  const LocalBuffer body[] = {self.at(0, kBytes)};
-  if (!self.endpoint->write(body, {0, board->key}, 0, true)) _exit(3);
+  const bool posted =
+      access == Access::kWrite ? write_all(self, board->key) : swap(self, board->key);
+  if (!posted) _exit(3);
   self.endpoint->flush();
   if (!come(CompletionKind::kDisconnected)) _exit(4);
   self.endpoint.reset();
   _exit(0);
 }
 
-class ShmStoppedTest : public testing::Test, public ConnectionHandler {
+class ShmStoppedTest : public testing::TestWithParam<Access>, public ConnectionHandler {
  protected:
   void SetUp() override {
     void* shared = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(shared, MAP_FAILED);
     board_ = static_cast<Board*>(shared);
     child_ = fork();
-    if (child_ == 0) write_and_stop(board_);
+    if (child_ == 0) change_and_stop(board_, GetParam());
     fabric_ = std::move(*open_shm_fabric());
     region_ = std::move(*fabric_->allocate(
         {kBytes, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic, false, "it"}));
@@ -127,7 +149,7 @@ class ShmStoppedTest : public testing::Test, public ConnectionHandler {
   Party self_;
 };
 
-TEST_F(ShmStoppedTest, MemoryIsNotFreeBeforeTheStoppedWriteIsOver) {
+TEST_P(ShmStoppedTest, MemoryIsNotFreeBeforeTheStoppedAccessIsOver) {
   close_here();
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(self_.endpoint->peer_may_write());
@@ -135,7 +157,7 @@ TEST_F(ShmStoppedTest, MemoryIsNotFreeBeforeTheStoppedWriteIsOver) {
   EXPECT_EQ(byte(kBehind), std::byte{0});
   kill(child_, SIGCONT);
   ASSERT_TRUE(wait_until([&] { return !self_.endpoint->peer_may_write(); }));
-  EXPECT_EQ(byte(kBehind), kInk) << "the write was still to come";
+  EXPECT_EQ(byte(kBehind), kInk) << "it was still to come";
   // From here on it is somebody else's.
   std::memset(region_->data(), 0, kBytes);
   int status = 0;
@@ -146,7 +168,7 @@ TEST_F(ShmStoppedTest, MemoryIsNotFreeBeforeTheStoppedWriteIsOver) {
   EXPECT_FALSE(self_.endpoint->peer_may_write());
 }
 
-TEST_F(ShmStoppedTest, ADeadProcessWritesNoMore) {
+TEST_P(ShmStoppedTest, ADeadProcessWritesNoMore) {
   close_here();
   EXPECT_TRUE(self_.endpoint->peer_may_write());
   kill(child_, SIGKILL);
@@ -156,7 +178,7 @@ TEST_F(ShmStoppedTest, ADeadProcessWritesNoMore) {
 }
 
 // Killed first: the connection ends by itself, and nothing is left to wait for.
-TEST_F(ShmStoppedTest, AProcessThatDiesInsideEndsTheConnection) {
+TEST_P(ShmStoppedTest, AProcessThatDiesInsideEndsTheConnection) {
   kill(child_, SIGKILL);
   ASSERT_EQ(waitpid(child_, nullptr, 0), child_);
   ASSERT_TRUE(wait_until([&] {
@@ -165,6 +187,11 @@ TEST_F(ShmStoppedTest, AProcessThatDiesInsideEndsTheConnection) {
   }));
   EXPECT_FALSE(self_.endpoint->peer_may_write());
 }
+
+INSTANTIATE_TEST_SUITE_P(By, ShmStoppedTest, testing::Values(Access::kWrite, Access::kAtomic),
+                         [](const auto& info) {
+                           return info.param == Access::kWrite ? "Write" : "Atomic";
+                         });
 
 }  // namespace
 }  // namespace rdmakv::shm
