@@ -29,11 +29,11 @@ void store(std::byte* to, T value) {
   std::memcpy(to, &value, sizeof(T));
 }
 
-// 16-byte steps to 256 B, then 8 classes per octave to 8 KiB, then 4 to 16 KiB; beyond, whole pages
-// waste no more than classes would. And from 1 KiB on one class a little above each power of two:
-// values often are one, and come with a header and a key.
+// 16-byte steps to 256 B, then 8 classes per octave to 8 KiB, then 4 to 14 KiB; beyond, whole pages
+// waste no more than classes would. And from 1 KiB on one class a little above each power of two,
+// of 1 KiB itself two: values often are a power of two, and come with a header and a key.
 constexpr std::array<uint32_t, kSlabClasses> make_class_table() {
-  constexpr uint32_t kHeaderAndKey = 64;
+  constexpr uint32_t kHeaderAndKey = 64, kHeaderAndShortKey = 48;
   std::array<uint32_t, kSlabClasses> table{};
   uint32_t count = 0;
   for (uint32_t size = 48; size < 256; size += 16) table[count++] = size;
@@ -41,16 +41,16 @@ constexpr std::array<uint32_t, kSlabClasses> make_class_table() {
     const uint32_t step = octave / (octave < 8192 ? 8 : 4);
     for (uint32_t size = octave; size < 2 * octave; size += step) {
       table[count++] = size;
+      if (size == 1024) table[count++] = size + kHeaderAndShortKey;
       if (size == octave && octave >= 1024) table[count++] = size + kHeaderAndKey;
     }
   }
-  table[count] = 16384;
   return table;
 }
 
 constexpr std::array<uint32_t, kSlabClasses> kClassTable = make_class_table();
 static_assert(kClassTable[0] == 48 && kClassTable[4] == 112 && kClassTable[13] == 256 &&
-              kClassTable[kSlabClasses - 1] == 16384);
+              kClassTable[kSlabClasses - 1] == 14336);
 
 void write_header(std::byte* extent, const EntryFields& fields, std::string_view key,
                   uint32_t value_length) {

@@ -181,7 +181,7 @@ bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::by
 
 // ---- size classes ------------------------------------------------------------------------------
 
-// Classes 0..kSlabClasses-1 are slab classes of up to 16 KiB; a larger extent is a run of pages of
+// Classes 0..kSlabClasses-1 are slab classes of up to 14 KiB; a larger extent is a run of pages of
 // its own, class kLargeClass.
 inline constexpr uint32_t kSlabClasses = 62;
 inline constexpr uint32_t kLargeClass = 63;

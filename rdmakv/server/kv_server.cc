@@ -18,6 +18,7 @@
 
 #include "protocol/kv_message.h"
 #include "rdmakv/fabric_factory.h"
+#include "rdmakv/server/memory_share.h"
 #include "rdmakv/server/server.h"
 #include "rdmakv/transport/authentication.h"
 #include "rdmakv/transport/system_memory.h"
@@ -34,6 +35,7 @@ struct Arguments {
   uint16_t port = 7000;
   uint64_t memory_mb = 1024;
   std::optional<uint64_t> cas_memory_mb;
+  std::string index_memory;
   bool huge_pages = false;
   bool socket = false;
   std::string device;
@@ -55,8 +57,11 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::PositiveNumber);
   app.add_option("--cas-memory", arguments.cas_memory_mb,
                  "Of it, for keys changed by one-sided CAS, in MB; 0: CAS goes by request "
-                 "(default: one 160th, 256 KB to 64 MB per worker)")
+                 "(default: one 200th, 256 KB to 64 MB per worker)")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--index-memory", arguments.index_memory,
+                 "Of it, for the index, in MB, or with a % in percent: 10 bytes for each key there "
+                 "are to be (default: one 12th, which suits values of 64 bytes)");
   app.add_flag("-H,--hugepages", arguments.huge_pages, "Use huge pages for index and pool");
   app.add_flag("-S,--socket", arguments.socket,
                "Socket mode: bring queue pairs up by hand over TCP, instead of by RDMA CM");
@@ -203,6 +208,11 @@ int serve(const Arguments& arguments) {
   options.memory_bytes = arguments.memory_mb << 20;
   options.spin_us = arguments.spin_us;
   if (arguments.cas_memory_mb) options.cas_bytes = *arguments.cas_memory_mb << 20;
+  if (!arguments.index_memory.empty()) {
+    Result<uint64_t> share = parse_memory_share(arguments.index_memory, options.memory_bytes);
+    if (!share) return complain("--index-memory " + share.status().message());
+    options.index_bytes = *share;
+  }
   options.huge_pages = arguments.huge_pages;
   options.workers = arguments.workers;
   options.max_connections = arguments.max_connections;

@@ -19,9 +19,10 @@ namespace {
 
 constexpr uint32_t kMostWorkersByItself = 4;
 constexpr uint64_t kWorkerByItself = 64ull << 20;
-constexpr uint64_t kCasShare = 160;  // of the memory, one in so many bytes is for one-sided CAS,
+constexpr uint64_t kCasShare = 200;  // of the memory, one in so many bytes is for one-sided CAS,
 constexpr uint64_t kLeastCasByItself = 256ull << 10;  // but at least so much, and
 constexpr uint64_t kMostCasByItself = 64ull << 20;    // at most so much of a worker
+constexpr uint32_t kSmallestIndex = 4096;             // of a worker
 constexpr uint32_t kSmallestRing = 64 * 1024;
 constexpr uint32_t kLargestRing = 256u << 20;
 constexpr uint64_t kSpinNs = 50'000;
@@ -32,11 +33,41 @@ std::string megabytes(uint64_t bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
 }
 
+// An index takes 0.98 of its slots before it refuses a key (partition.cc).
+std::string describe_index(const WorkerMemory& memory) {
+  const uint64_t keys = memory.index / sizeof(uint64_t) * 98 / 100;
+  return "index: " + megabytes(memory.index) + ", room for " + std::to_string(keys) +
+         " keys; full when the pool is where entries take " + std::to_string(memory.pool / keys) +
+         " bytes on average";
+}
+
 uint32_t choose_workers(const ServerOptions& options) {
   if (options.workers != 0) return options.workers;
   const auto by_memory = static_cast<uint32_t>(
       std::min<uint64_t>(options.memory_bytes / kWorkerByItself, kMostWorkersByItself));
   return std::max(1u, std::min({available_cores(), kMostWorkersByItself, by_memory}));
+}
+
+Status check_index(const ServerOptions& options, uint32_t workers) {
+  if (!options.index_bytes) return Status::ok();
+  const uint64_t least = uint64_t{kSmallestIndex} * workers;
+  if (*options.index_bytes < least) {
+    return {Code::kInvalidArgument, "too little memory for the index: a worker needs at least " +
+                                        std::to_string(kSmallestIndex / 1024) + " KB, " +
+                                        std::to_string(workers) + " need " +
+                                        std::to_string(least / 1024) + " KB (--index-memory)"};
+  }
+  if (*options.index_bytes > options.memory_bytes / 2) {
+    return {Code::kInvalidArgument, "too much memory for the index: at most half of it, " +
+                                        std::to_string(options.memory_bytes >> 21) +
+                                        " MB (--index-memory)"};
+  }
+  if (*options.index_bytes + options.cas_bytes.value_or(0) > options.memory_bytes / 4 * 3) {
+    return {Code::kInvalidArgument,
+            "index and one-sided CAS take more than three quarters of the memory together "
+            "(--index-memory, --cas-memory)"};
+  }
+  return Status::ok();
 }
 
 Status check(const ServerOptions& options, uint32_t workers) {
@@ -54,6 +85,7 @@ Status check(const ServerOptions& options, uint32_t workers) {
                                         std::to_string(options.memory_bytes >> 21) +
                                         " MB (--cas-memory)"};
   }
+  if (Status status = check_index(options, workers); !status) return status;
   if (options.memory_bytes / workers > wire::kMaxPoolBytes) {
     return {Code::kInvalidArgument, "too much memory for a worker: at most " +
                                         std::to_string(wire::kMaxPoolBytes >> 20) + " MB each"};
@@ -161,6 +193,7 @@ class RealServer final : public Server, private ConnectionHandler {
             std::to_string(options_.max_connections) + " connections x " +
             std::to_string(options_.ring_bytes / 1024) + " KB) + private tables " +
             megabytes(sum.tables) + "; message buffers come with connections",
+        describe_index(sum),
         std::string("pages: ") + (huge ? "huge" : "normal"),
         "workers: " + std::to_string(worker_count_) + ", each up to " +
             std::to_string(options_.max_connections) + " connections of " +
@@ -181,6 +214,7 @@ class RealServer final : public Server, private ConnectionHandler {
     options.cas_bytes = options_.cas_bytes ? *options_.cas_bytes / worker_count_
                                            : std::clamp(options.memory_bytes / kCasShare,
                                                         kLeastCasByItself, kMostCasByItself);
+    options.index_bytes = options_.index_bytes.value_or(0) / worker_count_;
     options.huge_pages = options_.huge_pages;
     options.max_connections = options_.max_connections;
     options.ring_bytes = options_.ring_bytes;

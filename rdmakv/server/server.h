@@ -25,8 +25,10 @@ struct ServerOptions {
   FabricAddress address;               // where to listen; port 0: any free one
   uint64_t memory_bytes = 1ull << 30;  // index, pool, cas and grants of all workers together
   // Of it, cas and grants, for one-sided CAS; 0: none, CAS goes by request. At most half of it.
-  // None given: one 160th, 256 KB to 64 MB for each worker.
+  // None given: one 200th, 256 KB to 64 MB for each worker.
   std::optional<uint64_t> cas_bytes;
+  // Of it, the index; none given: one 12th of what is left. At most half of it.
+  std::optional<uint64_t> index_bytes;
   bool huge_pages = false;        // where there are none: kNoSpace or kSystemError
   uint32_t workers = 0;           // 0: one per core, at most 4, and at least 64 MB each
   std::string secret;             // empty: none is asked for

@@ -1,4 +1,4 @@
-// Extents for entries, in O(1): sizes up to 16 KiB from slabs of their size class (Bonwick, "The
+// Extents for entries, in O(1): sizes up to 14 KiB from slabs of their size class (Bonwick, "The
 // Slab Allocator", USENIX 1994), larger ones as runs of pages of their own. Slabs come from the
 // page heap and go back to it when they are empty.
 //

@@ -93,7 +93,8 @@ void Worker::open_atomics(Fabric& fabric) {
 Status Worker::allocate_memory(Fabric& fabric) {
   const uint64_t for_cas = options_.cas_bytes / 2 / kPage * kPage;  // each of the two
   const uint64_t rest = options_.memory_bytes - 2 * for_cas;
-  const uint64_t for_index = index_bytes(rest);
+  const uint64_t for_index =
+      options_.index_bytes != 0 ? options_.index_bytes / kPage * kPage : index_bytes(rest);
   const uint64_t for_pool = (rest - for_index) / kPage * kPage;
   struct Wanted {
     std::unique_ptr<MemoryRegion>& region;

@@ -27,6 +27,7 @@ struct WorkerOptions {
   uint32_t workers = 1;
   uint64_t memory_bytes = 0;  // index, pool, cas and grants together
   uint64_t cas_bytes = 0;     // of it, cas and grants; 0: no one-sided CAS
+  uint64_t index_bytes = 0;   // of it, the index; 0: one 12th of what is left
   bool huge_pages = false;
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;

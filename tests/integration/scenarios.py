@@ -353,6 +353,22 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("memory are available", result.stderr)
 
+    def test_memory_of_the_index(self):
+        for share, wanted in (("5 %", "'5 %' is neither a percentage"), ("0", "not more than 0"),
+                              ("100%", "all of the memory"), ("0.001", "at least 4 KB"),
+                              ("60%", "at most half")):
+            result = self.run_program("kv_server", "-p", "0", "--transport", TRANSPORT, "-m", "64",
+                                      "--workers", "1", "--index-memory", share)
+            self.assertEqual(result.returncode, 1, share)
+            self.assertIn("--index-memory", result.stderr)
+            self.assertIn(wanted, result.stderr)
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            file.write(f"port=0\nmemory=64\nworkers=2\ntransport=\"{TRANSPORT}\"\nindex-memory=\"12.5%\"\n")
+            file.flush()
+            server = Program([BIN / "kv_server", "--config", file.name])
+            self.assertIn("index: 8.0 MB, room for 1027604 keys", server.output)
+            self.assertEqual(server.stop(), 0)
+
     def test_a_configuration_file(self):
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
             port = free_port()
