@@ -14,10 +14,10 @@
 // to half a second). Operations on one key are executed in the order in which they were submitted.
 //
 // When a connection breaks: reads are sent again on the next one until their deadline (and may then
-// see a mutation of the same key that was submitted after them, if that was done before); a mutation
-// that was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet waits
-// for the next connection. When no connection can be made, operations end with kUnavailable at
-// once, `server` tells whose, and so do all that follow until one has been made: operations for
+// see a mutation of the same key that was submitted after them, if that was done before); a
+// mutation that was sent ends with kUnknownOutcome and is never repeated; one that was not sent yet
+// waits for the next connection. When no connection can be made, operations end with kUnavailable
+// at once, `server` tells whose, and so do all that follow until one has been made: operations for
 // other servers never wait for it.
 //
 // Deadlines: an Operation ends with kTimeout at its deadline at the latest. The default deadline
