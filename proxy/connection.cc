@@ -326,6 +326,7 @@ void Connection::write_pending() {
     worker_.stats().writes.add();
     if (written < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;
+      if (errno == ESTALE) return close_broken_reply(Code::kUnavailable);
       return close(std::strerror(errno));
     }
     worker_.stats().output_bytes.add(static_cast<uint64_t>(written));

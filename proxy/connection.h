@@ -184,6 +184,7 @@ class Connection {
   // connection_input.cc
   void read_some();
   void read_commands();
+  size_t bytes_to_read() const;
   void read_large();
   bool check_read(ssize_t bytes);
   void end_of_input();
@@ -229,6 +230,7 @@ class Connection {
   void finish_command();
   void advance_queue();
   size_t in_flight_limit() const;
+  uint64_t expected_reply() const;
   uint64_t room_to_lend() const;
   bool replies_fill_up() const;
   void unblock_in_flight();
@@ -251,6 +253,7 @@ class Connection {
   bool authenticated_ = false;
   AclUserPointer user_;
   bool advancing_ = false, consuming_ = false;
+  bool expects_large_ = false;  // the last large argument was worth a read of its own
   bool dirty_ = false, runnable_ = false,
        waits_for_arena_ = false;  // in the worker's list of that name
 

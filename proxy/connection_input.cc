@@ -16,16 +16,25 @@ namespace {
 // A rest up to this size is copied in front of the next read; a larger one is read into where it
 // is.
 constexpr size_t kWorthMoving = size_t{16} * 1024;
+// A value of this size or more is worth a read of its own, straight to its place: around it so
+// little is read that its neighbour, likely as large, is not copied either.
+constexpr uint64_t kWorthPlacing = uint64_t{32} * 1024;
+constexpr size_t kShortRead = 1024;
 
 }  // namespace
 
 void Connection::read_some() {
   if (blocked()) return want_reading(false);
-  if (filling_large()) {
-    read_large();
-  } else {
-    read_commands();
-  }
+  if (filling_large()) return read_large();
+  const bool expected = expects_large_;
+  read_commands();
+  if (!expected || closed() || blocked()) return;
+  expects_large_ = filling_large();
+  if (expects_large_) read_large();
+}
+
+size_t Connection::bytes_to_read() const {
+  return expects_large_ ? kShortRead : Worker::kReadBytes;
 }
 
 // False: nothing came, or the connection is closed now.
@@ -56,7 +65,7 @@ void Connection::end_of_input() {
 
 void Connection::read_commands() {
   if (rest_.size() > kWorthMoving) {
-    const ssize_t bytes = read_bytes(rest_.room(Worker::kReadBytes), Worker::kReadBytes);
+    const ssize_t bytes = read_bytes(rest_.room(bytes_to_read()), bytes_to_read());
     if (!check_read(bytes)) return;
     rest_.added(static_cast<size_t>(bytes));
     return consume(rest_.data(), rest_.size());
@@ -64,7 +73,7 @@ void Connection::read_commands() {
   char* const buffer = worker_.read_buffer();
   const size_t kept = rest_.size();
   if (kept > 0) std::memcpy(buffer, rest_.data(), kept);
-  const ssize_t bytes = read_bytes(buffer + kept, Worker::kReadBytes);
+  const ssize_t bytes = read_bytes(buffer + kept, bytes_to_read());
   if (!check_read(bytes)) return;
   rest_.clear();
   consume(buffer, kept + static_cast<size_t>(bytes));
@@ -79,7 +88,7 @@ void Connection::read_large() {
       tls_ == nullptr && space.size() == argument.missing() && rest_.size() <= kWorthMoving;
   char* const buffer = worker_.read_buffer();
   const size_t kept = rest_.size();
-  const iovec vector[2] = {{space.data(), space.size()}, {buffer + kept, Worker::kReadBytes}};
+  const iovec vector[2] = {{space.data(), space.size()}, {buffer + kept, bytes_to_read()}};
   const ssize_t bytes = tls_ != nullptr
                             ? read_bytes(reinterpret_cast<char*>(space.data()), space.size())
                             : ::readv(fd_, vector, to_the_end ? 2 : 1);
@@ -142,6 +151,7 @@ bool Connection::begin_large(std::string_view input) {
   const Arguments arguments = parser_.arguments();
   const size_t index = arguments.size() - 1;
   const uint64_t length = parser_.large_length(index);
+  expects_large_ = length >= kWorthPlacing;
   if (!plan_large(arguments, index, length)) return false;
   LargeArgument& argument = large_.back();
   const std::string_view arrived = input.substr(parser_.large_begin());

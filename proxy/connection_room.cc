@@ -27,6 +27,7 @@ namespace {
 
 constexpr size_t kFewestInFlight = 4;
 constexpr uint64_t kUnknownValue = uint64_t{64} * 1024;  // lent, as long as none was large
+constexpr uint64_t kInPlaceCounts = uint64_t{128} * 1024;
 
 bool may_bring_value(const Operation& operation) {
   return (operation.kind == OperationKind::kGet && operation.destination.data() == nullptr) ||
@@ -40,7 +41,7 @@ size_t Connection::in_flight_limit() const {
   const Settings& settings = worker_.settings();
   const size_t most = settings.pipeline_limit;
   if (reply_estimate_ == 0) return most;
-  const size_t fitting = settings.output_pause_bytes / reply_estimate_;
+  const size_t fitting = settings.output_pause_bytes / expected_reply();
   return std::min(most, std::max(fitting, kFewestInFlight));
 }
 
@@ -48,14 +49,21 @@ void Connection::note_reply_bytes(uint64_t bytes) {
   reply_estimate_ = std::max(bytes, reply_estimate_ - reply_estimate_ / 8);
 }
 
+// What is not lent costs no memory where it is written from its place; but a pin.
+uint64_t Connection::expected_reply() const {
+  return worker_.pinned_memory() != nullptr ? std::min(reply_estimate_, kInPlaceCounts)
+                                            : reply_estimate_;
+}
+
 // The largest value that the next command may have lent; 0: none.
 uint64_t Connection::room_to_lend() const {
   const uint64_t most = worker_.settings().output_pause_bytes;
+  const uint64_t largest = worker_.pinned_memory() != nullptr ? kUnknownValue : most / 2;
   uint64_t room = kUnknownValue;
   if (reply_estimate_ != 0) {
     // Larger ones are streamed anyway.
-    if (reply_estimate_ > most / 2) return 0;
-    room = std::min(reply_estimate_ + reply_estimate_ / 8, most / 2);
+    if (reply_estimate_ > largest) return 0;
+    room = std::min(reply_estimate_ + reply_estimate_ / 8, largest);
   }
   return held_ + output_.pending() + room <= most ? room : 0;
 }
@@ -86,7 +94,7 @@ bool Connection::replies_fill_up() const {
   const uint64_t most = worker_.settings().output_pause_bytes;
   const uint64_t taken = held_ + output_.pending();
   return reply_estimate_ == 0 ? taken > 2 * most
-                              : taken + std::min(reply_estimate_, most / 2) > most;
+                              : taken + std::min(expected_reply(), most / 2) > most;
 }
 
 void Connection::unblock_in_flight() {
@@ -125,10 +133,12 @@ void Connection::stream_begins() {
 }
 
 void Connection::make_way(uint64_t now_us, uint64_t slow_us) {
-  const Request* head = queue_.head();
-  if (head == nullptr || output_.empty()) return;
+  if (output_.empty()) return;
   const uint64_t stalled_us = now_us - std::min(now_us, taken_us_);
   if (stalled_us < PinWaiters::kStalledUs) return;
+  if (!output_.spill_sources()) return close_broken_reply(Code::kUnavailable);
+  const Request* head = queue_.head();
+  if (head == nullptr) return;
   const PinWaiters& waiters = worker_.pin_waiters();
   for (const uint32_t session : waiters.sessions()) give_back_pins(session);
   if (slow_us == 0 || stalled_us < slow_us || head->stream == nullptr) return;

@@ -5,11 +5,22 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "proxy/tls_stream.h"
 
 namespace rdmakv::proxy {
+
+namespace {
+
+ssize_t stale() {
+  errno = ESTALE;
+  return -1;
+}
+
+}  // namespace
 
 void OutputChain::grow(size_t bytes) {
   assert(bytes <= OutputChunk::kBytes);
@@ -49,6 +60,7 @@ void OutputChain::release(OutputPiece* piece) {
   }
   piece->value.reset();
   piece->copy.reset();
+  if (piece->source != nullptr) std::exchange(piece->source, nullptr)->piece_left();
   pools_->pieces.give(piece);
 }
 
@@ -56,13 +68,27 @@ void OutputChain::append_value(ValueBuffer value, std::span<const std::byte> byt
   assert(bytes.empty() || (bytes.data() >= value.data() &&
                            bytes.data() + bytes.size() <= value.data() + value.capacity()));
   if (bytes.empty()) return;
-  close_window();
   OutputPiece* piece = pools_->pieces.take();
-  piece->is_chunk = false;
-  piece->begin = reinterpret_cast<const char*>(bytes.data());
-  piece->end = piece->begin + bytes.size();
   registered_ += value.capacity();
   piece->value = std::move(value);
+  append_piece(piece, bytes);
+}
+
+void OutputChain::append_from(OutputSource& source, std::span<const std::byte> bytes,
+                              bool is_gate) {
+  assert(!bytes.empty());
+  OutputPiece* piece = pools_->pieces.take();
+  piece->source = &source;
+  ++sourced_;
+  append_piece(piece, bytes);
+  piece->is_gate = is_gate;
+}
+
+void OutputChain::append_piece(OutputPiece* piece, std::span<const std::byte> bytes) {
+  close_window();
+  piece->is_chunk = piece->is_gate = false;
+  piece->begin = reinterpret_cast<const char*>(bytes.data());
+  piece->end = piece->begin + bytes.size();
   settled_ += bytes.size();
   link(piece);
 }
@@ -82,6 +108,10 @@ void OutputChain::splice(OutputChain& other) {
     if (piece->value) {
       registered_ += piece->value.capacity();
       other.registered_ -= piece->value.capacity();
+    }
+    if (piece->source != nullptr) {
+      ++sourced_;
+      --other.sourced_;
     }
     other.settled_ -= bytes;
     settled_ += bytes;
@@ -103,6 +133,7 @@ void OutputChain::drop_front() {
   }
   settled_ -= static_cast<size_t>(piece->end - piece->begin);
   if (piece->value) registered_ -= piece->value.capacity();
+  if (piece->source != nullptr) --sourced_;
   release(piece);
 }
 
@@ -124,17 +155,22 @@ ssize_t OutputChain::write_to(int fd) {
   settle();
   iovec vector[kPiecesPerWrite];
   int count = 0;
+  OutputSource* source = nullptr;  // a gate ends each one's pieces, so there is one at most
   for (OutputPiece* piece = head_; piece != nullptr && count < static_cast<int>(kPiecesPerWrite);
        piece = piece->next) {
     if (piece->begin == piece->end) continue;
     vector[count].iov_base = const_cast<char*>(piece->begin);
     vector[count++].iov_len = static_cast<size_t>(piece->end - piece->begin);
+    if (piece->source != nullptr) source = piece->source;
+    if (piece->is_gate) break;
   }
   if (count == 0) return 0;
+  if (source != nullptr && !source->holds()) return stale();
   msghdr message{};
   message.msg_iov = vector;
   message.msg_iovlen = static_cast<size_t>(count);
   const ssize_t written = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  if (written > 0 && source != nullptr && !source->holds()) return stale();
   if (written > 0) consume(static_cast<size_t>(written));
   // A chunk without bytes is not kept: the connection may be idle from now on.
   if (settled_ == 0) clear();
@@ -149,7 +185,9 @@ ssize_t OutputChain::write_to(TlsStream& stream, std::span<char> scratch) {
        piece = piece->next) {
     const auto bytes =
         std::min(static_cast<size_t>(piece->end - piece->begin), scratch.size() - gathered);
+    if (piece->source != nullptr && !piece->source->holds()) return stale();
     std::memcpy(scratch.data() + gathered, piece->begin, bytes);
+    if (piece->source != nullptr && !piece->source->holds()) return stale();
     gathered += bytes;
   }
   if (gathered == 0) return 0;
@@ -163,14 +201,31 @@ void OutputChain::spill() {
   if (registered_ == 0) return;
   for (OutputPiece* piece = head_; piece != nullptr; piece = piece->next) {
     if (!piece->value) continue;
-    const auto bytes = static_cast<size_t>(piece->end - piece->begin);
-    piece->copy = std::make_unique_for_overwrite<char[]>(bytes);
-    std::memcpy(piece->copy.get(), piece->begin, bytes);
-    piece->begin = piece->copy.get();
-    piece->end = piece->begin + bytes;
+    copy_out(*piece);
     piece->value.reset();
   }
   registered_ = 0;
+}
+
+bool OutputChain::spill_sources() {
+  for (OutputPiece* piece = head_; piece != nullptr && sourced_ > 0; piece = piece->next) {
+    if (piece->source == nullptr) continue;
+    if (!piece->source->holds()) return false;
+    copy_out(*piece);
+    if (!piece->source->holds()) return false;
+    piece->is_gate = false;
+    --sourced_;
+    std::exchange(piece->source, nullptr)->piece_left();
+  }
+  return true;
+}
+
+void OutputChain::copy_out(OutputPiece& piece) {
+  const auto bytes = static_cast<size_t>(piece.end - piece.begin);
+  piece.copy = std::make_unique_for_overwrite<char[]>(bytes);
+  std::memcpy(piece.copy.get(), piece.begin, bytes);
+  piece.begin = piece.copy.get();
+  piece.end = piece.begin + bytes;
 }
 
 void OutputChain::clear() {

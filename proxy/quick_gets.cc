@@ -1,5 +1,9 @@
 #include "proxy/quick_gets.h"
 
+#include <charconv>
+#include <cstring>
+
+#include "protocol/kv_layout.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
 #include "proxy/worker.h"
@@ -7,19 +11,57 @@
 namespace rdmakv::proxy {
 namespace {
 
+// Replies of so many bytes are written before more are made, while they are in the cache.
+constexpr size_t kWorthWriting = size_t{128} * 1024;
+
 class Answers final : public AtOnce {
  public:
-  Answers(OutputChain& output, resp::Protocol protocol) : reply_(output, protocol) {}
+  Answers(OutputChain& output, resp::Protocol protocol, Client& client)
+      : output_(output),
+        most_(output.pending() + kWorthWriting),
+        reply_(output, protocol),
+        client_(client) {}
 
   void take(size_t, const ValueAtOnce& answer) override {
     if (!answer.found) return reply_.null();
     ++found_;
+    if (answer.value.size() >= wire::kLargeValue) return take_large(answer.value);
     reply_.bulk({reinterpret_cast<const char*>(answer.value.data()), answer.value.size()});
   }
+
+  // No more than is worth writing: the rest of the batch comes after that.
+  std::byte* room(uint64_t bytes) override {
+    full_ = output_.pending() >= most_;
+    if (full_) return nullptr;
+    room_ = client_.allocate(static_cast<uint32_t>(bytes + kEnd.size()));
+    return room_.data();
+  }
   uint64_t found() const { return found_; }
+  bool full() const { return full_; }
 
  private:
+  static constexpr std::string_view kEnd = "\r\n";
+  static constexpr size_t kMostBegin = 16;
+  static_assert(kMostBegin <= wire::kEntryHeaderBytes);
+
+  void take_large(std::span<const std::byte> value) {
+    char begin[kMostBegin] = {'$'};
+    char* end = std::to_chars(begin + 1, std::end(begin), value.size()).ptr;
+    end = std::copy(kEnd.begin(), kEnd.end(), end);
+    const auto length = static_cast<size_t>(end - begin);
+    // The entry is ours to overwrite: its header is before the value, and there is room behind it.
+    std::byte* const at = room_.data() + (value.data() - room_.data()) - length;
+    std::memcpy(at, begin, length);
+    std::memcpy(at + length + value.size(), kEnd.data(), kEnd.size());
+    output_.append_value(std::move(room_), {at, length + value.size() + kEnd.size()});
+  }
+
+  OutputChain& output_;
+  const size_t most_;
   resp::ReplyWriter reply_;
+  Client& client_;
+  ValueBuffer room_;  // with the entry that is next to be taken
+  bool full_ = false;
   uint64_t found_ = 0;
 };
 
@@ -32,10 +74,8 @@ bool Connection::may_go_unseen() const {
          !session_.reply_off && !session_.skip_reply && !session_.skip_next_reply;
 }
 
-// And all of a batch may have to become Requests after all, which must not be too many.
 bool Connection::may_be_quick_get() const {
-  return worker_.at_once() != nullptr && queue_.empty() && may_go_unseen() &&
-         in_flight_limit() >= AtOnceReader::kMost;
+  return worker_.at_once() != nullptr && queue_.empty() && may_go_unseen();
 }
 
 // True: the command has been taken. False: it is to be executed, and what was taken has been.
@@ -82,19 +122,23 @@ void Connection::answer_quick() {
   QuickGets& quick = worker_.quick_gets();
   if (quick.empty()) return;
   const std::span<const std::string_view> keys = quick.keys();
-  Answers answers(output_, session_.protocol);
-  const size_t answered = worker_.at_once()->get_at_once(keys, answers);
-  if (answered > 0) {
+  size_t done = 0;
+  for (bool more = true; more && done < keys.size() && !closed() && !output_full();) {
+    Answers answers(output_, session_.protocol, worker_.client());
+    const size_t answered = worker_.at_once()->get_at_once(keys.subspan(done), answers);
+    done += answered;
+    more = answers.full();
     WorkerStats& stats = worker_.stats();
     stats.processed.add(answered);
     stats.commands[quick.command().index].calls.add(answered);
     stats.hits.add(answers.found());
     stats.misses.add(answered - answers.found());
-    last_command_ = &quick.command();
-    output_grew();
+    if (answered > 0) last_command_ = &quick.command();
+    if (output_.pending() >= kWorthWriting) write_pending();
+    if (answered > 0 && !closed()) output_grew();
   }
-  for (size_t i = answered; i < keys.size() && !closed(); ++i) {
-    const std::string_view arguments[] = {quick.name(), keys[i]};
+  for (; done < keys.size() && !closed(); ++done) {
+    const std::string_view arguments[] = {quick.name(), keys[done]};
     execute(arguments);
   }
   quick.clear();

@@ -6,6 +6,11 @@
 // Only while every earlier command of the connection is done, so that order is not in question;
 // what cannot be answered like this, and all behind it, is executed as ever.
 //
+// A value of 4 KB or more is copied to registered memory, as an entry, and written from there with
+// what goes around it in the reply put in its place:
+//
+//   header, key |         value      | unused            becomes   ... $16384\r\n | value | \r\n
+//
 // One per worker, because a worker parses for one connection at a time.
 #pragma once
 

@@ -20,6 +20,7 @@ ValueStream::ValueStream(Worker& worker, Request* request, const Ticket& ticket,
 void ValueStream::pump() {
   if (finished_ || request_ == nullptr) return;
   Connection& connection = request_->connection();
+  if (may_go_in_place()) emit_in_place();
   while (code_ == Code::kOk && asked_ < length_ && !connection.closed() && !request_->silent() &&
          !connection.output_full()) {
     Piece& piece = pieces_[next_ask_];
@@ -27,6 +28,43 @@ void ValueStream::pump() {
     next_ask_ = (next_ask_ + 1) % kPieces;
   }
   try_end();
+}
+
+// Not of a transaction, whose replies wait in memory of their own.
+bool ValueStream::may_go_in_place() const {
+  return worker_.pinned_memory() != nullptr && observe_ == nullptr && asked_ == emitted_ &&
+         outstanding_ == 0 && !request_->silent() && !request_->in_transaction() &&
+         !request_->connection().closed();
+}
+
+void ValueStream::emit_in_place() {
+  Connection& connection = request_->connection();
+  OutputChain& output = request_->output();
+  const uint64_t body = length_ - std::min<uint64_t>(length_, kTailBytes);
+  while (emitted_ < length_ && !connection.closed() && !connection.output_full()) {
+    const uint64_t wanted =
+        emitted_ < body ? std::min<uint64_t>(kInPlaceBytes, body - emitted_) : length_ - emitted_;
+    const std::span<const std::byte> bytes =
+        worker_.pinned_memory()->pinned(ticket_, emitted_, wanted);
+    if (bytes.empty()) break;  // to be READ, which will tell why it can't be
+    if (emitted_ < body) {
+      ++in_place_;
+      output.append_from(*this, bytes, emitted_ + wanted == body);
+    } else {
+      output.append({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      if (!holds()) code_ = Code::kUnavailable;
+    }
+    asked_ = emitted_ += wanted;
+    connection.output_grew();
+  }
+}
+
+bool ValueStream::holds() {
+  return worker_.pinned_memory()->pinned_holds(ticket_);
+}
+
+void ValueStream::piece_left() {
+  if (--in_place_ == 0 && request_ == nullptr) try_end();
 }
 
 bool ValueStream::start_piece(Piece& piece) {
@@ -96,7 +134,7 @@ void ValueStream::try_end() {
       done_(request);
     }
   }
-  if (request_ != nullptr || released_) return;
+  if (request_ != nullptr || in_place_ > 0 || released_) return;
   released_ = true;
   if (worker_.shutting_down()) {
     finished_ = true;

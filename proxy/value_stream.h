@@ -1,6 +1,13 @@
-// A value that the server keeps pinned in place, READ in pieces and written to a Redis client as
-// fast as that one reads: a few pieces at a time are in memory. In the end, however it ends, the
-// pin is given back.
+// A value that the server keeps pinned in place, written to a Redis client as fast as that one
+// reads. Where READs are loads it is written from where it lies, and the pin is held until that is
+// done; else it is READ in pieces, of which a few at a time are in memory. In the end, however it
+// ends, the pin is given back.
+//
+//   from its place:  [header] [piece: 256 KB of the pool] ... [the last piece, a gate] [tail: a
+//   copy]
+//
+// The tail, the last bytes of the value, is written when the pin has turned out to hold after all
+// the rest was: so no client ever takes for a value what was not pinned while it was written.
 //
 // The bulk's header is already out when the pieces come. So when one cannot be had (the connection
 // to the server broke), there is no reply left that would be true: the Redis client's connection is
@@ -11,6 +18,7 @@
 #include <cstdint>
 #include <span>
 
+#include "proxy/output_buffer.h"
 #include "rdmakv/client/operation.h"
 
 namespace rdmakv::proxy {
@@ -19,9 +27,11 @@ class Connection;
 class Request;
 class Worker;
 
-class ValueStream {
+class ValueStream final : public OutputSource {
  public:
   static constexpr uint32_t kPieceBytes = 256 * 1024;
+  static constexpr uint32_t kInPlaceBytes = 256 * 1024;
+  static constexpr uint32_t kTailBytes = 16;
   static constexpr size_t kPieces = 2;
   using Done = void (*)(Request& request);
   using Observe = void (*)(Request& request, std::span<const std::byte> piece);
@@ -40,6 +50,10 @@ class ValueStream {
   // Without a request: only gives the pin back.
   void give_back() { try_end(); }
 
+  // OutputSource
+  bool holds() override;
+  void piece_left() override;
+
   // Of its pin, as Ticket::session.
   uint32_t session() const { return ticket_.session; }
   bool finished() const { return finished_; }
@@ -55,6 +69,8 @@ class ValueStream {
   static void release_done(Operation& operation);
   bool start_piece(Piece& piece);
   void emit();
+  bool may_go_in_place() const;
+  void emit_in_place();
   void try_end();
 
   Worker& worker_;
@@ -66,6 +82,7 @@ class ValueStream {
   std::array<Piece, kPieces> pieces_;  // used in turn, so emitted in order
   size_t next_ask_ = 0, next_emit_ = 0;
   int outstanding_ = 0;
+  size_t in_place_ = 0;  // pieces of it in an output
   Code code_ = Code::kOk;
   Done done_;
   Observe observe_;

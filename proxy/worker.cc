@@ -58,6 +58,7 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
       client_(owned_client_.get()),
       at_once_(at_once_reader(*client_)),
       put_runner_(rdmakv::put_runner(*client_)),
+      pinned_memory_(pinned_memory_of(*client_)),
       wakeup_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   const auto make = [this](int fd, short what, event_callback_fn callback) {
     return EventPointer(event_new(base_.get(), fd, what, callback, this));

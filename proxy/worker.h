@@ -36,6 +36,7 @@
 #include "proxy/upload.h"
 #include "proxy/value_stream.h"
 #include "rdmakv/client/client.h"
+#include "rdmakv/client/pinned_memory.h"
 
 namespace rdmakv::proxy {
 
@@ -81,6 +82,7 @@ class Worker {
   Client& client() const { return *client_; }
   AtOnceReader* at_once() const { return at_once_; }     // the client's; null: it has none
   PutRunner* put_runner() const { return put_runner_; }  // likewise
+  PinnedMemory* pinned_memory() const { return pinned_memory_; }
   event_base* base() const { return base_.get(); }
   const CommandTable& commands() const { return commands_; }
   const Settings& settings() const;
@@ -250,6 +252,7 @@ class Worker {
   Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
   PutRunner* const put_runner_;
+  PinnedMemory* const pinned_memory_;
   EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_, pause_event_,
       sample_event_;
   int wakeup_fd_ = -1;

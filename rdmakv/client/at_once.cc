@@ -1,4 +1,5 @@
-// ClientCore: GETs answered at once.
+// ClientCore: what needs no READ and no completion: GETs answered at once, pinned values in their
+// place.
 #include <algorithm>
 
 #include "rdmakv/client/client_core.h"
@@ -23,13 +24,22 @@ size_t ClientCore::get_at_once(std::span<const std::string_view> keys, AtOnce& a
   for (size_t i = 0; i < count; ++i) sessions[i]->loads().locate(gets[i]);
   for (size_t i = 0; i < count; ++i) {
     ValueAtOnce answer;
-    if (!sessions[i]->loads().read(gets[i], now, sessions[i]->clock().latest_ms(now), answer)) {
+    if (!sessions[i]->loads().read(gets[i], now, sessions[i]->clock().latest_ms(now), answers,
+                                   answer)) {
       return i;
     }
     ++counts.operations;
     answers.take(i, answer);
   }
   return count;
+}
+
+std::span<const std::byte> ClientCore::pinned(const Ticket& pin, uint64_t offset, uint64_t length) {
+  return sessions_[pin.session & 0xffff]->pinned(pin, offset, length);
+}
+
+bool ClientCore::pinned_holds(const Ticket& pin) {
+  return sessions_[pin.session & 0xffff]->pinned_holds(pin);
 }
 
 }  // namespace rdmakv

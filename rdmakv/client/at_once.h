@@ -23,6 +23,11 @@ class AtOnce {
  public:
   // The answer for keys[index]; called in the order of the keys. Must not call the Client.
   virtual void take(size_t index, const ValueAtOnce& answer) = 0;
+  // Where an entry of `bytes`, with a value of wire::kLargeValue or more, is to be copied to, at
+  // least so many bytes. The next take() tells where in it the value lies, if it is its value; it
+  // is not valid for longer. Null: nowhere, and so it is not answered at once. May allocate from
+  // the Client.
+  virtual std::byte* room(uint64_t /*bytes*/) { return nullptr; }
 
  protected:
   ~AtOnce() = default;

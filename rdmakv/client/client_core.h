@@ -15,6 +15,7 @@
 
 #include "rdmakv/client/at_once.h"
 #include "rdmakv/client/gather.h"
+#include "rdmakv/client/pinned_memory.h"
 #include "rdmakv/client/put_run.h"
 #include "rdmakv/client/session.h"
 #include "rdmakv/client/slot_map.h"
@@ -25,6 +26,7 @@ namespace rdmakv {
 class ClientCore final : public Client,
                          public AtOnceReader,
                          public PutRunner,
+                         public PinnedMemory,
                          private SessionContext {
  public:
   static Result<std::unique_ptr<ClientCore>> create(Fabric& fabric, const ClientOptions& options);
@@ -35,6 +37,9 @@ class ClientCore final : public Client,
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
+  std::span<const std::byte> pinned(const Ticket& pin, uint64_t offset, uint64_t length) override;
+  bool pinned_holds(const Ticket& pin) override;
+  bool has_pinned_memory() const override { return reads_are_loads; }
   void flush() override;
   size_t poll() override;
   int fd() const override { return epoll_fd_; }

@@ -108,21 +108,24 @@ bool LoadReader::next_candidate(Get& get) {
   return true;
 }
 
-// Copies the entry that `memory` begins with, its first word first. How many bytes; 0: not one that
+// The copy of the entry that `memory` begins with, its first word read first; empty: not one that
 // we take. Its length may be nonsense: then the copy does not pass for an entry.
-uint64_t LoadReader::copy(std::span<const std::byte> memory) {
-  if (memory.size() < wire::kEntryHeaderBytes) return 0;
+std::span<const std::byte> LoadReader::copy(std::span<const std::byte> memory, AtOnce& taker) {
+  if (memory.size() < wire::kEntryHeaderBytes) return {};
   const uint64_t first = load(memory.data());
   const uint64_t meta = load(memory.data() + offsetof(wire::EntryHeader, meta));
   const uint32_t value_length = wire::meta_value_length(meta);
   const uint64_t bytes = wire::entry_bytes(wire::meta_key_length(meta), value_length,
                                            (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0);
-  if (value_length >= wire::kLargeValue || bytes > std::min<uint64_t>(memory.size(), kMostBytes)) {
-    return 0;
+  const bool large = value_length >= wire::kLargeValue;
+  if (value_length > kLargestValue || bytes > memory.size() || (!large && bytes > kMostBytes)) {
+    return {};
   }
-  std::memcpy(copy_.data(), &first, sizeof(first));
-  std::memcpy(copy_.data() + sizeof(first), memory.data() + sizeof(first), bytes - sizeof(first));
-  return bytes;
+  std::byte* const to = large ? taker.room(bytes) : copy_.data();
+  if (to == nullptr) return {};
+  std::memcpy(to, &first, sizeof(first));
+  std::memcpy(to + sizeof(first), memory.data() + sizeof(first), bytes - sizeof(first));
+  return {to, bytes};
 }
 
 // What nearly every GET is: the entry is where it was known to be, and cannot expire. False: judge
@@ -138,16 +141,16 @@ bool LoadReader::read_plainly(const Get& get, ValueAtOnce& answer) {
   return true;
 }
 
-bool LoadReader::read(Get& get, uint64_t begun_ns, int64_t latest_ms, ValueAtOnce& answer) {
+bool LoadReader::read(Get& get, uint64_t begun_ns, int64_t latest_ms, AtOnce& taker,
+                      ValueAtOnce& answer) {
   if (!order_.quiet(KeyOrder::of(get.hash))) return false;
   if (get.located && get.uncertain) return false;
   if (!get.located && read_plainly(get, answer)) return true;
   for (uint32_t hops = 0; hops < kMostHops; ++hops) {
     if (get.pointer.offset == 0) return not_found(get, answer);
-    const uint64_t bytes = copy(memory_at(get.pointer.offset));
-    if (bytes == 0) return false;
-    const Judgement found =
-        judge_entry({copy_.data(), bytes}, get.pointer, get.key, layout_.seed(), latest_ms);
+    const std::span<const std::byte> entry = copy(memory_at(get.pointer.offset), taker);
+    if (entry.empty()) return false;
+    const Judgement found = judge_entry(entry, get.pointer, get.key, layout_.seed(), latest_ms);
     // Half of the quarantine: what a slot says is used within it.
     if (get.located && steady_ns() - begun_ns > wire::kQuarantineNs / 2) return false;
     switch (found.verdict) {

@@ -1,6 +1,7 @@
 // GET by loads of this CPU, on one connection whose READs are loads anyway (shm): what
 // direct_reader.h does by READs and completions, without either, and without an Operation. Answers
-// small values from memory that is as it should be; everything else is left to the ordinary way.
+// values of up to kLargestValue from memory that is as it should be; everything else is left to the
+// ordinary way.
 //
 // The steps of a GET each end where the next one needs a cache line that the processor has yet to
 // fetch, so a batch of GETs goes through them together:
@@ -32,6 +33,8 @@ namespace rdmakv {
 class LoadReader {
  public:
   static constexpr uint32_t kMostCandidates = 4;
+  // A longer value is cheaper to use where it lies (pinned_memory.h) than to copy and to judge.
+  static constexpr uint32_t kLargestValue = 64 * 1024;
 
   // One GET of a batch; without initial values, since a batch of them is made for every turn.
   struct Get {
@@ -61,18 +64,23 @@ class LoadReader {
   void locate(Get& get);
   // False: it is not to be had like this. `begun_ns`: a time before find(). `latest_ms`: the latest
   // that the server's clock may have shown then. What the answer lends is valid until the next
-  // call.
-  bool read(Get& get, uint64_t begun_ns, int64_t latest_ms, ValueAtOnce& answer);
+  // call; a large value lies in the room that `taker` gave.
+  bool read(Get& get, uint64_t begun_ns, int64_t latest_ms, AtOnce& taker, ValueAtOnce& answer);
+
+  // Memory of the pool, `length` bytes at `offset`, which must lie within it. Not after reset().
+  const std::byte* pool(uint64_t offset) const { return regions_[0].data() + offset; }
+  // Whether the peer is still there, and so what was read of its memory counts.
+  bool holds() { return usable() && peer_->peer_memory_holds(); }
 
   const DirectCounters& counters() const { return counters_; }
 
  private:
   static constexpr uint32_t kMostHops = 4;
-  static constexpr uint64_t kMostBytes = 5ull * 1024;  // of an entry
+  static constexpr uint64_t kMostBytes = 5ull * 1024;  // of an entry with a small value
   static_assert(kMostBytes > wire::kLargeValue + wire::kEntryHeaderBytes + wire::kEntryExpiryBytes);
 
   std::span<const std::byte> memory_at(uint64_t offset) const;
-  uint64_t copy(std::span<const std::byte> memory);
+  std::span<const std::byte> copy(std::span<const std::byte> memory, AtOnce& taker);
   bool next_candidate(Get& get);
   bool read_plainly(const Get& get, ValueAtOnce& answer);
   bool accept(const Get& get, const Judgement& found, ValueAtOnce& answer);

@@ -334,6 +334,14 @@ void Session::end_all(Code code) {
   }
 }
 
+std::span<const std::byte> Session::pinned(const Ticket& pin, uint64_t offset,
+                                           uint64_t length) const {
+  const bool sound = pin.session == ticket_session() && loads_.usable() &&
+                     offset <= wire::kMaxValueBytes && reader_.fits(pin.location, offset + length);
+  if (!sound) return {};
+  return {loads_.pool(pin.location + offset), length};
+}
+
 // Until when an operation may wait in the queue: one that has not been sent, without an answer to
 // any other; one whose upload has begun, without getting further than it ever did (so that one
 // which has to start again and again, as its connections break, comes to an end).

@@ -160,6 +160,9 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // GETs that need nothing of the connection but its memory.
   LoadReader& loads() { return loads_; }
   const LoadReader& loads() const { return loads_; }
+  // As PinnedMemory has them.
+  std::span<const std::byte> pinned(const Ticket& pin, uint64_t offset, uint64_t length) const;
+  bool pinned_holds(const Ticket& pin) { return pin.session == ticket_session() && loads_.holds(); }
 
  private:
   // A request about to be sent.
@@ -229,6 +232,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   static void add_operands(Operation& operation, Outgoing& out);
   // False, and nothing has happened: no credit, or blocked_.
   bool send_request(Outgoing& out);
+  bool may_lend(const Outgoing& out) const;
+  bool send_lent(Outgoing& out, uint32_t index);
   bool append(Outgoing& out, uint32_t index);
   bool open_message();
   bool write_to_ring(Outgoing& out, uint32_t index);

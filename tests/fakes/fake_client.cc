@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "protocol/kv_layout.h"
+
 namespace rdmakv::fakes {
 namespace {
 
@@ -81,7 +83,6 @@ void FakeClient::submit(Operation& operation) {
 size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& answers) {
   const size_t count = std::min(keys.size(), at_once);
   for (size_t i = 0; i < count; ++i) {
-    ++answered_at_once;
     Entry* entry = find(keys[i]);
     // Lent: nobody's afterwards.
     std::string lent = entry == nullptr ? std::string() : entry->value;
@@ -89,6 +90,16 @@ size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& a
     if (entry != nullptr) {
       answer = {true, entry->version, entry->expiry, std::as_bytes(std::span(lent))};
     }
+    if (lent.size() >= wire::kLargeValue) {
+      // As an entry: something before it.
+      const uint64_t before = wire::entry_value_offset(keys[i].size(), false);
+      std::byte* const room = answers.room(before + lent.size());
+      if (room == nullptr) return i;
+      std::memset(room, 'h', before);
+      std::memcpy(room + before, lent.data(), lent.size());
+      answer.value = {room + before, lent.size()};
+    }
+    ++answered_at_once;
     answers.take(i, answer);
     std::fill(lent.begin(), lent.end(), '?');
   }
@@ -135,6 +146,20 @@ void FakeClient::run_put_done(Operation& operation) {
   if (operation.code != Code::kOk) ++run.failed;
   put.spare->push_back(&put);
   if (--run.open == 0) run.done(run);
+}
+
+std::span<const std::byte> FakeClient::pinned(const Ticket& pin, uint64_t offset, uint64_t length) {
+  const auto found = pins_.find(pin.id);
+  if (found == pins_.end() || pins_hold == 0) return {};
+  return std::as_bytes(std::span(found->second)).subspan(offset, length);
+}
+
+bool FakeClient::pinned_holds(const Ticket& pin) {
+  if (pins_hold == 0 || pins_.count(pin.id) == 0) return false;
+  if (--pins_hold == 0) {
+    for (auto& [id, value] : pins_) std::fill(value.begin(), value.end(), '?');
+  }
+  return true;
 }
 
 void FakeClient::flush() {

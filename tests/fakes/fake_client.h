@@ -13,18 +13,20 @@
 #include <vector>
 
 #include "rdmakv/client/at_once.h"
+#include "rdmakv/client/pinned_memory.h"
 #include "rdmakv/client/put_run.h"
 #include "rdmakv/transport/buffer_arena.h"
 
 namespace rdmakv::fakes {
 
-class FakeClient final : public Client, public AtOnceReader, public PutRunner {
+class FakeClient final : public Client, public AtOnceReader, public PutRunner, public PinnedMemory {
  public:
   struct Options {
     uint64_t arena_bytes = 8 << 20;
     uint32_t max_single_put = 256 * 1024;
     uint32_t landing_bytes = 64 * 1024;  // larger values are pinned
     size_t most_pins = ~size_t{0};       // with so many, what needs one ends with kBusy
+    bool pinned_memory = false;          // pinned values can be used where they lie
   };
   struct Entry {
     std::string value;
@@ -40,6 +42,9 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner {
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
+  bool has_pinned_memory() const override { return options_.pinned_memory; }
+  std::span<const std::byte> pinned(const Ticket& pin, uint64_t offset, uint64_t length) override;
+  bool pinned_holds(const Ticket& pin) override;
   void flush() override;
   size_t poll() override;
   int fd() const override { return fd_; }
@@ -67,6 +72,8 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner {
   size_t answered_at_once = 0;
   size_t in_runs = 0;  // so many puts, at most, does one put_run() take
   size_t runs = 0, puts_in_runs = 0;
+  // So many more times do pins hold when asked; then all are void, and their bytes others.
+  size_t pins_hold = ~size_t{0};
   bool different_workers = false;  // no two keys are on one worker
   bool newest_first = false;       // completions of one poll in reverse order
 

@@ -104,6 +104,67 @@ TEST_F(OutputChainTest, SpillKeepsTheBytesAndGivesTheMemoryBack) {
   EXPECT_EQ(drain(chain), "aVALUEb");
 }
 
+// Somebody else's bytes.
+class Source final : public OutputSource {
+ public:
+  explicit Source(std::string bytes) : bytes_(std::move(bytes)) {}
+  bool holds() override { return holds_left == 0 ? false : holds_left-- > 0; }
+  void piece_left() override { ++left; }
+  std::span<const std::byte> bytes() { return std::as_bytes(std::span(bytes_)); }
+  size_t holds_left = ~size_t{0};
+  int left = 0;
+
+ private:
+  std::string bytes_;
+};
+
+TEST_F(OutputChainTest, NothingBehindAGateIsWrittenWithIt) {
+  Source source("0123456789");
+  OutputChain chain(pools_);
+  chain.append("a");
+  chain.append_from(source, source.bytes().first(4), false);
+  chain.append_from(source, source.bytes().subspan(4), true);
+  chain.append("tail");
+  EXPECT_EQ(chain.pending(), 15u);
+  EXPECT_EQ(chain.write_to(pair_[0]), 11);
+  EXPECT_EQ(source.left, 2);
+  EXPECT_EQ(drain(chain), "a0123456789tail");
+  EXPECT_EQ(pools_.pieces.in_use(), 0u);
+}
+
+TEST_F(OutputChainTest, ASourceThatNoLongerHoldsIsNotWrittenNorWhatIsBehindIt) {
+  for (const size_t holds : {0, 1}) {
+    Source source("0123456789");
+    source.holds_left = holds;
+    OutputChain chain(pools_);
+    chain.append_from(source, source.bytes(), true);
+    chain.append("tail");
+    EXPECT_EQ(chain.write_to(pair_[0]), -1);
+    EXPECT_EQ(errno, ESTALE);
+    char bytes[100];
+    EXPECT_EQ(::read(pair_[1], bytes, sizeof(bytes)), holds == 0 ? -1 : 10);
+    chain.clear();
+    EXPECT_EQ(source.left, 1);
+  }
+}
+
+TEST_F(OutputChainTest, ASourceIsLeftWhenItsBytesWereCopied) {
+  Source source("0123456789");
+  OutputChain chain(pools_), first(pools_);
+  first.append_from(source, source.bytes(), true);
+  first.append("tail");
+  chain.splice(first);
+  EXPECT_TRUE(first.spill_sources());
+  EXPECT_EQ(source.left, 0);
+  EXPECT_TRUE(chain.spill_sources());
+  EXPECT_EQ(source.left, 1);
+  EXPECT_EQ(chain.write_to(pair_[0]), 14) << "no gate any more";
+  OutputChain late(pools_);
+  late.append_from(source, source.bytes(), true);
+  source.holds_left = 1;
+  EXPECT_FALSE(late.spill_sources());
+}
+
 TEST_F(OutputChainTest, ClearGivesEverythingBack) {
   const uint64_t free = client_.free_bytes();
   OutputChain chain(pools_);

@@ -11,8 +11,9 @@ constexpr size_t kLarge = 200'000;  // more than is lent
 constexpr std::string_view kBusy =
     "-ERR server is busy: too many large values under way, try again\r\n";
 
-fakes::FakeClient::Options with_pins(size_t most) {
+fakes::FakeClient::Options with_pins(size_t most, bool in_place) {
   fakes::FakeClient::Options options;
+  options.pinned_memory = in_place;
   options.landing_bytes = 16 * 1024;
   options.most_pins = most;
   return options;
@@ -20,7 +21,8 @@ fakes::FakeClient::Options with_pins(size_t most) {
 
 class PinWaitersTest : public ProxyTest {
  protected:
-  explicit PinWaitersTest(size_t pins = 1) : ProxyTest(with_pins(pins)) {
+  explicit PinWaitersTest(size_t pins = 1, bool in_place = false)
+      : ProxyTest(with_pins(pins, in_place)) {
     for (int i = 0; i < 20; ++i) store("k" + std::to_string(i), kLarge + static_cast<size_t>(i));
     store("huge", 32 << 20);  // more than the kernel takes for a client that does not read
   }
@@ -64,6 +66,39 @@ class ManyPinsTest : public PinWaitersTest {
  protected:
   ManyPinsTest() : PinWaitersTest(4) {}
 };
+
+// Values are written from where they lie.
+class InPlacePinsTest : public PinWaitersTest {
+ protected:
+  InPlacePinsTest() : PinWaitersTest(1, true) {}
+};
+
+TEST_F(InPlacePinsTest, WhatAStalledClientHasInItsOutputIsCopiedForOthers) {
+  constexpr int kGets = 4;  // more than the kernel takes, less than makes an output full
+  std::vector<TestClient> stalled;
+  for (int i = 0; i < 3; ++i) {
+    stalled.push_back(connect());
+    std::string commands;
+    for (int j = 0; j < kGets; ++j) commands += "GET k1\r\n";
+    ASSERT_EQ(stalled.back().send_some(commands), commands.size());
+    for (int j = 0; j <= kGets; ++j) pass(PinWaiters::kStalledUs);
+  }
+  TestClient client = connect();
+  send(client, "GET k2\r\n");
+  pass(PinWaiters::kStalledUs);
+  EXPECT_EQ(read(client, kLarge), reply_to_get("k2"));
+  for (TestClient& other : stalled) {
+    std::string expected;
+    for (int j = 0; j < kGets; ++j) expected += reply_to_get("k1");
+    std::string received;
+    for (int i = 0; i < 200 && received.size() < expected.size(); ++i) {
+      received += read(other, expected.size() - received.size());
+      pass(PinWaiters::kStalledUs);
+    }
+    EXPECT_EQ(received, expected);
+  }
+  expect_nothing_held();
+}
 
 TEST_F(PinWaitersTest, APipelineGetsAllItsValuesThroughOnePin) {
   TestClient client = connect();

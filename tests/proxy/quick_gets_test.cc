@@ -81,6 +81,52 @@ TEST_F(QuickGetsTest, MoreThanABatch) {
   EXPECT_EQ(fake_->answered_at_once, 1000u);
 }
 
+TEST_F(QuickGetsTest, LargeValues) {
+  std::string commands, expected;
+  for (const size_t size : {4095u, 4096u, 4097u, 9999u, 10000u, 65536u}) {
+    const std::string key = std::to_string(size);
+    fake_->store[key] = {pattern(size, static_cast<uint32_t>(size)), 1, 0};
+    commands += command({"GET", key}) + command({"GET", "a"});
+    expected += bulk(fake_->store[key].value) + bulk("1");
+  }
+  const uint64_t free = fake_->free_bytes();
+  send(client_, commands);
+  EXPECT_EQ(read(client_, expected.size()), expected);
+  EXPECT_EQ(fake_->answered_at_once, 12u);
+  EXPECT_EQ(fake_->submitted(), 0u);
+  EXPECT_EQ(fake_->free_bytes(), free);
+}
+
+// As much as its output may have is in memory, and the commands behind that are not taken yet.
+TEST_F(QuickGetsTest, AClientThatDoesNotReadIsNotAnsweredAtOnceForEver) {
+  fake_->store["large"] = {pattern(60'000), 1, 0};
+  std::string commands, expected;
+  for (int i = 0; i < 400; ++i) {
+    commands += command({"GET", "large"}) + command({"GET", "a"});
+    expected += bulk(fake_->store["large"].value) + bulk("1");
+  }
+  commands.resize(commands.size() - 5);  // in the middle of the last command
+  const uint64_t free = fake_->free_bytes();
+  client_.send_some(commands);
+  run();
+  EXPECT_LT(free - fake_->free_bytes(), 4u << 20);
+  EXPECT_LT(fake_->answered_at_once, 100u);
+  expected.resize(expected.size() - bulk("1").size());
+  EXPECT_EQ(read(client_, expected.size()), expected);
+  EXPECT_EQ(fake_->free_bytes(), free);
+  EXPECT_EQ(fake_->answered_at_once + fake_->submitted(), 799u);
+}
+
+TEST_F(QuickGetsTest, WithoutRegisteredMemoryALargeValueGoesTheOrdinaryWay) {
+  fake_->store["large"] = {pattern(60'000), 1, 0};
+  std::vector<ValueBuffer> all;
+  while (ValueBuffer buffer = fake_->allocate(4096)) all.push_back(std::move(buffer));
+  send(client_, command({"GET", "a"}) + command({"GET", "large"}) + command({"GET", "a"}));
+  all.clear();
+  EXPECT_EQ(read(client_, 61'000), bulk("1") + bulk(pattern(60'000)) + bulk("1"));
+  EXPECT_EQ(fake_->answered_at_once, 1u);
+}
+
 TEST_F(QuickGetsTest, InlineCommandsWithQuotes) {
   fake_->store["x y"] = {"xy", 1, 0};
   send(client_, "GET \"x y\"\r\n\"GET\" a\r\nGET 'a'\r\nGET a\r\nget \"none at all\"\r\n");

@@ -38,8 +38,10 @@ Status PeerRegions::map(Region& region) {
   if (*bytes != region.bytes) {
     return {Code::kProtocolError, "the peer exposed a region of another size than it says"};
   }
+  // What a client reads of its server is the whole store.
+  const bool populate = kind_ == PeerMemory::kAny && !writes(region.rights);
   Result<std::shared_ptr<const Mapping>> mapping =
-      cache_->map(region.fd.get(), *bytes, writes(region.rights));
+      cache_->map(region.fd.get(), *bytes, writes(region.rights), populate);
   if (!mapping) return mapping.status();
   region.mapping = std::move(mapping).value();
   region.data = region.mapping->data();

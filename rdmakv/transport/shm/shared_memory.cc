@@ -18,6 +18,9 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -124,7 +127,14 @@ Result<Mapping> map_peer_memory(int fd, size_t bytes, bool writable) {
   return Mapping(static_cast<std::byte*>(data), bytes);
 }
 
-Result<std::shared_ptr<const Mapping>> MappingCache::map(int fd, size_t bytes, bool writable) {
+void populate_peer_memory(const Mapping& mapping) {
+  constexpr size_t kMost = size_t{4} << 30;
+  // Before Linux 5.14 it is refused, and they are found by faults.
+  madvise(mapping.data(), std::min(mapping.size(), kMost), MADV_POPULATE_READ);
+}
+
+Result<std::shared_ptr<const Mapping>> MappingCache::map(int fd, size_t bytes, bool writable,
+                                                         bool populate) {
   struct stat about {};
   if (fstat(fd, &about) != 0) return Status::from_errno("fstat", errno);
   const std::lock_guard lock(mutex_);
@@ -138,6 +148,7 @@ Result<std::shared_ptr<const Mapping>> MappingCache::map(int fd, size_t bytes, b
   }
   Result<Mapping> fresh = map_peer_memory(fd, bytes, writable);
   if (!fresh) return fresh.status();
+  if (populate) populate_peer_memory(*fresh);
   auto mapping = std::make_shared<const Mapping>(std::move(fresh).value());
   entries_.push_back({about.st_dev, about.st_ino, writable, mapping});
   return mapping;

@@ -95,7 +95,7 @@ TEST_F(AtOnceTest, ADeletedKeyIsNotFound) {
   EXPECT_EQ(one(*client, "a"), "(none)");
 }
 
-TEST_F(AtOnceTest, LargeValuesAreNotForIt) {
+TEST_F(AtOnceTest, LargeValuesWantRoom) {
   start(64 << 20, 1);
   const auto client = open();
   put(*client, "small", std::string(wire::kLargeValue - 1, 's'));
@@ -103,6 +103,40 @@ TEST_F(AtOnceTest, LargeValuesAreNotForIt) {
   EXPECT_EQ(one(*client, "small").size(), wire::kLargeValue - 1);
   EXPECT_EQ(one(*client, "large"), "(not at once)");
   EXPECT_EQ(get(*client, {"small", "large", "small"}).answers.size(), 1u);
+}
+
+TEST_F(AtOnceTest, LargeValuesLieInTheRoomThatWasGiven) {
+  struct WithRoom final : AtOnce {
+    std::vector<std::byte> bytes;
+    std::vector<std::string> values;
+    void take(size_t, const ValueAtOnce& answer) override {
+      if (answer.value.size() >= wire::kLargeValue) {
+        EXPECT_EQ(answer.value.data() + answer.value.size(), bytes.data() + bytes.size());
+      }
+      values.emplace_back(reinterpret_cast<const char*>(answer.value.data()), answer.value.size());
+    }
+    std::byte* room(uint64_t wanted) override {
+      bytes.assign(wanted, std::byte{0});
+      return bytes.data();
+    }
+  };
+  start(64 << 20, 1);
+  const auto client = open();
+  const std::vector<size_t> sizes = {4095, 4096, 16384, 65535, 65536, 65537};
+  std::vector<std::string> keys;
+  for (const size_t size : sizes) {
+    keys.push_back(std::to_string(size));
+    put(*client, keys.back(), pattern(size, 3));
+  }
+  const auto other = open();
+  put(*other, "connected", "1");
+  for (Client* reader : {client.get(), other.get(), other.get()}) {  // cached, indexed, cached
+    WithRoom taken;
+    const std::vector<std::string_view> views(keys.begin(), keys.end());
+    EXPECT_EQ(at_once_reader(*reader)->get_at_once(views, taken), 5u) << "the last is too large";
+    for (size_t i = 0; i < taken.values.size(); ++i)
+      EXPECT_EQ(taken.values[i], pattern(sizes[i], 3));
+  }
 }
 
 TEST_F(AtOnceTest, ExpiredIsForTheServerToSay) {
