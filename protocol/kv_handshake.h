@@ -106,6 +106,10 @@ struct Proof {
   RegionGrant landing;              // where the server may WRITE replies to; bytes 0: nowhere
 };
 
+// Welcome.flags: the worker takes values from the client's landing region by loads
+// (kValueInLanding), if the client lets it READ that.
+inline constexpr uint32_t kTakesFromLanding = 1;
+
 struct Welcome {
   uint64_t epoch = 0;  // another one at each start of the server; never 0
   uint64_t seed = 0;   // drawn at each start, and of hash_key() and entry_seed(): a secret of the
@@ -120,7 +124,7 @@ struct Welcome {
   RegionGrant cas;        // READ, ATOMIC; bytes 0: this worker does CAS by request only
   RegionGrant grants;     // READ, WRITE, ATOMIC; likewise
   uint32_t bucket_count = 0;
-  uint32_t reserved = 0;
+  uint32_t flags = 0;            // kTakesFromLanding
   uint64_t max_value_bytes = 0;  // the largest value that this server takes at all
 };
 

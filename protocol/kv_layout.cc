@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "protocol/hashed_copy.h"
 #include "protocol/long_hash.h"
 
 namespace rdmakv::wire {
@@ -82,6 +83,18 @@ EntryView view_of(const std::byte* extent, uint64_t meta) {
   return view;
 }
 
+// Puts a large value into the entry, whose header and key are there; the entry's checksum.
+uint64_t copy_in(std::byte* extent, uint64_t value_offset, std::span<const std::byte> value,
+                 uint64_t seed) {
+  const bool two_steps = value_offset + value.size() >= kTwoStepChecksumBytes;
+  HashedCopy copy;
+  copy.begin(two_steps ? 0 : seed);
+  if (!two_steps) copy.add(extent + kChecksummedFrom, value_offset - kChecksummedFrom);
+  copy.copy(extent + value_offset, value.data(), value.size());
+  const uint64_t hash = copy.end();
+  return two_steps ? entry_checksum_two_step(extent, value_offset, hash, seed) : hash;
+}
+
 }  // namespace
 
 uint64_t entry_checksum_two_step(const std::byte* extent, uint64_t value_offset,
@@ -113,6 +126,9 @@ void write_entry(std::byte* extent, const EntryFields& fields, std::string_view 
                  std::span<const std::byte> value) {
   const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
   write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
+  if (value.size() >= HashedCopy::kWorthwhile) {
+    return store(extent + 8, copy_in(extent, value_offset, value, fields.seed));
+  }
   if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
   store(extent + 8, entry_checksum(extent, value_offset + value.size(), value_offset, fields.seed));
 }

@@ -133,6 +133,10 @@ inline constexpr uint8_t kKeepExpiry = 1;  // kPut, kUploadCommit: keep the expi
 inline constexpr uint8_t kWantPrevious = 2;
 // kPut, kUploadCommit: likewise, but only when the condition was not met.
 inline constexpr uint8_t kWantIfUnmet = 4;
+// kPut: the value is not in the message, `value_length` is 0. It lies at `value_place` of the
+// client's landing region, and stays there until the reply. Only where the server reaches that by
+// loads (shm).
+inline constexpr uint8_t kValueInLanding = 8;
 
 // ReplyHeader.flags
 inline constexpr uint8_t kHasValue = 1;  // value_length bytes of value follow the header
@@ -186,7 +190,10 @@ struct RequestHeader {
     uint64_t total;         // kUploadBegin: bytes of the whole value
     uint64_t wanted;        // kGrants: extents; kScan: keys
   };
-  uint64_t ticket = 0;  // kRelease: the pin; kUpload...: the upload; kModify: that, or 0; else 0
+  union {
+    uint64_t ticket = 0;   // kRelease: the pin; kUpload...: the upload; kModify: that, or 0; else 0
+    uint64_t value_place;  // kValueInLanding
+  };
   uint32_t landing_offset = 0;  // units of kRingUnit in the client's landing region
   uint32_t landing_bytes = 0;   // 0: none
 };
@@ -230,6 +237,17 @@ struct Grant {
 };
 
 #pragma pack(pop)
+
+// A place in the landing region: [ bytes from its base 34 | bytes 30 ].
+struct ValuePlace {
+  uint64_t offset = 0;
+  uint32_t length = 0;
+  static constexpr uint64_t kMostOffset = (uint64_t{1} << 34) - 1;
+  constexpr uint64_t encode() const { return offset << 30 | length; }
+  static constexpr ValuePlace decode(uint64_t word) {
+    return {word >> 30, static_cast<uint32_t>(word) & ((1u << 30) - 1)};
+  }
+};
 
 static_assert(sizeof(Grant) == 16);
 static_assert(sizeof(MessageHeader) == 16);

@@ -53,13 +53,14 @@ namespace detail {
 using namespace opcode;  // NOLINT(google-build-using-namespace): of this header, for the table
 inline constexpr uint16_t kOneKey = kOwnKey | kOrdered | kInTransaction;
 inline constexpr uint16_t kTwoKeys = kOwnKey | kValue | kSeveralKeys | kInTransaction;
-inline constexpr uint8_t kEveryFlag = kKeepExpiry | kWantPrevious | kWantIfUnmet;
+inline constexpr uint8_t kStoringFlags = kKeepExpiry | kWantPrevious | kWantIfUnmet;
 
 inline constexpr OpcodeRow kOpcodes[] = {
     {},  // no opcode
     {Opcode::kGet, kOneKey | kLooks},
     {Opcode::kInspect, kOneKey | kLooks},
-    {Opcode::kPut, kOneKey | kValue | kNested | kTakesExtents, kEveryFlag, kStoring},
+    {Opcode::kPut, kOneKey | kValue | kNested | kTakesExtents, kStoringFlags | kValueInLanding,
+     kStoring},
     {Opcode::kDelete, kOneKey | kNested, kWantPrevious, kDeleting},
     {Opcode::kExpire, kOneKey, kWantPrevious, kExpiring},
     {Opcode::kCount, kAllKeys | kLooks | kInTransaction},
@@ -67,7 +68,7 @@ inline constexpr OpcodeRow kOpcodes[] = {
     {Opcode::kRelease},
     {Opcode::kUploadBegin, kOwnKey},
     {Opcode::kUploadChunk, kValue},
-    {Opcode::kUploadCommit, kNamesKey | kOrdered, kEveryFlag, kStoring},
+    {Opcode::kUploadCommit, kNamesKey | kOrdered, kStoringFlags, kStoring},
     {Opcode::kUploadAbort},
     {Opcode::kPing},
     {Opcode::kStats},

@@ -81,6 +81,9 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
   RegionOptions region;
   region.bytes = wanted.arena_bytes;
   region.remote_access = RemoteAccess::kWrite;
+  // Where a server takes large values from by loads.
+  if (on.limits().reads_are_loads)
+    region.remote_access = region.remote_access | RemoteAccess::kRead;
   region.name = "rdmakv client buffers";
   Result<std::unique_ptr<MemoryRegion>> memory = on.allocate(region);
   if (!memory) return memory.status();

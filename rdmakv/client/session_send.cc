@@ -336,8 +336,9 @@ bool Session::send_request(Outgoing& out) {
   out.header.key_length = static_cast<uint32_t>(out.key.size());
   const uint64_t value_length = out.parts().size();
   out.header.value_length = static_cast<uint32_t>(value_length);
-  const bool done =
-      fits_message(out.key.size(), value_length) ? append(out, index) : write_to_ring(out, index);
+  const bool done = fits_message(out.key.size(), value_length) ? append(out, index)
+                    : may_lend(out)                            ? send_lent(out, index)
+                                                               : write_to_ring(out, index);
   if (!done) {
     blocked_ = true;
     give_back(index);
@@ -347,6 +348,36 @@ bool Session::send_request(Outgoing& out) {
   if (out.header.opcode == wire::Opcode::kPut && out.header.condition == Condition::kIfVersion) {
     ++context_.counts.cas.requests;
   }
+  return true;
+}
+
+// Whether the server can take the value from where it lies in our memory, by loads.
+bool Session::may_lend(const Outgoing& out) const {
+  return context_.reads_are_loads && (welcome().flags & wire::kTakesFromLanding) != 0 &&
+         out.header.opcode == wire::Opcode::kPut && fits_message(out.key.size(), 0) &&
+         context_.arena->region().size() <= wire::ValuePlace::kMostOffset;
+}
+
+// The request goes with others in a message; its value stays in registered memory, whether it is
+// there already or is copied to it, until the reply.
+bool Session::send_lent(Outgoing& out, uint32_t index) {
+  RequestSlot& slot = table_.slot(index);
+  const std::byte* at = out.value.data();
+  if (out.take == nullptr) {
+    slot.source = context_.arena->allocate(static_cast<uint32_t>(out.value.size()));
+    if (!slot.source) return false;
+    std::memcpy(slot.source.data(), out.value.data(), out.value.size());
+    at = slot.source.data();
+  }
+  out.header.flags |= wire::kValueInLanding;
+  out.header.value_length = 0;
+  out.header.value_place =
+      wire::ValuePlace{static_cast<uint64_t>(at - context_.arena->region().data()),
+                       static_cast<uint32_t>(out.value.size())}
+          .encode();
+  out.value = {};
+  if (!append(out, index)) return false;
+  if (out.take != nullptr) slot.value = std::move(*out.take);
   return true;
 }
 
@@ -430,6 +461,7 @@ void Session::take_back_unsent() {
       end_puts(slot, Code::kUnavailable);
       give_back_puts(slot);
     } else if (slot.operation != nullptr) {
+      if (slot.value) slot.operation->input_buffer = std::move(slot.value);
       queue_.push_front(*slot.operation);
     }
     --context_.counts.requests;

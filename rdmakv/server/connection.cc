@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace rdmakv::server {
 namespace {
@@ -50,6 +51,7 @@ Connection::Connection(ConnectionContext& context, std::unique_ptr<Endpoint> end
       reader_({}),
       waiting_(endpoint_->options().receive_slots) {
   session_->inline_limit = Replies::inline_limit(endpoint_->options().message_bytes);
+  session_->lender = peer_memory_of(*endpoint_);
   endpoint_->set_owner(this);
 }
 
@@ -172,6 +174,7 @@ void Connection::admit(uint64_t now_ns) {
   wire::Welcome welcome = context_.welcome;
   welcome.clock_ms = static_cast<uint64_t>(context_.partition.now_ms());
   welcome.credits = credits_;
+  welcome.flags = session_->lender != nullptr ? wire::kTakesFromLanding : 0;
   welcome.ring = {ring_.remote_base(), ring_.size(), ring_.remote_key(), 0};
   if (!send_welcome(*endpoint_, welcome, context_.partition.now_ms())) {
     why_ = "the handshake could not be answered";
@@ -191,6 +194,23 @@ void Connection::start(const Input& input) {
 
 void Connection::resume(uint64_t now_ns) {
   if (reading_ && state_ == State::kReady) run(now_ns);
+}
+
+// Where the value lies if not in the message. False: nowhere within the client's landing region, or
+// we cannot reach it, or not any more.
+bool Connection::find_value(wire::RequestView& request) {
+  if ((request.header.flags & wire::kValueInLanding) == 0) return true;
+  const auto place = wire::ValuePlace::decode(std::exchange(request.header.value_place, 0));
+  const wire::RegionGrant& landing = handshake_.landing();
+  if (session_->lender == nullptr || !request.value.empty() || place.offset > landing.bytes ||
+      place.length > landing.bytes - place.offset) {
+    return false;
+  }
+  const std::byte* data =
+      session_->lender->peer_memory({landing.base + place.offset, landing.key}, place.length);
+  if (data == nullptr) return false;
+  request.value = {data, place.length};
+  return true;
 }
 
 // The receive slot is given back before the reply to the message's last request is gathered. That
@@ -213,6 +233,10 @@ void Connection::run(uint64_t now_ns) {
     }
     wire::RequestView request;
     if (reader_.next(request)) {
+      if (!find_value(request)) {
+        refuse(wire::RefusalCode::kBadRequest, "a value outside the landing region", now_ns);
+        return;
+      }
       const Outcome outcome =
           context_.partition.execute(request.header, request.key, request.value, *session_);
       if (++executed_ == reader_.header().count) endpoint_->release_message(input_.slot);

@@ -90,6 +90,7 @@ class Connection {
   void admit(uint64_t now_ns);
   void start(const Input& input);
   void run(uint64_t now_ns);
+  bool find_value(wire::RequestView& request);
 
   ConnectionContext& context_;
   std::unique_ptr<Endpoint> endpoint_;

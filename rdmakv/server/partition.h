@@ -39,6 +39,7 @@
 #include "rdmakv/server/string_functions.h"
 #include "rdmakv/server/uploads.h"
 #include "rdmakv/transport/local_atomics.h"
+#include "rdmakv/transport/peer_memory.h"
 
 namespace rdmakv::server {
 
@@ -66,6 +67,9 @@ struct Session {
   // Values of up to this many bytes are copied into replies; larger ones are pinned by execute().
   // At least kSmallestInlineLimit.
   uint32_t inline_limit = wire::kLargeValue - 1;
+  // Whose memory values lie in that are not part of a request (kValueInLanding): they count if it
+  // holds after they were copied. Null: there are none.
+  PeerMemoryView* lender = nullptr;
 };
 // So that values of the cas class, and kMostGrants grants, always go inside a reply.
 inline constexpr uint32_t kSmallestInlineLimit = wire::kCasExtentBytes;
@@ -204,6 +208,7 @@ class Partition {
     uint64_t set_version = 0;  // 0: one more than before
     int64_t expiry_ms = 0;
     uint16_t user_flags = 0;
+    PeerMemoryView* lender = nullptr;  // as Session::lender, if that is where the value lies
   };
   // A value that lies in its place already.
   struct Uploaded {

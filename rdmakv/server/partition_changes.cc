@@ -192,8 +192,12 @@ void Partition::put(const Request& request, std::string_view key, Value value,
                     const Uploaded* uploaded, Session& session, Outcome& out) {
   Change change;
   if (uploaded != nullptr) change.fresh = uploaded->extent;
+  const bool borrowed = (request.flags & wire::kValueInLanding) != 0;
+  if (borrowed) change.lender = session.lender;
   if (value.size() > wire::kMaxValueBytes) {
     out.reply.status = ReplyStatus::kTooLarge;
+  } else if (borrowed && (session.lender == nullptr || transacting_)) {
+    out.reply.status = ReplyStatus::kBadRequest;
   } else if ((request.flags & wire::kKeepExpiry) != 0 && request.expiry_ms != 0) {
     out.reply.status = ReplyStatus::kBadRequest;
   } else {
@@ -281,6 +285,11 @@ Partition::Applied Partition::store(Change& change, Value value, const Uploaded*
     if (!reserve(change, bytes, cas_class, out)) return Applied::kDone;
     prepare(change, fields);
     wire::write_entry(at(change.fresh.offset), fields, change.key, value);
+    // The client may have ended the connection before, and used the memory for something else.
+    if (change.lender != nullptr && !change.lender->peer_memory_holds()) {
+      out.reply.status = ReplyStatus::kBadRequest;
+      return Applied::kDone;
+    }
   }
   return finish(change, fields, out);
 }

@@ -1,15 +1,14 @@
 #include "rdmakv/server/uploads.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <cassert>
 #include <cstring>
+
+#include "protocol/hashed_copy.h"
 
 namespace rdmakv::server {
 
 struct Uploads::Hashes {
-  XXH3_state_t states[kMost];
+  wire::HashedCopy copies[kMost];
 };
 
 Uploads::Uploads(Slab& slab) : slab_(slab), hashes_(std::make_unique<Hashes>()) {}
@@ -37,7 +36,7 @@ uint64_t Uploads::begin(Extent extent, std::string_view key, uint32_t total) {
     upload.total = total;
     upload.received = 0;
     upload.key = {reinterpret_cast<const char*>(at), key.size()};
-    XXH3_64bits_reset(&hashes_->states[number(upload)]);
+    hashes_->copies[number(upload)].begin(0);
     return upload.ticket;
   }
   return 0;
@@ -53,10 +52,11 @@ void Uploads::append(Upload& upload, std::span<const std::byte> chunk) {
   if (chunk.empty()) return;
   std::byte* to = slab_.at(upload.extent.offset) +
                   wire::entry_value_offset(upload.key_length, true) + upload.received;
-  std::memcpy(to, chunk.data(), chunk.size());
   upload.received += static_cast<uint32_t>(chunk.size());
   if (wire::entry_bytes(upload.key_length, upload.total, true) >= wire::kTwoStepChecksumBytes) {
-    XXH3_64bits_update(&hashes_->states[number(upload)], to, chunk.size());
+    hashes_->copies[number(upload)].copy(to, chunk.data(), chunk.size());
+  } else {
+    std::memcpy(to, chunk.data(), chunk.size());
   }
 }
 
@@ -66,7 +66,7 @@ std::span<const std::byte> Uploads::value(const Upload& upload) const {
 }
 
 uint64_t Uploads::value_hash(const Upload& upload) const {
-  return XXH3_64bits_digest(&hashes_->states[number(upload)]);
+  return hashes_->copies[number(upload)].end();
 }
 
 Extent Uploads::take(Upload& upload) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <string>
@@ -142,6 +143,28 @@ TEST(Entry, WriteAroundIsTheSameEntry) {
     uint64_t hash = hash_key(value, 0);
     write_entry_around(around.data(), fields, "key", static_cast<uint32_t>(length), hash);
     EXPECT_EQ(whole, around) << length;
+  }
+}
+
+// Large values are copied and hashed in one go; what reads them knows nothing of that.
+TEST(Entry, OfAnySizeAnywhereIsWhole) {
+  std::vector<std::byte> memory(140'000);
+  std::string value(130'000, '\0');
+  for (size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i * 31 + i / 251);
+  for (const size_t length :
+       {8190u, 8191u, 8192u, 8193u, 8255u, 12'345u, 65'450u, 65'536u, 129'000u}) {
+    for (const size_t at : {0u, 16u, 48u}) {
+      std::fill(memory.begin(), memory.end(), std::byte{0x55});
+      const std::string key(at + length % 64, 'k');
+      const EntryFields fields{.seed = 77, .version = 3, .expiry_field = at == 16, .expiry_ms = 5};
+      const std::string_view part = std::string_view(value).substr(at, length);
+      write_entry(memory.data() + at, fields, key, bytes_of(part));
+      const uint64_t whole = entry_bytes(key.size(), length, fields.expiry_field);
+      EntryView view;
+      ASSERT_TRUE(verify_entry({memory.data() + at, whole}, 77, key, view)) << length << " " << at;
+      ASSERT_EQ(std::memcmp(view.value.data(), part.data(), length), 0) << length << " " << at;
+      EXPECT_EQ(memory[at + whole], std::byte{0x55}) << "nothing behind it";
+    }
   }
 }
 

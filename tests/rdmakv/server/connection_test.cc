@@ -220,6 +220,68 @@ TEST_F(ConnectionTest, PeerThatReadsNoRepliesIsPausedAndOthersAreServed) {
   for (uint32_t i = 0; i < lazy->welcome().credits; ++i) ASSERT_TRUE(lazy->reply());
 }
 
+// ---- values that lie in the client's landing region ----
+
+class LentValueTest : public ConnectionTest {
+ protected:
+  static wire::RequestHeader put_of(uint64_t offset, uint32_t length) {
+    wire::RequestHeader header = RawClient::header(Opcode::kPut);
+    header.flags = wire::kValueInLanding;
+    header.value_place = wire::ValuePlace{offset, length}.encode();
+    return header;
+  }
+};
+
+TEST_F(LentValueTest, AreStoredFromThere) {
+  auto one = open_client();
+  ASSERT_EQ(one->welcome().flags, wire::kTakesFromLanding);
+  std::string value(RawClient::kLanding, '\0');
+  for (size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i * 7 + i / 256);
+  std::memcpy(one->landing(), value.data(), value.size());
+  for (const auto& [offset, length] : std::map<uint64_t, uint32_t>{{0, 4096},
+                                                                   {1, 70'000},
+                                                                   {77, 0},
+                                                                   {RawClient::kLanding, 0},
+                                                                   {RawClient::kLanding - 5, 5}}) {
+    const auto put = one->ask(put_of(offset, length), "k");
+    ASSERT_TRUE(put) << offset;
+    ASSERT_EQ(put->header.status, ReplyStatus::kOk) << offset;
+    wire::RequestHeader get = RawClient::header(Opcode::kGet, 77);
+    get.landing_bytes = 300'000;
+    one->landings_[77] = 0;
+    EXPECT_EQ(one->ask(get, "k")->value, value.substr(offset, length)) << offset;
+    std::memcpy(one->landing(), value.data(), value.size());
+  }
+}
+
+TEST_F(LentValueTest, OutsideTheRegionEndTheConnection) {
+  for (const auto& [offset, length] :
+       std::map<uint64_t, uint32_t>{{RawClient::kLanding, 1},
+                                    {RawClient::kLanding - 5, 6},
+                                    {wire::ValuePlace::kMostOffset, 4096},
+                                    {0, RawClient::kLanding + 1}}) {
+    auto one = open_client();
+    one->send(RawClient::message(put_of(offset, length), "k", {}));
+    EXPECT_NE(one->refusal(), "") << offset;
+  }
+  EXPECT_EQ(open_client()->get("k")->header.status, ReplyStatus::kNotFound);
+}
+
+TEST_F(LentValueTest, WithAValueInTheMessageOrForAnotherRequestMakeNoSense) {
+  auto one = open_client();
+  one->send(RawClient::message(put_of(0, 5000), "k", "value"));
+  EXPECT_NE(one->refusal(), "");
+  auto other = open_client();
+  for (const Opcode opcode :
+       {Opcode::kGet, Opcode::kDelete, Opcode::kUploadCommit, Opcode::kModify}) {
+    wire::RequestHeader header = put_of(0, 5000);
+    header.opcode = opcode;
+    if (opcode == Opcode::kModify) header.function = wire::Function::kReplace;
+    EXPECT_EQ(other->ask(header, "k")->header.status, ReplyStatus::kBadRequest);
+  }
+  EXPECT_EQ(other->get("k")->header.status, ReplyStatus::kNotFound);
+}
+
 // ---- hostile ----
 
 TEST_F(ConnectionTest, RingMessageOutsideTheRingEndsTheConnection) {

@@ -22,6 +22,33 @@ class PartitionTest : public testing::Test {
   PartitionBox box_;
 };
 
+// A client whose memory values are taken from, and which may have left while they were.
+class Lender final : public PeerMemoryView {
+ public:
+  const std::byte* peer_memory(RemoteAddress, uint64_t) override { return nullptr; }
+  bool peer_memory_holds() override {
+    ++asked;
+    return holds;
+  }
+  bool holds = true;
+  int asked = 0;
+};
+
+TEST_F(PartitionTest, AValueOfAClientThatLeftMeanwhileIsNotStored) {
+  Lender lender;
+  box_.session->lender = &lender;
+  const std::string value(10'000, 'v');
+  const Ask put{.opcode = Opcode::kPut, .key = "k", .value = value, .flags = wire::kValueInLanding};
+  EXPECT_EQ(box_.ask(put).version, 1u);
+  EXPECT_EQ(lender.asked, 1);
+  lender.holds = false;
+  EXPECT_EQ(box_.ask(put).status, ReplyStatus::kBadRequest);
+  EXPECT_EQ(box_.get("k").version, 1u);
+  EXPECT_EQ(box_.put("k", "from a message").version, 2u) << "that is whole already";
+  box_.session->lender = nullptr;
+  EXPECT_EQ(box_.ask(put).status, ReplyStatus::kBadRequest);
+}
+
 TEST_F(PartitionTest, PutThenGet) {
   const Told put = box_.put("key", "value");
   EXPECT_EQ(put.status, ReplyStatus::kOk);

@@ -39,7 +39,7 @@ class RawClient {
     queue_ = std::move(*fabric.create_completion_queue(1024));
     RegionOptions options;
     options.bytes = kLanding;
-    options.remote_access = RemoteAccess::kWrite;
+    options.remote_access = RemoteAccess::kWrite | RemoteAccess::kRead;
     options.name = "raw_client.landing";
     landing_ = std::move(*fabric.allocate(options));
     options.remote_access = RemoteAccess::kNone;
@@ -47,6 +47,8 @@ class RawClient {
     source_ = std::move(*fabric.allocate(options));
   }
   ~RawClient() { drop(); }
+
+  std::byte* landing() const { return landing_->data(); }
 
   // Goes without a word.
   void drop() { endpoint_.reset(); }
