@@ -73,6 +73,8 @@ class Connection {
   void resume();
   // Writes what is pending; one writev unless the kernel takes it all and more came.
   void write_pending();
+  // The server takes more large values.
+  void read_on();
   // Registered memory may be free again.
   void arena_available();
   // Every second: gives memory back that is not in use, if the client is idle; false: it was.
@@ -98,6 +100,7 @@ class Connection {
   bool blocked() const { return blocked_ != 0; }
   LargeArgument* large_argument(size_t index);
   bool has_large_arguments() const { return !large_.empty(); }
+  void put_submitted(Request& request, uint64_t bytes);
   void upload_progressed();
   void upload_committed() { unblock(kUpload); }
   // Bytes that are not the reply to a command (MONITOR), between replies.
@@ -254,8 +257,10 @@ class Connection {
   AclUserPointer user_;
   bool advancing_ = false, consuming_ = false;
   bool expects_large_ = false;  // the last large argument was worth a read of its own
-  bool dirty_ = false, runnable_ = false,
-       waits_for_arena_ = false;  // in the worker's list of that name
+  bool dirty_ = false, runnable_ = false, waits_for_arena_ = false,
+       waits_for_puts_ = false;  // in the worker's list of that name
+  bool puts_large_ = false;      // what it sent last were large values, for
+  uint16_t put_server_ = 0;      // this server
 
   resp::RequestParser parser_;
   ByteBuffer rest_;      // bytes read and not consumed

@@ -20,17 +20,41 @@ constexpr size_t kWorthMoving = size_t{16} * 1024;
 // little is read that its neighbour, likely as large, is not copied either.
 constexpr uint64_t kWorthPlacing = uint64_t{32} * 1024;
 constexpr size_t kShortRead = 1024;
+// And one of this size fills the cache: Worker::takes_puts(). Of smaller ones, what is read at once.
+constexpr uint64_t kWorthWaiting = uint64_t{64} * 1024;
 
 }  // namespace
 
 void Connection::read_some() {
   if (blocked()) return want_reading(false);
   if (filling_large()) return read_large();
+  if (std::exchange(puts_large_, false) && !worker_.takes_puts(put_server_)) {
+    puts_large_ = true;
+    worker_.wait_for_puts(*this);
+    return want_reading(false);
+  }
   const bool expected = expects_large_;
   read_commands();
   if (!expected || closed() || blocked()) return;
   expects_large_ = filling_large();
   if (expects_large_) read_large();
+}
+
+// There may be nothing to be read: then the event loop tells when there is.
+void Connection::read_on() {
+  if (closed() || blocked()) return;
+  read_some();
+  if (closed() || blocked() || waits_for_puts_) return;
+  want_reading(true);
+}
+
+void Connection::put_submitted(Request& request, uint64_t bytes) {
+  if (bytes < kWorthWaiting) return;
+  puts_large_ = true;
+  put_server_ = request.operation.server;
+  request.put_server_ = put_server_;
+  request.put_bytes_ = bytes;
+  worker_.put_begins(put_server_, bytes);
 }
 
 size_t Connection::bytes_to_read() const {

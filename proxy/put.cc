@@ -23,7 +23,8 @@ void submit_with_input(Request& request, Arguments arguments, size_t input_index
   switch (large->kind()) {
     case LargeArgument::Kind::kRegistered:
       operation.input_buffer = large->take_buffer();
-      return request.submit(then);
+      request.submit(then);
+      return request.connection().put_submitted(request, large->length());
     case LargeArgument::Kind::kUpload:
       // Nothing else is issued before the commit is: the key's order is that of the commands.
       request.connection().block(Connection::kUpload);

@@ -12,7 +12,7 @@ namespace rdmakv::proxy {
 namespace {
 
 // Replies of so many bytes are written before more are made, while they are in the cache.
-constexpr size_t kWorthWriting = size_t{128} * 1024;
+constexpr size_t kWorthWriting = size_t{256} * 1024;
 
 class Answers final : public AtOnce {
  public:

@@ -17,6 +17,11 @@ namespace {
 
 constexpr timeval kTick = {1, 0};
 constexpr timeval kArenaTick = {0, 5'000};
+constexpr timeval kPutTick = {0, 5'000};
+// Half of what a core's second cache holds, often.
+constexpr uint64_t kMostPutBytes = uint64_t{1} << 20;
+// A server that has answered no large PUT for so long is not waited for.
+constexpr uint64_t kPromptUs = 2'000;
 constexpr timeval kSampleTick = {0, InstantaneousRates::kPeriodUs};
 constexpr timeval kPinTick = {0, 10'000};
 
@@ -67,6 +72,7 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
   wakeup_event_ = make(wakeup_fd_, EV_READ | EV_PERSIST, &Worker::on_wakeup);
   tick_event_ = make(-1, 0, &Worker::on_tick);
   arena_event_ = make(-1, 0, &Worker::on_arena_tick);
+  put_event_ = make(-1, 0, &Worker::on_put_tick);
   pin_event_ = make(-1, 0, &Worker::on_pin_tick);
   pause_event_ = make(-1, 0, &Worker::on_pause_end);
   sample_event_ = make(-1, 0, &Worker::on_sample);
@@ -93,6 +99,7 @@ Worker::~Worker() {
   wakeup_event_.reset();
   tick_event_.reset();
   arena_event_.reset();
+  put_event_.reset();
   pin_event_.reset();
   pause_event_.reset();
   sample_event_.reset();
@@ -176,6 +183,7 @@ void Worker::finish_turn() {
     progressed_ = client_->poll() > 0;
   }
   if (!arena_waiters_.empty()) serve_arena_waiters();
+  if (!put_waiters_.empty()) serve_put_waiters();
   if (!runnable_.empty()) {
     progressed_ = true;
     runnable_now_.swap(runnable_);
@@ -234,6 +242,49 @@ void Worker::on_arena_tick(evutil_socket_t, short, void* self) {
     connection.spill_if_stalled(now - std::min(now, PinWaiters::kStalledUs));
   }
   event_add(worker.arena_event_.get(), &kArenaTick);
+}
+
+// ---- large values on their way to servers ------------------------------------------------------
+
+bool Worker::takes_puts(uint16_t server) const {
+  if (server >= puts_.size() || puts_[server].bytes < kMostPutBytes) return true;
+  return now_us() - std::min(now_us(), puts_[server].ended_us) > kPromptUs;
+}
+
+void Worker::put_begins(uint16_t server, uint64_t bytes) {
+  if (server >= puts_.size()) puts_.resize(size_t{server} + 1);
+  puts_[server].bytes += bytes;
+}
+
+void Worker::put_ends(uint16_t server, uint64_t bytes) {
+  puts_[server].bytes -= bytes;
+  puts_[server].ended_us = now_us();
+}
+
+void Worker::wait_for_puts(Connection& connection) {
+  if (std::exchange(connection.waits_for_puts_, true)) return;
+  put_waiters_.push_back(&connection);
+  if (!event_pending(put_event_.get(), EV_TIMEOUT, nullptr)) event_add(put_event_.get(), &kPutTick);
+}
+
+// Those whose server takes more, in the order of their waiting.
+void Worker::serve_put_waiters() {
+  for (size_t left = put_waiters_.size(); left > 0; --left) {
+    Connection& connection = *put_waiters_.front();
+    put_waiters_.pop_front();
+    if (!takes_puts(connection.put_server_)) {
+      put_waiters_.push_back(&connection);
+      continue;
+    }
+    progressed_ = true;
+    connection.waits_for_puts_ = false;
+    connection.read_on();
+  }
+}
+
+void Worker::on_put_tick(evutil_socket_t, short, void* self) {
+  auto& worker = *static_cast<Worker*>(self);
+  if (!worker.put_waiters_.empty()) event_add(worker.put_event_.get(), &kPutTick);
 }
 
 // ---- pins are short ----------------------------------------------------------------------------
@@ -320,6 +371,7 @@ void Worker::reap() {
       continue;
     }
     for (auto* list : {&dirty_, &runnable_, &arena_waiters_}) std::erase(*list, connection);
+    std::erase(put_waiters_, connection);
     it = connections_.erase(it);
   }
 }

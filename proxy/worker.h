@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -150,6 +151,16 @@ class Worker {
   void start_gathering(Request& request);
   void finish_gathering(Request& request);
 
+  // Large values on their way to a server. Not many more are read than the processor's cache holds
+  // until those are answered: what the server, or the adapter, is to take from here is then still
+  // in the cache, and the buffers that come next are too. A server that does not answer soon is not
+  // waited for.
+  bool takes_puts(uint16_t server) const;
+  void put_begins(uint16_t server, uint64_t bytes);
+  void put_ends(uint16_t server, uint64_t bytes);
+  // `connection` goes on reading when its server takes more.
+  void wait_for_puts(Connection& connection);
+
   Upload& start_upload(Connection& connection, std::string_view key, uint64_t total);
   // Writes a pinned value to the output of `request`, which is the head of its queue.
   void stream_value(Request* request, const Ticket& ticket, uint64_t length, ValueStream::Done done,
@@ -193,6 +204,8 @@ class Worker {
   bool poll_a_while(uint64_t spin_us);
   void run_jobs();
   void serve_arena_waiters();
+  static void on_put_tick(evutil_socket_t fd, short what, void* self);
+  void serve_put_waiters();
   void reap();
   void tick();
   void arm_tick();
@@ -229,6 +242,12 @@ class Worker {
   std::vector<Connection*> dirty_, dirty_now_;
   std::vector<Connection*> runnable_, runnable_now_;
   std::vector<Connection*> arena_waiters_, arena_waiters_now_;
+  struct Puts {
+    uint64_t bytes = 0;     // under way
+    uint64_t ended_us = 0;  // when the last one ended
+  };
+  std::vector<Puts> puts_;  // by server
+  std::deque<Connection*> put_waiters_;
   std::vector<Request*> gathering_;
   std::vector<Connection*> monitors_;
   std::atomic<bool> has_monitors_{false};  // read by the other workers
@@ -253,8 +272,8 @@ class Worker {
   AtOnceReader* const at_once_;
   PutRunner* const put_runner_;
   PinnedMemory* const pinned_memory_;
-  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, pin_event_, pause_event_,
-      sample_event_;
+  EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, put_event_, pin_event_,
+      pause_event_, sample_event_;
   int wakeup_fd_ = -1;
   std::atomic<bool> stop_{false};
   std::mutex jobs_mutex_;

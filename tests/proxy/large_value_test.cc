@@ -187,6 +187,70 @@ TEST_F(LargeValueTest, AValueCutOffClosesTheConnection) {
   expect_nothing_held();
 }
 
+// ---- many large values at once ----
+
+class ManyPutsTest : public ProxyTest {
+ protected:
+  static constexpr size_t kClients = 30;
+  static constexpr size_t kBytes = 100'000;
+  ManyPutsTest() : ProxyTest(roomy()) {
+    for (size_t i = 0; i < kClients; ++i) clients_.push_back(connect());
+  }
+  static fakes::FakeClient::Options roomy() {
+    fakes::FakeClient::Options options;
+    options.arena_bytes = 32 << 20;
+    return options;
+  }
+  // All at the same time.
+  void send_all(uint32_t round) {
+    std::vector<std::string> left;
+    for (size_t i = 0; i < kClients; ++i) {
+      left.push_back(command({"SET", "k" + std::to_string(i), value_of(round, i)}));
+    }
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    for (bool more = true; more && std::chrono::steady_clock::now() < give_up;) {
+      more = false;
+      for (size_t i = 0; i < kClients; ++i) {
+        left[i].erase(0, clients_[i].send_some(left[i]));
+        more |= !left[i].empty();
+      }
+      worker_->turn(false);
+    }
+    for (const std::string& bytes : left) EXPECT_EQ(bytes.size(), 0u);
+    run();
+  }
+  static std::string value_of(uint32_t round, size_t client) {
+    return pattern(kBytes, round * 100 + static_cast<uint32_t>(client));
+  }
+  std::vector<TestClient> clients_;
+};
+
+TEST_F(ManyPutsTest, AreAllStored) {
+  for (uint32_t round = 0; round < 3; ++round) {
+    send_all(round);
+    for (size_t i = 0; i < kClients; ++i) {
+      EXPECT_EQ(clients_[i].take(), "+OK\r\n");
+      EXPECT_EQ(fake_->store["k" + std::to_string(i)].value, value_of(round, i));
+    }
+  }
+  EXPECT_EQ(fake_->free_bytes(), roomy().arena_bytes);
+}
+
+TEST_F(ManyPutsTest, AServerThatDoesNotAnswerIsNotWaitedForBeforeMoreIsRead) {
+  send_all(0);
+  for (TestClient& client : clients_) EXPECT_EQ(client.take(), "+OK\r\n");
+  fake_->hold();
+  send_all(1);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (fake_->held() < kClients && std::chrono::steady_clock::now() < give_up) {
+    worker_->turn(true);
+  }
+  EXPECT_EQ(fake_->held(), kClients);
+  fake_->release();
+  run();
+  for (TestClient& client : clients_) EXPECT_EQ(client.take(), "+OK\r\n");
+}
+
 // The same where pinned values are written from where they lie.
 class InPlaceTest : public ProxyTest {
  protected:
