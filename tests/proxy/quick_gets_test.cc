@@ -97,7 +97,7 @@ TEST_F(QuickGetsTest, LargeValues) {
   EXPECT_EQ(fake_->free_bytes(), free);
 }
 
-// As much as its output may have is in memory, and the commands behind that are not taken yet.
+// As much as its output may have is in memory, and a batch of commands behind that under way.
 TEST_F(QuickGetsTest, AClientThatDoesNotReadIsNotAnsweredAtOnceForEver) {
   fake_->store["large"] = {pattern(60'000), 1, 0};
   std::string commands, expected;
@@ -114,7 +114,6 @@ TEST_F(QuickGetsTest, AClientThatDoesNotReadIsNotAnsweredAtOnceForEver) {
   expected.resize(expected.size() - bulk("1").size());
   EXPECT_EQ(read(client_, expected.size()), expected);
   EXPECT_EQ(fake_->free_bytes(), free);
-  EXPECT_EQ(fake_->answered_at_once + fake_->submitted(), 799u);
 }
 
 TEST_F(QuickGetsTest, WithoutRegisteredMemoryALargeValueGoesTheOrdinaryWay) {
