@@ -74,8 +74,10 @@ bool Connection::may_go_unseen() const {
          !session_.reply_off && !session_.skip_reply && !session_.skip_next_reply;
 }
 
+// And all of a batch may have to become Requests after all.
 bool Connection::may_be_quick_get() const {
-  return worker_.at_once() != nullptr && queue_.empty() && may_go_unseen();
+  return worker_.at_once() != nullptr && queue_.empty() && may_go_unseen() &&
+         worker_.settings().pipeline_limit >= AtOnceReader::kMost;
 }
 
 // True: the command has been taken. False: it is to be executed, and what was taken has been.
