@@ -20,7 +20,8 @@ constexpr size_t kWorthMoving = size_t{16} * 1024;
 // little is read that its neighbour, likely as large, is not copied either.
 constexpr uint64_t kWorthPlacing = uint64_t{32} * 1024;
 constexpr size_t kShortRead = 1024;
-// And one of this size fills the cache: Worker::takes_puts(). Of smaller ones, what is read at once.
+// And one of this size fills the cache: Worker::takes_puts(). Of smaller ones, what is read at
+// once.
 constexpr uint64_t kWorthWaiting = uint64_t{64} * 1024;
 
 }  // namespace
