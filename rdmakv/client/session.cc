@@ -272,7 +272,10 @@ void Session::fail_sent(bool was_ready) {
        index = table_.slot(index).next) {
     RequestSlot& slot = table_.slot(index);
     Operation* operation = std::exchange(slot.operation, nullptr);
-    if (operation != nullptr && slot.step == RequestStep::kOperation) sort(*operation);
+    if (operation != nullptr && slot.step == RequestStep::kOperation) {
+      if (slot.value) operation->input_buffer = std::move(slot.value);
+      sort(*operation);
+    }
     if (slot.puts != nullptr) {
       end_puts(slot, Code::kUnknownOutcome);
       give_back_puts(slot);

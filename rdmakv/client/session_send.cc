@@ -398,6 +398,7 @@ bool Session::append(Outgoing& out, uint32_t index) {
 }
 
 bool Session::open_message() {
+  if (!unsent_.empty()) return false;
   open_ = endpoint_->acquire_message();
   if (!open_) return false;
   builder_ = wire::MessageBuilder({open_.data, open_.capacity}, wire::MessageKind::kRequests);

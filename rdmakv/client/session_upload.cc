@@ -133,8 +133,9 @@ bool Session::commit_upload(Operation& operation) {
   if (!send_request(out)) return false;
   count_from(operation, now_ns_);
   queue_.pop_front();
-  // Every chunk has been answered, so no WRITE reads from it any more.
-  operation.input_buffer.reset();
+  // All of it has been stored; but if the commit turns out not to have been sent, it is wanted
+  // again.
+  table_.slot(table_.newest()).value = std::move(operation.input_buffer);
   upload_ = {};
   return true;
 }
