@@ -74,7 +74,7 @@ class KeyOrder {
 
  private:
   struct Count {
-    uint16_t requests = 0;
+    uint32_t requests = 0;  // puts of runs, many of them on one credit, count each
     uint16_t reads = 0;
     uint16_t atomics = 0;
     uint32_t detours = 0;

@@ -125,6 +125,8 @@ std::span<const std::byte> LoadReader::copy(std::span<const std::byte> memory, A
   if (to == nullptr) return {};
   std::memcpy(to, &first, sizeof(first));
   std::memcpy(to + sizeof(first), memory.data() + sizeof(first), bytes - sizeof(first));
+  // What was bounded is what is judged: only a large value lies in the taker's room.
+  std::memcpy(to + offsetof(wire::EntryHeader, meta), &meta, sizeof(meta));
   return {to, bytes};
 }
 

@@ -45,7 +45,10 @@ Code fetch(Client& client, const Operation& transaction, std::string& whole) {
     piece.done = &append;
     piece.context = &whole;
     const size_t before = whole.size();
-    if (!piece.buffer) return Code::kBusy;
+    if (!piece.buffer) {
+      code = Code::kBusy;
+      break;
+    }
     run_to_end(client, piece);
     code = piece.code;
     if (code == Code::kOk && whole.size() == before) code = Code::kProtocolError;
@@ -118,7 +121,8 @@ Code Transaction::build(wire::TransactionBuilder& builder, uint64_t& epoch) {
     Operation operation;
     operation.kind = command.kind;
     operation.expiry_ms = command.expiry_ms;
-    fits &= command.key.size() <= wire::kMaxKeyBytes && command.expiry_ms >= 0;
+    if (command.expiry_ms < 0) return Code::kInvalidArgument;
+    fits &= command.key.size() <= wire::kMaxKeyBytes;
     fits &= builder.add(request_of(operation), command.key,
                         std::as_bytes(std::span<const char>(command.value)));
   }

@@ -54,6 +54,7 @@ class Transaction {
   //   kOk                      answers() has one for each command
   //   kVersionMismatch         nothing was done: unmet()
   //   kWrongWorker             nothing was sent: the keys are not of one hash slot
+  //   kInvalidArgument         nothing was sent: an expiry below 0
   //   kTooLarge                nothing was sent: more than 65,535 commands, a key beyond 64 KB or
   //                            more than 512 MB in all
   //   kUnknownOutcome, kTimeout   it may have been done, as a whole, or not

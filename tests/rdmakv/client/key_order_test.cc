@@ -14,6 +14,18 @@ TEST(KeyOrder, NoReadBesideARequest) {
   EXPECT_TRUE(order.may_read(7));
 }
 
+// As many puts of one key as go on all credits there can be.
+TEST(KeyOrder, NoReadBesideAGreatManyRequests) {
+  constexpr uint32_t kMost = 4096 * 64;
+  KeyOrder order;
+  for (uint32_t i = 0; i < kMost; ++i) {
+    order.request_begins(7);
+    ASSERT_FALSE(order.may_read(7)) << i;
+  }
+  for (uint32_t i = 0; i < kMost; ++i) order.request_ends(7);
+  EXPECT_TRUE(order.may_read(7));
+}
+
 TEST(KeyOrder, NoChangeBesideARead) {
   KeyOrder order;
   order.read_begins(7);

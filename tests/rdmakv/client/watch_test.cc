@@ -105,6 +105,9 @@ TEST_F(WatchTest, WhatCannotBe) {
   for (uint32_t i = 0; i <= wire::kMaxRequestsPerTransaction; ++i) transaction.put("k", "1");
   EXPECT_EQ(transaction.exec(*client), Code::kTooLarge);
   EXPECT_EQ(get("k"), "no such key");
+  transaction.put("k", "1", -1);
+  EXPECT_EQ(transaction.exec(*client), Code::kInvalidArgument);
+  EXPECT_EQ(get("k"), "no such key");
 }
 
 TEST_F(WatchTest, LargeValuesBothWays) {
@@ -119,6 +122,25 @@ TEST_F(WatchTest, LargeValuesBothWays) {
   EXPECT_EQ(transaction.answers()[1].value, large);
   EXPECT_EQ(transaction.answers()[3].value, "small");
   EXPECT_EQ(transaction.answers()[4].value, large);
+}
+
+// The server keeps it in place, and there is no registered memory to READ it into.
+TEST_F(WatchTest, AReplyThatCannotBeReadIsGivenBack) {
+  ASSERT_EQ(put("{t}a", pattern(200'000, 1)), Code::kOk);
+  std::vector<ValueBuffer> all;
+  for (const uint32_t bytes : {1u << 20, 4096u}) {
+    while (ValueBuffer buffer = client->allocate(bytes)) all.push_back(std::move(buffer));
+  }
+  transaction.get("{t}a");
+  EXPECT_EQ(transaction.exec(*client), Code::kUnknownOutcome);
+  all.clear();
+  for (uint16_t worker = 0; worker < 2; ++worker) {
+    TestOperation stats(OperationKind::kStats, {});
+    stats.worker = worker;
+    client->submit(stats);
+    client->wait(stats);
+    EXPECT_NE(stats.lent.find("pinned_extents 0\n"), std::string::npos) << stats.lent;
+  }
 }
 
 TEST_F(WatchTest, AServerThatStartedAnewCountsFromOneAgain) {
