@@ -152,6 +152,28 @@ TEST_F(LargeValueTest, PinnedValuesInAnMget) {
   expect_nothing_held();
 }
 
+TEST_F(LargeValueTest, AReplyBeyondTheOutputLimitClosesTheConnection) {
+  proxy_.settings().output_limit_bytes = 30'000;
+  fake_->store["a"] = {pattern(10'000), 1, 0};
+  fake_->store["b"] = {pattern(100'000), 1, 0};
+  fake_->store["c"] = {pattern(1'000), 1, 0};
+  const std::string many = " c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c";
+  const std::vector<std::string> all = {"MGET a a a a",
+                                        "GET b",
+                                        "MGET a b a",
+                                        "MGET" + many,
+                                        "MULTI\r\nMGET a a a a\r\nEXEC",
+                                        "GET a\r\nGET a\r\nGET a\r\nGET a"};
+  for (const std::string& commands : all) {
+    TestClient client = connect();
+    client.send_some(commands + "\r\n");
+    run();
+    client.receive();
+    EXPECT_TRUE(client.ended()) << commands;
+  }
+  expect_nothing_held();
+}
+
 TEST_F(LargeValueTest, ASlowReaderOfAPinnedValueHoldsLittle) {
   proxy_.settings().output_pause_bytes = 64 * 1024;
   const std::string value = pattern(8 << 20);
