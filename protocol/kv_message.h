@@ -68,7 +68,8 @@ enum class Opcode : uint8_t {
   kDelete = 4,         // Condition::kIfVersion possible
   kExpire = 5,         // set or remove the expiry under conditions
   kCount = 6,          // keys of this partition -> value length field
-  kClear = 7,          // remove every key of this partition
+  kClear = 7,          // remove every key of this partition; with `wanted`, about so many of them,
+                       // from the place `cursor` of its index on -> `cursor` where to go on, or 0
   kRelease = 8,        // give up a pin: `ticket`
   kUploadBegin = 9,    // reserve an extent for key and a value of `total` bytes -> ticket
   kUploadChunk = 10,   // bytes at `offset` of the upload `ticket`
@@ -182,13 +183,13 @@ struct RequestHeader {
   uint32_t value_length = 0;  // bytes of value (or chunk) in this message
   union {
     uint64_t version = 0;  // what Condition::kIfVersion, kIfStillAbsent ask for
-    uint64_t cursor;       // kScan: where to begin; 0: at the beginning
+    uint64_t cursor;       // kScan, kClear: where to begin; 0: at the beginning
   };
   union {
     int64_t expiry_ms = 0;  // kPut, kExpire, kModify, kUploadCommit: ms since 1970; 0: none
     uint64_t offset;        // kUploadChunk: where the chunk lies in the value
     uint64_t total;         // kUploadBegin: bytes of the whole value
-    uint64_t wanted;        // kGrants: extents; kScan: keys
+    uint64_t wanted;        // kGrants: extents; kScan, kClear: keys
   };
   union {
     uint64_t ticket = 0;   // kRelease: the pin; kUpload...: the upload; kModify: that, or 0; else 0
@@ -205,7 +206,7 @@ struct ReplyHeader {
   uint32_t id = 0;          // of the request
   union {
     uint64_t version = 0;  // of the key after the request; 0: no such key
-    uint64_t cursor;       // kScan, kRandomKey
+    uint64_t cursor;       // kScan, kRandomKey, kClear
   };
   int64_t expiry_ms = 0;  // of the key after the request; 0: none
   // Of the entry: its offset (kv_layout.h), 0: nowhere. It is the entry of the key after the

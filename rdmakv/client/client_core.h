@@ -85,6 +85,7 @@ class ClientCore final : public Client,
   bool all_on(SlotMap::Place place, const Operation& operation) const;
   // client_gather.cc
   void start_gather(Operation& operation);
+  void ask_next_piece(Operation& part);
   void route_part(Operation& part);
   void enqueue_part(Operation& part, uint16_t worker);
   Session* session_of(uint16_t server, uint16_t worker);

@@ -11,6 +11,9 @@ void ClientCore::start_gather(Operation& operation) {
           self->finish(gather.whole());
           self->free_gathers_.push_back(&gather);
         },
+        [](void* context, Operation& part) {
+          static_cast<ClientCore*>(context)->ask_next_piece(part);
+        },
         this);
     free_gathers_.push_back(&gathers_.back());
   }
@@ -22,6 +25,23 @@ void ClientCore::start_gather(Operation& operation) {
     route_part(gather.add_part(static_cast<uint16_t>(server), kEveryWorker));
   }
   gather.parts_made();
+}
+
+// Each piece has the time that is allowed an operation.
+void ClientCore::ask_next_piece(Operation& part) {
+  const Operation& whole = static_cast<Gather*>(part.context)->whole();
+  ++under_way_;
+  part.internal[kUnderWay] = 1;
+  part.internal[kGather] = part.worker + 1u;
+  if (closing_) {
+    part.code = Code::kCancelled;
+    return finish(part);
+  }
+  part.internal[kAllowed] = whole.internal[kAllowed];
+  if (part.internal[kAllowed] != 0) {
+    part.internal[kDeadline] = steady_ns() + part.internal[kAllowed];
+  }
+  route_part(part);
 }
 
 // internal[kGather] is kEveryWorker, or the worker + 1.
@@ -48,6 +68,7 @@ void ClientCore::route_part(Operation& part) {
 
 void ClientCore::enqueue_part(Operation& part, uint16_t worker) {
   const Operation& whole = static_cast<Gather*>(part.context)->whole();
+  part.worker = worker;
   if (whole.elsewhere && is_with(whole.key, part.server, worker)) return finish(part);
   session_of(part.server, worker)->enqueue(part);
 }

@@ -3,11 +3,13 @@
 // Each worker gets a part: an Operation of the same kind, which waits in its session's queue like
 // any other, so a kClear comes after what was submitted before it, on every session. While a
 // server's number of workers is not known, one part stands for all of them (kEveryWorker); Client
-// splits it. Gathers and parts are kept and used again.
+// splits it. A part of a kClear that goes piece by piece is asked again and again, each time from
+// where the last piece ended. Gathers and parts are kept and used again.
 #pragma once
 
 #include <deque>
 #include <functional>
+#include <utility>
 
 #include "rdmakv/client/operation_queue.h"
 
@@ -17,9 +19,12 @@ inline constexpr uint64_t kEveryWorker = ~uint64_t{0};
 
 class Gather {
  public:
-  // `ended`: the whole is done, with code and number set.
+  // `ended`: the whole is done, with code and number set. `next_piece`: `part` has its place to go
+  // on at, and is to be asked again.
   using Ended = void (*)(void* context, Gather& gather);
-  Gather(Ended ended, void* context) : ended_(ended), context_(context) {}
+  using NextPiece = void (*)(void* context, Operation& part);
+  Gather(Ended ended, NextPiece next_piece, void* context)
+      : ended_(ended), next_piece_(next_piece), context_(context) {}
   Gather(const Gather&) = delete;
   Gather& operator=(const Gather&) = delete;
 
@@ -40,20 +45,29 @@ class Gather {
     part = Operation{};
     part.kind = whole_->kind;
     part.server = server;
+    if (part.kind == OperationKind::kClear) part.length = whole_->length;
     part.internal[kDeadline] = whole_->internal[kDeadline];
     part.internal[kAllowed] = whole_->internal[kAllowed];
     part.internal[kUnderWay] = 1;
     part.internal[kGather] = worker;
     part.context = this;
-    part.done = [](Operation& done) {
-      static_cast<Gather*>(done.context)->ended_part(done.code, done.number, done.server);
-    };
+    part.done = [](Operation& done) { static_cast<Gather*>(done.context)->part_answered(done); };
     ++missing_;
     return part;
   }
   Operation& whole() { return *whole_; }
 
  private:
+  void part_answered(Operation& part) {
+    // Of a kClear the reply's cursor, which shares its place with the version.
+    if (part.code != Code::kOk || part.length == 0 || part.version == 0) {
+      return ended_part(part.code, part.number, part.server);
+    }
+    whole_->number += std::exchange(part.number, 0);
+    part.offset = std::exchange(part.version, 0);
+    next_piece_(context_, part);
+  }
+
   void ended_part(Code code, uint64_t number, uint16_t server) {
     if (code != Code::kOk && whole_->code == Code::kOk) {
       whole_->code = code;
@@ -64,6 +78,7 @@ class Gather {
   }
 
   Ended ended_;
+  NextPiece next_piece_;
   void* context_;
   Operation* whole_ = nullptr;
   std::deque<Operation> parts_;

@@ -25,7 +25,9 @@ enum class OperationKind : uint8_t {
   kExpire,
   kModify,    // `function` of the value, in one step at the server (protocol/kv_modify.h)
   kEvaluate,  // likewise, but nothing changes
-  // For every worker of every server at once, `number` is the sum:
+  // For every worker of every server at once, `number` is the sum. A kClear with a `length` removes
+  // about so many keys at a time, so that workers serve others in between; what the same client
+  // submits after it may then come before its end.
   kCount,
   kClear,
   // Values larger than one wants to hold in one piece (see Client):
@@ -116,7 +118,7 @@ struct Operation {
   // does not come inside a message.
   uint32_t lend_most = UINT32_MAX;
   uint64_t offset = 0;  // kReadPinned, kUploadChunk, kScan
-  uint32_t length = 0;  // kReadPinned: how many bytes; kScan: how many keys
+  uint32_t length = 0;  // kReadPinned: how many bytes; kScan: how many keys; kClear: at a time
   uint64_t total = 0;   // kUploadBegin: bytes of the whole value
   Ticket ticket;        // kReadPinned, kRelease, kUpload..., kModify if its input was uploaded;
                         // result of kUploadBegin, and of whatever brings a value, when the value is

@@ -87,7 +87,7 @@ wire::RequestHeader request_of(const Operation& operation) {
   header.expiry_ms = operation.expiry_ms;
   if (operation.kind == OperationKind::kUploadBegin) header.total = operation.total;
   if (operation.kind == OperationKind::kUploadChunk) header.offset = operation.offset;
-  if (operation.kind == OperationKind::kScan) {
+  if (operation.kind == OperationKind::kScan || operation.kind == OperationKind::kClear) {
     header.cursor = operation.offset;
     header.wanted = operation.length;
   }

@@ -114,7 +114,7 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       out.reply.number = index_.size();
       break;
     case Opcode::kClear:
-      clear(out);
+      clear(request, out);
       break;
     case Opcode::kRelease:
       release(request, session, out);

@@ -276,7 +276,7 @@ class Partition {
   Applied try_expire(const Request& request, Change& change, Session& session, Outcome& out);
   void erase(const Request& request, std::string_view key, Session& session, Outcome& out);
   void expire(const Request& request, std::string_view key, Session& session, Outcome& out);
-  void clear(Outcome& out);
+  void clear(const Request& request, Outcome& out);
 
   // What is there, and one key under another's name (partition_scan.cc).
   void scan(const Request& request, Session& session, Outcome& out);

@@ -109,6 +109,24 @@ TEST_F(ClientServerTest, CountAndClear) {
   EXPECT_EQ(ask(OperationKind::kCount).number, 0u);
 }
 
+TEST_F(ClientServerTest, ClearPieceByPiece) {
+  start(64 << 20, 2);
+  const std::unique_ptr<Client> client = open();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(async_put(*client, "key" + std::to_string(i), "v").wait().code, Code::kOk);
+  }
+  const uint64_t requests = client->counters().requests;
+  const Answer cleared = async(*client, {}, {}, [](Operation& op) {
+                           op.kind = OperationKind::kClear;
+                           op.length = 100;
+                         }).wait();
+  EXPECT_EQ(cleared.code, Code::kOk);
+  EXPECT_EQ(cleared.number, 1000u);
+  EXPECT_GE(client->counters().requests - requests, 8u);
+  const auto count = [](Operation& op) { op.kind = OperationKind::kCount; };
+  EXPECT_EQ(async(*client, {}, {}, count).wait().number, 0u);
+}
+
 TEST_F(ClientServerTest, StatsAreText) {
   start(64 << 20);
   const std::unique_ptr<Client> client = open();

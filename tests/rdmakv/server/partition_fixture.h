@@ -43,6 +43,7 @@ struct Ask {
   uint8_t flags = 0;
   uint64_t ticket = 0;
   wire::Function function = wire::Function::kNone;
+  uint64_t wanted = 0;  // instead of expiry_ms, if it is not 0
 };
 
 struct Told {
@@ -63,6 +64,7 @@ inline wire::RequestHeader header_of(const Ask& ask) {
   header.flags = ask.flags;
   header.version = ask.version;
   header.expiry_ms = ask.expiry_ms;
+  if (ask.wanted != 0) header.wanted = ask.wanted;
   header.ticket = ask.ticket;
   header.function = ask.function;
   header.key_length = static_cast<uint32_t>(ask.key.size());

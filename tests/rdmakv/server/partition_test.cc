@@ -231,6 +231,26 @@ TEST_F(PartitionTest, CountAndClear) {
   EXPECT_EQ(box_.put("k0", "v").version, 2u);
 }
 
+// Each piece goes on where the last one ended. A key of the fixture that is stored in between may
+// go or stay; one that is there from the beginning goes.
+TEST_F(PartitionTest, ClearInPieces) {
+  for (int i = 0; i < 1000; ++i) box_.put("k" + std::to_string(i), "v");
+  uint64_t cursor = 0, removed = 0, pieces = 0;
+  do {
+    const Told told = box_.ask({.opcode = Opcode::kClear, .version = cursor, .wanted = 50});
+    ASSERT_EQ(told.status, ReplyStatus::kOk);
+    EXPECT_LE(told.number, 50u + wire::kSlotsPerBucket);
+    removed += told.number;
+    cursor = told.version;
+    ++pieces;
+    EXPECT_EQ(box_.ask({.opcode = Opcode::kCount}).number, 1000 - removed);
+  } while (cursor != 0);
+  EXPECT_EQ(removed, 1000u);
+  EXPECT_GE(pieces, 1000 / (50u + wire::kSlotsPerBucket));
+  EXPECT_EQ(box_.ask({.opcode = Opcode::kClear, .version = ~uint64_t{0}, .wanted = 50}).version,
+            0u);
+}
+
 // ---- expiry ----
 
 TEST_F(PartitionTest, KeyLivesUpToItsExpiryAndNotAMillisecondLonger) {
