@@ -69,7 +69,7 @@ std::string AccessControl::set_user(std::string_view name, Arguments rules) {
   for (const std::string& rule : merged) {
     const AclRuleError error = user.apply(rule);
     if (error == AclRuleError::kNone) continue;
-    return "ERR Error in ACL SETUSER modifier '" + rule +
+    return "ERR Error in ACL SETUSER modifier '" + std::string(until_nul(rule)) +
            "': " + std::string(acl_rule_error_text(error));
   }
   users_.insert_or_assign(std::string(name), std::make_shared<const AclUser>(std::move(user)));
@@ -195,7 +195,8 @@ void AccessControl::log(AclLogEntry entry) {
   const std::lock_guard lock(mutex_);
   const auto end = log_.begin() + static_cast<ptrdiff_t>(std::min(kCompared, log_.size()));
   const auto same = std::find_if(log_.begin(), end, [&](const AclLogEntry& old) {
-    return old.reason == entry.reason && old.object == entry.object && old.user == entry.user &&
+    return old.reason == entry.reason && old.context == entry.context &&
+           old.object == entry.object && old.user == entry.user &&
            entry.time_ms - old.time_ms <= kSameEntryMs;
   });
   if (same != end) {

@@ -22,8 +22,9 @@ using AclUserPointer = std::shared_ptr<const AclUser>;
 
 struct AclLogEntry {
   uint64_t count = 1;
-  std::string reason;  // "command", "key", "auth"
-  std::string object;  // the command, the key, or "AUTH"
+  std::string reason;                     // "command", "key", "auth"
+  std::string_view context = "toplevel";  // "multi": when it was queued, or by EXEC
+  std::string object;                     // the command, the key, or "AUTH"
   std::string user;
   int64_t time_ms = 0;      // of the latest one, wall clock
   std::string client_info;  // as CLIENT INFO, of the latest one

@@ -332,6 +332,14 @@ constexpr CommandDocs kDocs[] = {
      .arguments = "version:integer='VERSION'?"},
     {.name = "memory|usage",
      .arguments = "key:key#0 count:integer='SAMPLES'?"},
+    {.name = "bgsave",
+     .arguments = "schedule:pure-token='SCHEDULE'?@3.2.2",
+     .history = "3.2.2 Added the `SCHEDULE` option."},
+    {.name = "shutdown",
+     .arguments = "nosave_save:oneof?{nosave:pure-token='NOSAVE' save:pure-token='SAVE'} "
+         "now:pure-token='NOW'?@7.0.0 force:pure-token='FORCE'?@7.0.0 "
+         "abort:pure-token='ABORT'?@7.0.0",
+     .history = "7.0.0 Added the `NOW`, `FORCE` and `ABORT` modifiers."},
     {.name = "slowlog|get",
      .arguments = "count:integer?",
      .history = "4.0.0 Added client IP address, port and name to the reply."},

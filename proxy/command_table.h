@@ -174,4 +174,9 @@ std::vector<size_t> key_positions(const Command& command, Arguments arguments);
 // Equal but for the case of ASCII letters, as strcasecmp has it.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
+// What Redis's error texts, which are made with C's formats, show of an argument.
+inline std::string_view until_nul(std::string_view argument) {
+  return argument.substr(0, argument.find('\0'));
+}
+
 }  // namespace rdmakv::proxy

@@ -65,7 +65,7 @@ void write_log_entry(resp::ReplyWriter& reply, const AclLogEntry& entry, int64_t
   reply.bulk("count");
   reply.integer(static_cast<int64_t>(entry.count));
   field("reason", entry.reason);
-  field("context", "toplevel");
+  field("context", entry.context);
   field("object", entry.object);
   field("username", entry.user);
   reply.bulk("age-seconds");
@@ -146,7 +146,7 @@ void acl_cat(Request& request, Arguments arguments) {
   const uint32_t category = acl::category(arguments[2]);
   if (category == 0) {
     request.text = "ERR Unknown category '";
-    request.text.append(arguments[2].substr(0, 128)).append("'");
+    request.text.append(until_nul(arguments[2]).substr(0, 128)).append("'");
     return request.finish_error(request.text);
   }
   std::vector<std::string_view> names;
@@ -206,12 +206,12 @@ void acl_dryrun(Request& request, Arguments arguments) {
   const Arguments called = arguments.subspan(3);
   std::string& text = request.text;
   if (user == nullptr) {
-    text = "ERR User '" + std::string(arguments[2]) + "' not found";
+    text = "ERR User '" + std::string(until_nul(arguments[2])) + "' not found";
     return request.finish_error(text);
   }
   const Command* command = request.worker().commands().resolve(called);
   if (command == nullptr) {
-    text = "ERR Command '" + std::string(called[0]) + "' not found";
+    text = "ERR Command '" + std::string(until_nul(called[0])) + "' not found";
     return request.finish_error(text);
   }
   if (!command->accepts(called.size())) {

@@ -152,7 +152,9 @@ void write_info(resp::ReplyWriter& reply, const Command* command) {
   reply.set(tips.size());
   for (const std::string_view tip : tips) reply.bulk(tip);
   write_key_specifications(reply, *command);
-  reply.set(command->subcommands.size());
+  // As Redis: no set where there are some.
+  if (command->subcommands.empty()) return reply.set(0);
+  reply.array(command->subcommands.size());
   for (const Command* subcommand : command->subcommands) write_info(reply, subcommand);
 }
 

@@ -26,7 +26,7 @@ bool authenticate(Request& request, std::string_view command, std::string_view u
     return true;
   }
   request.worker().stats().auth_denied.add();
-  connection.log_denial("auth", command, user);
+  connection.log_denial(request, "auth", command, user);
   request.finish_error(kWrongPass);
   return false;
 }
@@ -66,7 +66,7 @@ bool apply_hello_options(Request& request, Arguments arguments) {
       }
     } else {
       request.text = "ERR Syntax error in HELLO option '";
-      request.text.append(arguments[i]).append("'");
+      request.text.append(until_nul(arguments[i])).append("'");
       request.finish_error(request.text);
       return false;
     }

@@ -46,7 +46,7 @@ void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relat
   ExpireOptions options;
   const std::string_view problem = parse_expire_options(arguments.subspan(3), options);
   if (!problem.empty()) {
-    request.text.assign(problem).append(options.unsupported);
+    request.text.assign(problem).append(until_nul(options.unsupported));
     return request.finish_error(request.text);
   }
   Operation& operation = request.operation;

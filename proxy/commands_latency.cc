@@ -95,7 +95,7 @@ void latency_graph(Request& request, Arguments arguments) {
   const LatencyEvent event = monitor_of(request).event(arguments[2]);
   if (event.samples.empty()) {
     request.text = "ERR No samples available for event '";
-    request.text.append(arguments[2]).append("'");
+    request.text.append(until_nul(arguments[2])).append("'");
     return request.finish_error(request.text);
   }
   request.reply().verbatim("txt", draw_latency(event, wall_clock_s()));

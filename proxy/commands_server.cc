@@ -21,6 +21,9 @@ namespace {
 // A client that connects asks for INFO first: a server that is slow must not keep it waiting.
 constexpr uint64_t kServersForInfoNs = 500'000'000;
 
+// Keys that a worker removes before it serves others again: less than a millisecond.
+constexpr uint32_t kFlushedAtATime = 2000;
+
 // The names were kept in `text`, one a line.
 InfoSections info_sections(const Request& request) {
   std::vector<std::string_view> names;
@@ -69,6 +72,7 @@ void dbsize(Request& request, Arguments) {
 void flush(Request& request, Arguments arguments) {
   if (!is_flush_option(arguments)) return request.finish_error("ERR syntax error");
   request.operation.kind = OperationKind::kClear;
+  request.operation.length = kFlushedAtATime;
   request.submit([](Request& done) {
     if (!finish_if_failed(done)) done.finish_ok();
   });
@@ -100,7 +104,7 @@ void time(Request& request, Arguments) {
 void function_flush(Request& request, Arguments arguments) {
   if (arguments.size() > 3) {
     request.text = "ERR unknown subcommand or wrong number of arguments for '";
-    request.text.append(arguments[1]).append("'. Try FUNCTION HELP.");
+    request.text.append(until_nul(arguments[1])).append("'. Try FUNCTION HELP.");
     return request.finish_error(request.text);
   }
   if (arguments.size() == 3 && !is_flush_option(arguments.subspan(1))) {
@@ -110,16 +114,24 @@ void function_flush(Request& request, Arguments arguments) {
 }
 
 void function_list(Request& request, Arguments arguments) {
+  bool with_code = false, named = false;  // each at most once
   for (size_t i = 2; i < arguments.size(); ++i) {
-    if (equals_ignoring_case(arguments[i], "withcode")) continue;
-    if (equals_ignoring_case(arguments[i], "libraryname")) {
+    if (!with_code && equals_ignoring_case(arguments[i], "withcode")) {
+      with_code = true;
+      continue;
+    }
+    if (!named && equals_ignoring_case(arguments[i], "libraryname")) {
       if (++i == arguments.size()) {
         return request.finish_error("ERR library name argument was not given");
       }
+      named = true;
       continue;
     }
     request.text = "ERR Unknown argument ";
-    request.text.append(arguments[i]);
+    // Redis does not cut line ends off here, as it does from other errors.
+    for (const char c : until_nul(arguments[i])) {
+      request.text.push_back(c == '\r' || c == '\n' ? ' ' : c);
+    }
     return request.finish_error(request.text);
   }
   request.reply().array(0);

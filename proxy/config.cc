@@ -42,7 +42,7 @@ std::string set_config(Proxy& proxy,
     const Parameter* parameter = find_parameter(pairs[i].first);
     if (parameter == nullptr) {
       return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'",
-                         pairs[i].first);
+                         until_nul(pairs[i].first));
     }
     for (size_t j = 0; j < i; ++j) {
       if (find_parameter(pairs[j].first) == parameter) {

@@ -179,7 +179,7 @@ Request& Connection::new_request(const Command* command, uint32_t commands) {
 void Connection::reject_unknown(Request& request, Arguments arguments, const Command* container) {
   constexpr size_t kMost = 128;
   const auto c_string = [](std::string_view text, size_t most) {
-    return text.substr(0, std::min(most, text.find('\0')));
+    return until_nul(text).substr(0, most);
   };
   worker_.stats().unknown.add();
   std::string& text = request.text;

@@ -143,7 +143,9 @@ class Connection {
   void update_guards();
   bool authentication_required() const;
   // For the ACL log: `object` was refused to `user` because of `reason`.
-  void log_denial(std::string_view reason, std::string_view object, std::string_view user);
+  void log_denial(const Request& request, std::string_view reason, std::string_view object,
+                  std::string_view user);
+  void log_denial(const Request& request, const AclVerdict& verdict, Arguments arguments);
   bool is_local() const;  // Unix socket or loopback
 
   // ---- transactions ----

@@ -84,26 +84,33 @@ bool Connection::check_permissions(Request& request, Arguments arguments) {
   const AclVerdict verdict = user_->check(command, arguments);
   if (verdict.kind == AclVerdict::kAllowed) return true;
   worker_.stats().commands[command.index].rejected.add();
+  log_denial(request, verdict, arguments);
   if (verdict.kind == AclVerdict::kKeyDenied) {
-    worker_.stats().key_denied.add();
-    log_denial("key", arguments[verdict.argument], user_->name());
     reject(request,
            "NOPERM this user has no permissions to access one of the keys used as arguments");
     return false;
   }
-  worker_.stats().command_denied.add();
-  log_denial("command", command.name, user_->name());
   request.text = "NOPERM this user has no permissions to run the '";
   request.text.append(command.name).append("' command");
   reject(request, request.text);
   return false;
 }
 
-void Connection::log_denial(std::string_view reason, std::string_view object,
-                            std::string_view user) {
+void Connection::log_denial(const Request& request, const AclVerdict& verdict,
+                            Arguments arguments) {
+  const bool key = verdict.kind == AclVerdict::kKeyDenied;
+  (key ? worker_.stats().key_denied : worker_.stats().command_denied).add();
+  log_denial(request, key ? "key" : "command",
+             key ? arguments[verdict.argument] : request.command().name, user_->name());
+}
+
+void Connection::log_denial(const Request& request, std::string_view reason,
+                            std::string_view object, std::string_view user) {
   std::string client = describe();
   client.pop_back();
+  const bool multi = request.in_transaction() || (transaction_ != nullptr && transaction_->open());
   worker_.proxy().access().log({.reason = std::string(reason),
+                                .context = multi ? "multi" : "toplevel",
                                 .object = std::string(object),
                                 .user = std::string(user),
                                 .time_ms = wall_clock_ms(),

@@ -125,7 +125,6 @@ void memory(Worker& worker, const InfoFacts&, Text out) {
 // Nothing is ever saved here, so every change since the servers' start is one. The time of the last
 // save is that of the start, as in a Redis that has not saved yet.
 void persistence(Worker& worker, const InfoFacts& facts, Text out) {
-  const uint64_t now = static_cast<uint64_t>(wall_clock_us()) / 1'000'000;
   fmt::format_to(
       out,
       "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:{}\r\n"
@@ -135,7 +134,7 @@ void persistence(Worker& worker, const InfoFacts& facts, Text out) {
       "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
       "aof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
       "aof_last_write_status:ok\r\n",
-      facts.sum(&ServerSurvey::Share::changes), now - worker.proxy().uptime_seconds());
+      facts.sum(&ServerSurvey::Share::changes), worker.proxy().started_at());
 }
 
 void stats(Worker& worker, const InfoFacts& facts, Text out) {

@@ -109,6 +109,7 @@ int serve(Options options) {
   if (!fabric) return fail(fabric.status().message());
 
   Proxy proxy(options);
+  proxy.on_shutdown([] { ::kill(::getpid(), SIGTERM); });
   const Status started = proxy.start(*fabric.value(), client_options);
   if (!started) return fail(started.message());
   say("kv_proxy " + std::string(kProxyVersion) + ", " + std::to_string(options.threads) +

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -69,6 +71,14 @@ class Proxy {
   uint16_t port() const { return port_; }  // the one bound
   const std::string& run_id() const { return run_id_; }
   uint64_t uptime_seconds() const;
+  int64_t started_at() const { return started_at_; }  // Unix time, seconds
+
+  // What SHUTDOWN does: tells who owns this proxy to stop() it. Set before start(); called from a
+  // worker. None: nothing happens.
+  void on_shutdown(std::function<void()> stop) { on_shutdown_ = std::move(stop); }
+  void request_shutdown() const {
+    if (on_shutdown_) on_shutdown_();
+  }
 
   uint64_t next_client_id() { return next_client_id_.fetch_add(1, std::memory_order_relaxed); }
   // False: there are maxclients already.
@@ -95,6 +105,8 @@ class Proxy {
   LatencyMonitor latency_monitor_;
   Settings settings_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  const int64_t started_at_ = std::time(nullptr);
+  std::function<void()> on_shutdown_;
   std::string run_id_;
   uint16_t port_ = 0;
   bool unix_bound_ = false;

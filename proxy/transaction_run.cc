@@ -123,8 +123,10 @@ void TransactionRun::run_command(size_t number) {
 
 // The user's rights may have changed since the command was queued.
 bool TransactionRun::permitted(Request& request, Arguments arguments) {
-  const AclVerdict verdict = exec_.connection().user()->check(request.command(), arguments);
+  Connection& connection = exec_.connection();
+  const AclVerdict verdict = connection.user()->check(request.command(), arguments);
   if (verdict.kind == AclVerdict::kAllowed) return true;
+  connection.log_denial(request, verdict, arguments);
   request.text =
       "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC "
       "call. This command is no longer allowed for the following reason: ";
@@ -337,6 +339,7 @@ void TransactionRun::end_captured(const Deferred& captured) {
   Rest& rest = rests_[next_rest_++];
   if (whole.code != Code::kOk) return whole.done(whole);
   rest.operation.kind = whole.kind;
+  rest.operation.length = whole.length;
   rest.operation.elsewhere = true;
   rest.operation.key = first_key_;
   rest.operation.done = &TransactionRun::rest_done;

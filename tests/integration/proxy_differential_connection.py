@@ -107,7 +107,31 @@ class ConnectionAndClient(Differential):
             CLIENT NO-EVICT off
             CLIENT NO-EVICT maybe
             CLIENT NO-EVICT
+            CLIENT PAUSE
+            CLIENT PAUSE x
+            CLIENT PAUSE -1
+            CLIENT PAUSE 0
+            CLIENT PAUSE 0 WRITE
+            CLIENT PAUSE 0 ALL
+            CLIENT PAUSE 0 FOO
+            CLIENT PAUSE 99999999999999999999
+            CLIENT UNPAUSE
+            CLIENT UNPAUSE x
+            CLIENT GETREDIR
+            CLIENT TRACKING
+            CLIENT TRACKING FOO
+            CLIENT TRACKING OFF
+            CLIENT TRACKINGINFO
+            CLIENT CACHING YES
+            CLIENT CACHING FOO
+            CLIENT UNBLOCK 999999999
+            CLIENT UNBLOCK 999999999 ERROR
+            CLIENT UNBLOCK 999999999 FOO
+            CLIENT UNBLOCK x
         """)
+        with Connection(self.stack.port) as proxy:
+            self.assertTrue(proxy.call("CLIENT", "TRACKING", "ON").startswith(b"-ERR CLIENT TRACKING is not supported: "))
+            self.assertIn(b"CLIENT <subcommand>", proxy.call("CLIENT", "HELP"))
         for redis, proxy in self.pairs():
             for name in (b"a b", b"a\nb", b"\xff", b"", b"ok"):
                 self.same(redis, proxy, "CLIENT", "SETNAME", name)
@@ -123,6 +147,8 @@ class ConnectionAndClient(Differential):
     def test_fields_of_client_list(self):
         for redis, proxy in self.pairs():
             theirs, ours = (list(self.described(one, one)) for one in (redis, proxy))
+            told = decode(proxy.call("CLIENT", "INFO")).decode().rstrip("\n")
+            self.assertEqual([field.split("=")[0] for field in told.split(" ")], ours)
             # Besides those of newer versions, the same ones in the same order.
             self.assertEqual([name for name in ours if name not in ("watch", "lib-name", "lib-ver")],
                              theirs)

@@ -6,9 +6,9 @@ differential.py).
 import re
 import time
 
-from differential import Differential, main
-from programs import PATIENCE, ROOT
-from resp import Connection, decode
+from differential import DAY, Differential, main
+from programs import PATIENCE, ROOT, Stack
+from resp import Connection, decode, encode
 
 
 class Server(Differential):
@@ -64,6 +64,58 @@ class Server(Differential):
             count = decode(proxy.call("COMMAND", "COUNT"))
             self.assertEqual(count, len(decode(proxy.call("COMMAND"))))
             self.assertEqual(count, len([name for name in names if "|" not in name]))
+
+            # Set or array: where only the order of subcommands differs, the bytes are the same ones.
+            answers = [sorted(c.call("COMMAND", "INFO", "object", "get")) for c in (redis, proxy)]
+            self.assertEqual(*answers)
+
+    def test_persistence(self):
+        self.run_lines("""
+            SAVE x
+            BGSAVE FOO
+            BGSAVE SCHEDULE x
+            BGREWRITEAOF x
+            LASTSAVE x
+            SHUTDOWN FOO
+            SHUTDOWN ABORT
+            SHUTDOWN ABORT NOW
+            SHUTDOWN SAVE NOSAVE
+            MULTI
+            SAVE
+            EXEC
+            MULTI
+            SHUTDOWN NOSAVE
+            EXEC
+            MULTI
+            BGSAVE
+            BGREWRITEAOF
+            LASTSAVE
+            DISCARD
+            EXEC
+        """)
+        for redis, proxy in self.pairs():
+            self.near(redis, proxy, "LASTSAVE", within=DAY)
+            self.assertIn(b"\r\nrdb_last_save_time%s" % proxy.call("LASTSAVE"), proxy.call("INFO", "persistence"))
+            for words in (["SAVE"], ["BGSAVE"], ["BGSAVE", "SCHEDULE"], ["BGREWRITEAOF"], ["SHUTDOWN", "SAVE"]):
+                self.assertRegex(proxy.call(*words), rb"^-ERR %s is not supported: keys live in the memory"
+                                 % " ".join(words[:1 + (words[0] == "SHUTDOWN")]).encode())
+
+    def test_shutdown(self):
+        """No reply; the connection closes when the proxy has ended. The server goes on."""
+        with Stack(workers=1, threads=2, memory=64) as stack:
+            for words in (["SHUTDOWN"], ["shutdown", "nosave", "now"], ["SHUTDOWN", "SAVE", "FORCE"]):
+                with Connection(stack.port) as other, Connection(stack.port) as connection:
+                    other.call("SET", words[0], words[-1])
+                    connection.send(encode("PING") + encode(*words))
+                    self.assertEqual(connection.rest(), b"+PONG\r\n")
+                    self.assertEqual(other.rest(), b"")
+                stack.proxy.process.wait(PATIENCE)
+                self.assertEqual(stack.proxy.stop(), 0)
+                self.assertIn("SHUTDOWN", stack.proxy.output)
+                self.assertTrue(stack.server.running())
+                stack.start_proxy()
+                with Connection(stack.port) as connection:
+                    self.assertEqual(decode(connection.call("GET", words[0])), words[-1].encode())
 
     def test_config(self):
         self.run_lines("""
@@ -146,6 +198,30 @@ class Server(Differential):
                          b"loading:0", b"cluster_enabled:0"):
                 self.assertIn(line + b"\r\n", expected)
                 self.assertIn(line + b"\r\n", got)
+
+    def test_flushall_of_many(self):
+        """Workers remove two thousand keys at a time: none is left, and none that was gone comes back."""
+        with Connection(self.stack.port) as proxy, Connection(self.stack.port) as other:
+            names = [f"many:{i}" for i in range(20_000)]
+            for words in (["FLUSHALL"], ["FLUSHDB", "ASYNC"], ["MULTI"]):
+                proxy.send(b"".join(encode("SET", name, "v") for name in names))
+                self.assertEqual({proxy.reply() for _ in names}, {b"+OK\r\n"})
+                self.assertEqual(proxy.call("DBSIZE"), b":20000\r\n")
+                data = encode(*words)
+                if words == ["MULTI"]:
+                    data += encode("SET", "{many:0}", "v") + encode("FLUSHALL") + encode("DBSIZE") + encode("EXEC")
+                proxy.send(data)
+                gone, seen = set(), 0
+                while len(gone) < len(names):
+                    sample = names[seen % 100::100]
+                    seen += 1
+                    for name, value in zip(sample, decode(other.call("MGET", *sample))):
+                        self.assertFalse(value is not None and name in gone, f"{name} has come back")
+                        if value is None:
+                            gone.add(name)
+                replies = [proxy.reply() for _ in range(data.count(b"*"))]
+                self.assertEqual(replies[-1], b"*3\r\n+OK\r\n+OK\r\n:0\r\n" if words == ["MULTI"] else b"+OK\r\n")
+                self.assertEqual(proxy.call("DBSIZE"), b":0\r\n")
 
     def test_rates(self):
         """They rise while there are commands, and fall back when there are none."""

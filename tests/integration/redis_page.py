@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """redis-compat.md against the redis-server that is installed (and valkey-server, where there is one): each
-command that it has stands on the page, and each field of its INFO is given by the proxy or on the page.
+command that it has stands on the page, and each field of its INFO is given by the proxy or on the page. And
+the tests that the page names exist.
 """
 
+import fnmatch
 import re
 import shutil
 import unittest
@@ -52,7 +54,43 @@ def lacking():
     return result
 
 
+def differential_tests():
+    """{X: the text of each test_X of a proxy_differential_*.py}"""
+    result = {}
+    for script in (ROOT / "tests" / "integration").glob("proxy_differential_*.py"):
+        parts = re.split(r"\n    def test_(\w+)\(", script.read_text())
+        for name, body in zip(parts[1::2], parts[2::2]):
+            result[name] = result.get(name, "") + body
+    return result
+
+
+def compiled_tests():
+    """"Suite.Name" of each test case there is."""
+    return {f"{suite}.{name}" for source in (ROOT / "tests").rglob("*_test.cc")
+            for suite, name in re.findall(r"^TEST(?:_[FP])?\((\w+),\s*(\w+)\)", source.read_text(), re.M)}
+
+
+def mentions(text, command):
+    """By its words one after the other, in quotes or not."""
+    return re.search(r"\W" + r"[\"', ]+".join(map(re.escape, command.split(" "))) + r"\W", text, re.I) is not None
+
+
 class Page(unittest.TestCase):
+    def test_the_tests_it_names(self):
+        differential, compiled = differential_tests(), compiled_tests()
+        rows = re.findall(r"^\| `([A-Z][^`]*)` \| supported \| .* \| (.*) \|$", PAGE, re.M)
+        self.assertGreater(len(rows), 150)
+        for command, tests in rows:
+            for test in tests.split(", "):
+                with self.subTest(command=command, test=test):
+                    kind, _, name = test.partition(".")
+                    if kind == "differential":
+                        self.assertTrue(mentions(differential.get(name, ""), command))
+                    elif (ROOT / "tests" / "integration" / f"{test}.py").exists() or test == "-":
+                        continue
+                    else:
+                        self.assertTrue(any(fnmatch.fnmatch(one, test if name else test + ".*") for one in compiled))
+
     def missing(self, port):
         return sorted(name for name in commands(port) - COMMANDS if not name.startswith(MODULES))
 
