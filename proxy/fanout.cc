@@ -205,6 +205,7 @@ void Fanout::write_values() {
     header_written_ = true;
   }
   writing_ = true;
+  const bool was_closed = connection.closed();
   while (written_ < count_ && (connection.closed() || !request_->output_full())) {
     Part* part = parts_[written_ % window_];
     if (part == nullptr || !part->done) break;
@@ -217,8 +218,9 @@ void Fanout::write_values() {
     ++written_;
     issue();
   }
+  connection.output_grew();  // may close it, which comes back here, and finds us writing
   writing_ = false;
-  connection.output_grew();
+  if (!was_closed && connection.closed()) return write_values();
   if (written_ < count_) return;
   Request& request = *request_;
   end();

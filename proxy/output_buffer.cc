@@ -177,8 +177,7 @@ ssize_t OutputChain::write_to(int fd) {
   return written;
 }
 
-// After a write that found no room the same bytes have to come again; more of them may follow.
-ssize_t OutputChain::write_to(TlsStream& stream, std::span<char> scratch) {
+ssize_t OutputChain::gather(std::span<char> scratch) {
   settle();
   size_t gathered = 0;
   for (const OutputPiece* piece = head_; piece != nullptr && gathered < scratch.size();
@@ -190,8 +189,14 @@ ssize_t OutputChain::write_to(TlsStream& stream, std::span<char> scratch) {
     if (piece->source != nullptr && !piece->source->holds()) return stale();
     gathered += bytes;
   }
-  if (gathered == 0) return 0;
-  const ssize_t written = stream.write(scratch.first(gathered));
+  return static_cast<ssize_t>(gathered);
+}
+
+// After a write that found no room the same bytes have to come again; more of them may follow.
+ssize_t OutputChain::write_to(TlsStream& stream, std::span<char> scratch) {
+  const ssize_t gathered = gather(scratch);
+  if (gathered <= 0) return gathered;
+  const ssize_t written = stream.write(scratch.first(static_cast<size_t>(gathered)));
   if (written > 0) consume(static_cast<size_t>(written));
   if (settled_ == 0) clear();
   return written;

@@ -87,6 +87,8 @@ class OutputChain final : public resp::OutputBuffer {
   ssize_t write_to(int fd);
   // The same over TLS, which takes one run of bytes at a time: pieces are gathered in `scratch`.
   ssize_t write_to(TlsStream& stream, std::span<char> scratch);
+  // Copies the first of what is pending, which stays pending; bytes copied, or -1 as above.
+  ssize_t gather(std::span<char> scratch);
   // Copies values out of registered memory, so that a client that does not read holds none of it.
   void spill();
   // Copies what lies with sources, so that they need not keep it. False: one does not hold any

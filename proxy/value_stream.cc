@@ -122,13 +122,17 @@ void ValueStream::emit() {
   }
 }
 
+bool ValueStream::nobody_reads() const {
+  return request_->connection().closed() || request_->silent();
+}
+
 void ValueStream::try_end() {
+  if (request_ != nullptr && code_ != Code::kOk && !nobody_reads()) {
+    request_->connection().close_broken_reply(code_);  // comes back here, by pump()
+  }
   if (request_ != nullptr) {
-    Connection& connection = request_->connection();
-    const bool nobody_reads = connection.closed() || request_->silent();
-    if (code_ != Code::kOk && !nobody_reads) connection.close_broken_reply(code_);
     if (outstanding_ > 0) return;
-    if (emitted_ == length_ || code_ != Code::kOk || nobody_reads) {
+    if (emitted_ == length_ || code_ != Code::kOk || nobody_reads()) {
       Request& request = *std::exchange(request_, nullptr);
       request.stream = nullptr;
       done_(request);

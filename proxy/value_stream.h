@@ -71,6 +71,7 @@ class ValueStream final : public OutputSource {
   void emit();
   bool may_go_in_place() const;
   void emit_in_place();
+  bool nobody_reads() const;
   void try_end();
 
   Worker& worker_;

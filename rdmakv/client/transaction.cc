@@ -150,7 +150,6 @@ Code Transaction::run(Client& client) {
   run_to_end(client, operation);
   server_ = operation.server;
   operation.buffer.reset();
-  if (operation.code == Code::kConditionNotMet) operation.code = Code::kVersionMismatch;
   if (operation.code == Code::kVersionMismatch) unmet_ = operation.number;
   if (operation.code != Code::kOk) return operation.code;
   const bool is_pinned = static_cast<bool>(operation.ticket);

@@ -151,15 +151,19 @@ void FakeClient::run_put_done(Operation& operation) {
 std::span<const std::byte> FakeClient::pinned(const Ticket& pin, uint64_t offset, uint64_t length) {
   const auto found = pins_.find(pin.id);
   if (found == pins_.end() || pins_hold == 0) return {};
+  count_hold();
   return std::as_bytes(std::span(found->second)).subspan(offset, length);
 }
 
 bool FakeClient::pinned_holds(const Ticket& pin) {
   if (pins_hold == 0 || pins_.count(pin.id) == 0) return false;
-  if (--pins_hold == 0) {
-    for (auto& [id, value] : pins_) std::fill(value.begin(), value.end(), '?');
-  }
+  count_hold();
   return true;
+}
+
+void FakeClient::count_hold() {
+  if (--pins_hold > 0) return;
+  for (auto& [id, value] : pins_) std::fill(value.begin(), value.end(), '?');
 }
 
 void FakeClient::flush() {
@@ -274,7 +278,7 @@ void FakeClient::execute(Operation& operation, Ended& ended) {
       return;
     case OperationKind::kReadPinned: {
       const auto pin = pins_.find(operation.ticket.id);
-      if (pin == pins_.end()) {
+      if (pin == pins_.end() || pins_hold == 0) {
         operation.code = Code::kUnavailable;
         return;
       }

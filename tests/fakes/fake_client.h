@@ -72,7 +72,8 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner, p
   size_t answered_at_once = 0;
   size_t in_runs = 0;  // so many puts, at most, does one put_run() take
   size_t runs = 0, puts_in_runs = 0;
-  // So many more times do pins hold when asked; then all are void, and their bytes others.
+  // So many more times do pins hold when asked, or looked at; then all are void, and their bytes
+  // others.
   size_t pins_hold = ~size_t{0};
   bool different_workers = false;  // no two keys are on one worker
   bool newest_first = false;       // completions of one poll in reverse order
@@ -117,6 +118,7 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner, p
   };
   static void run_put_done(Operation& operation);
 
+  void count_hold();
   void run(Operation& operation);
   void execute(Operation& operation, Ended& ended);
   void get(Operation& operation, Ended& ended);

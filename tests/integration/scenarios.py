@@ -231,6 +231,62 @@ class OwnStack(unittest.TestCase):
             self.assertIsNone(client.get("half"))
             client.close()
 
+    def slow_readers(self, stack, count):
+        """Clients that have read the beginning of a large value `big`, and not more."""
+        readers = []
+        for _ in range(count):
+            reader = socket.create_connection(("127.0.0.1", stack.port), PATIENCE)
+            self.addCleanup(reader.close)
+            reader.sendall(b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n*1\r\n$4\r\nPING\r\n")
+            readers.append((reader, reader.recv(1000)))
+        return readers
+
+    @staticmethod
+    def rest_of(reader, received, most):
+        """Until `most` bytes have come, or the proxy has closed the connection."""
+        pieces = [received]
+        try:
+            while most > (missing := sum(map(len, pieces))) and (more := reader.recv(most - missing)):
+                pieces.append(more)
+        except ConnectionResetError:
+            pass
+        return b"".join(pieces)
+
+    def test_a_value_that_is_being_written_to_a_client_stays_as_it_was(self):
+        value = pattern(16 << 20, 1)
+        whole = b"$%d\r\n%s\r\n+PONG\r\n" % (len(value), value)
+        with make_stack(memory=128, workers=1) as stack, \
+                redis.Redis(port=stack.port, socket_timeout=PATIENCE) as client:
+            client.set("big", value)
+            readers = self.slow_readers(stack, 4)
+            client.set("big", "small")
+            client.flushall()
+            for round in range(3):
+                with self.assertRaises(redis.ResponseError):
+                    for i in range(1000):
+                        client.set("full%d" % i, pattern(1 << 20, 100 * round + i))
+                client.flushall()
+            for reader, received in readers:
+                self.assertTrue(self.rest_of(reader, received, len(whole)) == whole)
+            # Given back, all of it.
+            self.assertTrue(eventually(lambda: client.set("large", pattern(80 << 20, 2))))
+
+    def test_a_server_that_is_killed_while_clients_read_a_value(self):
+        value = pattern(16 << 20, 1)
+        whole = b"$%d\r\n%s\r\n+PONG\r\n" % (len(value), value)
+        with make_stack(memory=128, workers=1) as stack, \
+                redis.Redis(port=stack.port, socket_timeout=PATIENCE) as client:
+            client.set("big", value)
+            readers = self.slow_readers(stack, 4)
+            stack.server.stop(signal.SIGKILL)
+            stack.start_server()
+            eventually(lambda: client.set("big", pattern(16 << 20, 2)))
+            for reader, received in readers:
+                data = self.rest_of(reader, received, len(whole))
+                self.assertLess(len(data), len(whole) - len(b"\r\n+PONG\r\n"))
+                self.assertTrue(whole.startswith(data), "bytes of another value")
+            self.assertTrue(client.get("big") == pattern(16 << 20, 2))
+
     def test_pool_full_keeps_what_is_stored(self):
         with make_stack(memory=64, workers=1) as stack:
             client = redis.Redis(port=stack.port, socket_timeout=PATIENCE)

@@ -152,6 +152,28 @@ TEST_F(LargeValueTest, PinnedValuesInAnMget) {
   expect_nothing_held();
 }
 
+TEST_F(LargeValueTest, AReplyBeyondTheOutputLimitClosesTheConnection) {
+  proxy_.settings().output_limit_bytes = 30'000;
+  fake_->store["a"] = {pattern(10'000), 1, 0};
+  fake_->store["b"] = {pattern(100'000), 1, 0};
+  fake_->store["c"] = {pattern(1'000), 1, 0};
+  const std::string many = " c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c";
+  const std::vector<std::string> all = {"MGET a a a a",
+                                        "GET b",
+                                        "MGET a b a",
+                                        "MGET" + many,
+                                        "MULTI\r\nMGET a a a a\r\nEXEC",
+                                        "GET a\r\nGET a\r\nGET a\r\nGET a"};
+  for (const std::string& commands : all) {
+    TestClient client = connect();
+    client.send_some(commands + "\r\n");
+    run();
+    client.receive();
+    EXPECT_TRUE(client.ended()) << commands;
+  }
+  expect_nothing_held();
+}
+
 TEST_F(LargeValueTest, ASlowReaderOfAPinnedValueHoldsLittle) {
   proxy_.settings().output_pause_bytes = 64 * 1024;
   const std::string value = pattern(8 << 20);
@@ -184,6 +206,18 @@ TEST_F(LargeValueTest, AValueCutOffClosesTheConnection) {
   EXPECT_LT(received.size(), 2u << 20);
   EXPECT_TRUE(client_.ended());
   EXPECT_EQ(received.find("PONG"), std::string::npos);
+  expect_nothing_held();
+}
+
+// The same when that was the only piece under way.
+TEST_F(LargeValueTest, AValueOfOnePieceCutOffClosesTheConnection) {
+  fake_->store["a"] = {pattern(100'000), 1, 0};
+  fake_->fault = [&](const Operation& operation) {
+    return operation.kind == OperationKind::kReadPinned ? Code::kUnavailable : Code::kOk;
+  };
+  client_.send_some("GET a\r\nPING\r\n");
+  EXPECT_LT(read(client_, 1 << 20).size(), 20u);
+  EXPECT_TRUE(client_.ended());
   expect_nothing_held();
 }
 
@@ -316,22 +350,37 @@ TEST_F(InPlaceTest, InAnMgetAndBehindATransaction) {
   expect_nothing_held();
 }
 
-// Whenever the server's connection ends, no client takes what it was sent for the value.
+// Whenever the server's connection ends, no client takes what it was sent for the value. (An output
+// that is full ends a turn before the last bytes.)
 TEST_F(InPlaceTest, AValueThatIsVoidBeforeItIsWrittenIsNeverWhole) {
   store("b", 200'000);
-  for (size_t holds = 0; holds < 40; ++holds) {
-    fake_->pins_hold = holds;
-    TestClient client = connect();
-    send(client, "GET b\r\nPING\r\n");
-    const std::string received = read(client, 1 << 20);
-    const std::string whole = bulk(pattern(200'000, 200'000)) + "+PONG\r\n";
-    if (client.ended()) {
-      EXPECT_LT(received.size(), 200'000u + 9) << holds;
-    } else {
-      EXPECT_EQ(received, whole) << holds;
+  const std::string whole = bulk(pattern(200'000, 200'000)) + "+PONG\r\n";
+  for (const uint64_t pause : {uint64_t{1} << 20, uint64_t{64} << 10}) {
+    proxy_.settings().output_pause_bytes = pause;
+    size_t cut_off = 0;
+    for (size_t holds = 0; holds < 40; ++holds) {
+      fake_->pins_hold = holds;
+      TestClient client = connect();
+      send(client, "GET b\r\nPING\r\n");
+      const std::string received = read(client, 1 << 20);
+      if (client.ended()) {
+        ++cut_off;
+        EXPECT_LT(received.size(), 200'000u + 9) << holds;
+      } else {
+        EXPECT_TRUE(received == whole) << holds;
+      }
     }
+    EXPECT_GT(cut_off, 2u);
   }
   fake_->pins_hold = ~size_t{0};
+  expect_nothing_held();
+}
+
+TEST_F(InPlaceTest, WithRepliesOffNothingIsKept) {
+  send(client_, "CLIENT REPLY OFF\r\nGET a\r\nMGET a a\r\n");
+  run();
+  EXPECT_EQ(fake_->pins(), 0u);
+  EXPECT_EQ(client_.take(), "");
   expect_nothing_held();
 }
 
@@ -344,7 +393,9 @@ TEST_F(InPlaceTest, AClientThatLeavesInTheMiddle) {
   expect_nothing_held();
 }
 
+// And its output is no longer than anybody's.
 TEST_F(InPlaceTest, ASlowReaderHoldsNoMemory) {
+  proxy_.settings().output_limit_bytes = 4 << 20;
   store("huge", 32 << 20);
   client_.send_some("GET huge\r\n");
   run();

@@ -1,6 +1,7 @@
 #include "proxy/output_buffer.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -159,10 +160,71 @@ TEST_F(OutputChainTest, ASourceIsLeftWhenItsBytesWereCopied) {
   EXPECT_TRUE(chain.spill_sources());
   EXPECT_EQ(source.left, 1);
   EXPECT_EQ(chain.write_to(pair_[0]), 14) << "no gate any more";
-  OutputChain late(pools_);
-  late.append_from(source, source.bytes(), true);
-  source.holds_left = 1;
-  EXPECT_FALSE(late.spill_sources());
+  for (const size_t holds : {0, 1}) {
+    OutputChain late(pools_);
+    late.append_from(source, source.bytes(), true);
+    source.holds_left = holds;
+    EXPECT_FALSE(late.spill_sources());
+  }
+}
+
+// Of two chains made one, the source is told when its pieces are copied there.
+TEST_F(OutputChainTest, SourcesAreFoundInAChainThatWasMadeOfOthers) {
+  Source source("0123456789");
+  OutputChain chain(pools_), first(pools_), second(pools_);
+  for (OutputChain* other : {&first, &second}) {
+    other->append_from(source, source.bytes(), true);
+    chain.splice(*other);
+  }
+  EXPECT_TRUE(first.spill_sources());
+  EXPECT_TRUE(chain.spill_sources());
+  EXPECT_EQ(source.left, 2);
+  EXPECT_EQ(drain(chain), "01234567890123456789");
+}
+
+// As over TLS, which has its bytes from a copy.
+TEST_F(OutputChainTest, WhatIsGatheredWasThereAllTheTime) {
+  for (const size_t holds : {0, 1, 2, 3, 4, 5}) {
+    Source source("0123456789");
+    source.holds_left = holds;
+    OutputChain chain(pools_);
+    chain.append("a");
+    chain.append_from(source, source.bytes().first(4), false);
+    chain.append_from(source, source.bytes().subspan(4), true);
+    chain.append("tail");
+    char scratch[20] = {};
+    errno = 0;
+    EXPECT_EQ(chain.gather(scratch), holds < 4 ? -1 : 15) << holds;
+    EXPECT_EQ(errno, holds < 4 ? ESTALE : 0);
+    EXPECT_EQ(chain.pending(), 15u);
+    const bool is_whole = std::string_view(scratch, 15) == "a0123456789tail";
+    EXPECT_EQ(is_whole, holds >= 4);
+  }
+  OutputChain chain(pools_);
+  chain.append("0123456789");
+  char scratch[4];
+  EXPECT_EQ(chain.gather(scratch), 4);
+  EXPECT_EQ(std::string_view(scratch, 4), "0123");
+}
+
+// A connection to a server that has ended is unmapped.
+TEST_F(OutputChainTest, MemoryThatIsGoneIsNotTouched) {
+  constexpr size_t kBytes = 4096;
+  void* const gone = ::mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(gone, MAP_FAILED);
+  Source source("");
+  source.holds_left = 0;
+  OutputChain chain(pools_);
+  chain.append_from(source, {static_cast<const std::byte*>(gone), kBytes}, true);
+  char scratch[20];
+  EXPECT_EQ(chain.gather(scratch), -1);
+  EXPECT_FALSE(chain.spill_sources());
+  chain.spill();
+  EXPECT_EQ(chain.write_to(pair_[0]), -1);
+  EXPECT_EQ(errno, ESTALE);
+  chain.clear();
+  EXPECT_EQ(source.left, 1);
+  ::munmap(gone, kBytes);
 }
 
 TEST_F(OutputChainTest, ClearGivesEverythingBack) {

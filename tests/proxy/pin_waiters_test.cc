@@ -100,6 +100,17 @@ TEST_F(InPlacePinsTest, WhatAStalledClientHasInItsOutputIsCopiedForOthers) {
   expect_nothing_held();
 }
 
+// What cannot be copied any more will never be written.
+TEST_F(InPlacePinsTest, AStalledClientWhoseValueIsVoidIsClosed) {
+  TestClient stalled = silent();
+  TestClient client = connect();
+  send(client, "GET k2\r\n");
+  fake_->pins_hold = 0;
+  pass(PinWaiters::kStalledUs);
+  EXPECT_EQ(worker_->stats().broken_replies.get(), 2u) << "that of who waited, too";
+  expect_nothing_held();
+}
+
 TEST_F(PinWaitersTest, APipelineGetsAllItsValuesThroughOnePin) {
   TestClient client = connect();
   std::string commands, expected;

@@ -48,6 +48,9 @@ TEST_F(WatchTest, AllInOneStep) {
   EXPECT_EQ(answers[4].code, Code::kOk);
   EXPECT_EQ(answers[4].value, "");
   EXPECT_EQ(get("{t}a"), "new");
+  transaction.get("{t}b");
+  ASSERT_EQ(transaction.exec(*client), Code::kOk);
+  EXPECT_EQ(transaction.answers().size(), 1u) << "of the last one";
 }
 
 TEST_F(WatchTest, NothingWhenAWatchedKeyHasChanged) {
@@ -105,6 +108,20 @@ TEST_F(WatchTest, WhatCannotBe) {
   for (uint32_t i = 0; i <= wire::kMaxRequestsPerTransaction; ++i) transaction.put("k", "1");
   EXPECT_EQ(transaction.exec(*client), Code::kTooLarge);
   EXPECT_EQ(get("k"), "no such key");
+  // Not only the first key is looked at.
+  for (const char* key : {"{t}a", "{u}a"}) {
+    ASSERT_EQ(transaction.watch(*client, key), Code::kOk);
+  }
+  transaction.put("{t}a", "1");
+  EXPECT_EQ(transaction.exec(*client), Code::kWrongWorker);
+  const std::string long_key = "{t}" + std::string(wire::kMaxKeyBytes, 'k');
+  transaction.put("{t}a", "1");
+  transaction.put(long_key, "1");
+  EXPECT_EQ(transaction.exec(*client), Code::kTooLarge);
+  transaction.require("{t}a", 0);
+  transaction.require(long_key, 0);
+  EXPECT_EQ(transaction.exec(*client), Code::kTooLarge);
+  EXPECT_EQ(get("{t}a"), "no such key");
   transaction.put("k", "1", -1);
   EXPECT_EQ(transaction.exec(*client), Code::kInvalidArgument);
   EXPECT_EQ(get("k"), "no such key");
