@@ -25,6 +25,7 @@
 // unchanged, for the client to READ, until the client sends kRelease or the connection ends.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -103,8 +104,9 @@ enum class Opcode : uint8_t {
   kCombine = 23,
   // Plain puts of several keys (kv_puts.h) -> what came of each.
   kPuts = 24,
+  kGets = 25,  // gets of several keys (kv_gets.h) -> values, and what a kGet tells of each
 };
-inline constexpr Opcode kLastOpcode = Opcode::kPuts;
+inline constexpr Opcode kLastOpcode = Opcode::kGets;
 
 // What a mutation requires of the key's present state; unmet: kConditionNotMet (or
 // kVersionMismatch).
@@ -264,6 +266,12 @@ constexpr uint64_t request_bytes(uint64_t key_length, uint64_t value_length) {
 }
 constexpr uint64_t reply_bytes(uint64_t value_length) {
   return padded(sizeof(ReplyHeader) + value_length);
+}
+// The longest value that goes inside a message of replies.
+constexpr uint64_t inline_room(uint64_t message_bytes) {
+  constexpr uint64_t kHead = sizeof(MessageHeader) + sizeof(ReplyHeader);
+  const uint64_t whole = message_bytes / 8 * 8;
+  return whole <= kHead ? 0 : std::min<uint64_t>(whole - kHead, kLargeValue - 1);
 }
 
 // One request as it was received. The header is a copy, so what was checked is what is used; key

@@ -82,6 +82,7 @@ inline constexpr OpcodeRow kOpcodes[] = {
     {Opcode::kRename, kTwoKeys, 0, kStoring},
     {Opcode::kCombine, kTwoKeys},
     {Opcode::kPuts, kValue | kTakesExtents},
+    {Opcode::kGets, kValue | kLooks},
 };
 
 constexpr bool rows_are_in_order() {

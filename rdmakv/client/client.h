@@ -43,7 +43,9 @@ namespace rdmakv {
 // is asked of the server.
 enum class GetPath : uint8_t {
   kAuto,      // kOneSided where a READ costs no round trip (shm); elsewhere a READ if the key's
-              // location is cached, else a request
+              // location is cached, else a request. Where the device is emulated by software
+              // (FabricLimits::emulated), requests also for several GETs that wait together, which
+              // then share messages.
   kOneSided,  // without the server's CPU: also the location is looked up by READ
   kRequest,   // by request always
 };

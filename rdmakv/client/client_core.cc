@@ -91,9 +91,10 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
   arena = buffers_.get();
   location_cache_ = std::make_unique<LocationCache>(wanted.location_cache_bytes);
   locations = location_cache_.get();
-  reads_are_loads = on.limits().reads_are_loads;
-
   const FabricLimits limits = on.limits();
+  reads_are_loads = limits.reads_are_loads;
+  emulated = limits.emulated;
+
   if (!limits.atomics) options.cas_path = CasPath::kRequest;
   const uint32_t depth = limits.max_completions == 0
                              ? kCompletionDepth

@@ -59,6 +59,11 @@ class LocationCache {
     out.length = static_cast<uint32_t>(entry->tag >> 32);
     return true;
   }
+  // The length of the entry, as far as it is known; else 0. Does not count as a look-up.
+  uint32_t length_of(uint64_t hash, uint32_t session) {
+    const Entry* const entry = entry_of(hash, session);
+    return entry == nullptr ? 0 : static_cast<uint32_t>(entry->tag >> 32);
+  }
   void learn(uint64_t hash, uint32_t session, const CachedLocation& location);
   void forget(uint64_t hash, uint32_t session);
   // Everything that belongs to a session: its server has started anew.

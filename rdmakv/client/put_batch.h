@@ -3,9 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <vector>
 
+#include "rdmakv/client/batch_pool.h"
 #include "rdmakv/client/put_run.h"
 
 namespace rdmakv {
@@ -21,27 +20,13 @@ struct PutBatch {
   bool awaited = true;  // its runs have not ended
   uint64_t deadline_ns = 0;
   Put puts[wire::kMostPuts];
-};
 
-class PutBatches {
- public:
-  PutBatch& take() {
-    if (free_.empty()) {
-      all_.emplace_back();
-      free_.reserve(all_.size());
-      free_.push_back(&all_.back());
-    }
-    PutBatch& batch = *free_.back();
-    free_.pop_back();
-    batch.count = 0;
-    batch.awaited = true;
-    return batch;
+  void begin() {
+    count = 0;
+    awaited = true;
   }
-  void give_back(PutBatch& batch) { free_.push_back(&batch); }
-
- private:
-  std::deque<PutBatch> all_;
-  std::vector<PutBatch*> free_;
 };
+
+using PutBatches = BatchPool<PutBatch>;
 
 }  // namespace rdmakv

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "rdmakv/client/get_batch.h"
 #include "rdmakv/client/operation.h"
 #include "rdmakv/client/put_batch.h"
 #include "rdmakv/client/ring_allocator.h"
@@ -24,6 +25,7 @@ enum class RequestStep : uint8_t {
   kUploadBegin,  // a large PUT's own upload
   kUploadChunk,
   kPuts,        // of runs (put_run.h)
+  kGets,        // several operations
   kGrants,      // grants, for CAS by ATOMIC
   kBackground,  // nobody waits: a pin or an upload given up
 };
@@ -39,6 +41,7 @@ struct RequestSlot {
   uint32_t order = 0;            // its count in KeyOrder, or one of the constants there
   std::vector<uint32_t> orders;  // KeyOrder::kSeveral: the counts, each once
   PutBatch* puts = nullptr;      // kPuts
+  GetBatch* gets = nullptr;      // kGets
   uint32_t bytes = 0;            // kUploadChunk: of the chunk; of a change: of the value it stores
   uint64_t hash = 0;             // of its key
   uint64_t sent_ns = 0;          // steady clock

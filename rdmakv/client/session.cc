@@ -280,6 +280,10 @@ void Session::fail_sent(bool was_ready) {
       end_puts(slot, Code::kUnknownOutcome);
       give_back_puts(slot);
     }
+    if (slot.gets != nullptr) {
+      slot.gets->extract([](const Operation&) { return true; }, sort);
+      release_gets(slot);
+    }
   }
   swaps_.extract([](const Operation&) { return true; },
                  [&](Operation& operation, bool posted) {
@@ -334,6 +338,7 @@ void Session::end_all(Code code) {
     Operation* operation = std::exchange(slot.operation, nullptr);
     if (operation != nullptr) end(*operation, code);
     if (slot.puts != nullptr) end_puts(slot, code);
+    if (slot.gets != nullptr) slot.gets->extract(all, finish);
   }
 }
 
@@ -375,6 +380,10 @@ void Session::expire(uint64_t now) {
     if (slot.puts != nullptr && slot.puts->awaited) {
       slot.puts->deadline_ns <= now ? end_puts(slot, Code::kTimeout)
                                     : context_.due(slot.puts->deadline_ns);
+    }
+    if (slot.gets != nullptr) {
+      slot.gets->extract(late, [&](Operation& operation) { end(operation, Code::kTimeout); });
+      slot.gets->for_each(keep);
     }
     if (slot.operation == nullptr || slot.step != RequestStep::kOperation) continue;
     if (!late(*slot.operation)) {

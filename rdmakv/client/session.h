@@ -13,6 +13,8 @@
 //                        '-- CAS of an entry that is known: swaps_ (WRITE, ATOMIC); what loses,
 //                        likewise
 //
+// GETs by request that wait next to each other share one, as far as their values are small.
+//
 // Order: the queue is served strictly from its head, and a connection delivers in order, so all
 // operations of a session, and so all operations on one key, are executed in the order of
 // enqueue(). An operation that must wait for room in the ring or for a registered buffer holds back
@@ -81,10 +83,12 @@ class SessionContext {
   LocationCache* locations = nullptr;
   ClientOptions options;
   bool reads_are_loads = false;  // the fabric's: look up by READ unless told otherwise
+  bool emulated = false;         // likewise: many GETs at a time go by request
   uint64_t client_id = 0;
   uint64_t next_sequence = 1;
   uint64_t next_due = kNever;
   PutBatches put_batches;
+  GetBatches get_batches;
   ClientCounters counts;  // without the verbs of connections that are up
 
  protected:
@@ -253,6 +257,18 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void end_puts(RequestSlot& slot, Code code);
   void give_back_puts(RequestSlot& slot);
 
+  // session_gets.cc
+  bool several_gets_wait() const;
+  uint64_t expected_value(uint64_t hash, const Operation& get) const;
+  bool may_share(uint64_t hash, const Operation& get) const;
+  void note_value_length(uint64_t bytes);
+  enum class Shared : uint8_t { kTaken, kNo, kWait };  // as DirectReader::Begun
+  Shared share_get(Operation& operation);
+  bool begin_gets(uint64_t bytes);
+  const char* take_gets(uint32_t index, const wire::ReplyView& reply);
+  void take_back_gets(uint32_t index);
+  void release_gets(RequestSlot& slot);
+
   // session_upload.cc
   bool needs_upload(const Operation& operation) const;
   uint32_t chunk_limit(uint64_t key_length) const;
@@ -278,12 +294,21 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void landed(uint32_t id, uint32_t length, uint64_t now);
   const char* take_reply(uint32_t index, const wire::ReplyView& reply, uint64_t now);
   const char* end_operation(uint32_t index, const wire::ReplyView& reply);
+  // What an operation was sent as: its key's hash, if it has one, and the bytes that it stores.
+  struct Asked {
+    bool keyed = false;
+    uint64_t hash = 0;
+    uint64_t bytes = 0;
+  };
+  const char* take_result(Operation& operation, const Asked& asked, const wire::ReplyView& reply,
+                          ValueBuffer& landing);
+  void deliver(Operation& operation, const wire::ReplyHeader& reply);
   static void take_value(Operation& operation, std::span<const std::byte> value,
                          ValueBuffer& landing);
   bool pin_makes_sense(const Operation& operation, const wire::ReplyHeader& reply) const;
   void take_pin(Operation& operation, const wire::ReplyHeader& reply);
   void hear(uint64_t clock_ms, uint64_t now, uint64_t asked_at);
-  void learn(const Operation& operation, const RequestSlot& slot, const wire::ReplyHeader& reply);
+  void learn(const Operation& operation, const Asked& asked, const wire::ReplyHeader& reply);
 
   // PinnedReader::Events
   void read_done(Operation& operation) override;
@@ -329,8 +354,10 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool cas_wanted_ = false;     // an entry of the cas class has been seen: grants are of use
   bool asking_grants_ = false;  // a request for some is under way
   uint64_t grants_again_ns_ = 0;
-  uint64_t epoch_ = 0;   // of the server that the locations are of
-  uint64_t now_ns_ = 0;  // of the present pump()
+  uint64_t epoch_ = 0;            // of the server that the locations are of
+  uint64_t now_ns_ = 0;           // of the present pump()
+  bool gets_by_request_ = false;  // in the present pump()
+  uint64_t usual_value_ = 0;      // bytes of the values that GETs by request brought of late
   Upload upload_;
   struct Release {
     wire::Opcode opcode;  // kRelease or kUploadAbort
@@ -340,7 +367,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
 
   MessageBuffer open_;  // being filled
   wire::MessageBuilder builder_;
-  PutBatch* puts_ = nullptr;          // of its last request, if that takes more puts
+  PutBatch* puts_ = nullptr;          // of its last request, if that takes more puts,
+  GetBatch* gets_ = nullptr;          // or more gets
   std::vector<uint32_t> open_slots_;  // whose requests are in it, or in unsent_
   std::vector<std::byte> unsent_;     // a message for which the Endpoint had no room yet
 

@@ -41,6 +41,7 @@ bool Session::add_put(const wire::PutView& put, PutRun& run, uint16_t index, uin
 // A new request, in the open message or a new one, with room for `bytes`.
 bool Session::begin_puts(uint64_t bytes, uint64_t now) {
   puts_ = nullptr;
+  gets_ = nullptr;
   if (table_.full()) return false;
   if (!open_ || builder_.room() < sizeof(wire::RequestHeader) + bytes) {
     if (!close_message() || !open_message()) return false;

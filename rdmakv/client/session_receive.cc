@@ -122,6 +122,7 @@ const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply, ui
     return end_operation(index, reply);
   }
   if (slot.step == RequestStep::kPuts) return take_puts(index, reply);
+  if (slot.step == RequestStep::kGets) return take_gets(index, reply);
   const bool pinned = (reply.header.flags & wire::kPinned) != 0;
   switch (slot.step) {
     case RequestStep::kUploadBegin:
@@ -139,6 +140,7 @@ const char* Session::take_reply(uint32_t index, const wire::ReplyView& reply, ui
       take_grants(reply, now);
       break;
     case RequestStep::kPuts:
+    case RequestStep::kGets:
     case RequestStep::kBackground:
       break;
   }
@@ -180,6 +182,17 @@ const char* check_reply(const Operation& operation, const wire::ReplyHeader& rep
 const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply) {
   RequestSlot& slot = table_.slot(index);
   Operation& operation = *slot.operation;
+  const Asked asked{slot.order < KeyOrder::kCounts, slot.hash, slot.bytes};
+  const char* const error = take_result(operation, asked, reply, slot.landing);
+  if (error != nullptr) return error;
+  give_back(index);
+  deliver(operation, reply.header);
+  return nullptr;
+}
+
+// Null, or what is wrong with the reply.
+const char* Session::take_result(Operation& operation, const Asked& asked,
+                                 const wire::ReplyView& reply, ValueBuffer& landing) {
   const wire::ReplyHeader& header = reply.header;
   if (const char* error = check_reply(operation, header); error != nullptr) return error;
   const bool has_value = (header.flags & wire::kHasValue) != 0;
@@ -187,21 +200,22 @@ const char* Session::end_operation(uint32_t index, const wire::ReplyView& reply)
   if (pinned && !pin_makes_sense(operation, header)) return "a pin of memory outside the pool";
 
   take_header(operation, header);
-  learn(operation, slot, header);
+  learn(operation, asked, header);
+  if (operation.kind == OperationKind::kGet && (has_value || pinned)) {
+    note_value_length(header.value_length);
+  }
   if (operation.kind == OperationKind::kInspect) operation.epoch = epoch_;
   if (operation.code == Code::kBusy) operation.ticket = {0, ticket_session(), 0, 0};
   if (operation.kind == OperationKind::kUploadBegin && operation.code == Code::kOk) {
     operation.ticket = {header.ticket, ticket_session(), header.generation, 0};
   }
-  if (pinned) {
-    give_back(index);
-    take_pin(operation, header);
-    return nullptr;
-  }
-  if (has_value) take_value(operation, reply.value, slot.landing);
-  give_back(index);
-  context_.finish_now(operation);
+  if (has_value && !pinned) take_value(operation, reply.value, landing);
   return nullptr;
+}
+
+void Session::deliver(Operation& operation, const wire::ReplyHeader& reply) {
+  if ((reply.flags & wire::kPinned) != 0) return take_pin(operation, reply);
+  context_.finish_now(operation);
 }
 
 // The value lies in the message that is being handled, or in the landing buffer, which then becomes
@@ -252,16 +266,16 @@ void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
 }
 
 // Where the key's entry lies, if the reply tells it and its length.
-void Session::learn(const Operation& operation, const RequestSlot& slot,
+void Session::learn(const Operation& operation, const Asked& asked,
                     const wire::ReplyHeader& reply) {
-  if (slot.order >= KeyOrder::kCounts || operation.code == Code::kBusy) return;
+  if (!asked.keyed || operation.code == Code::kBusy) return;
   if ((reply.flags & wire::kPinned) == 0) {
-    learn_cas(slot.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask},
+    learn_cas(asked.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask},
               reply.version, reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
   }
   if (reply.location == 0) {
     if (operation.code == Code::kOk || operation.code == Code::kNotFound) {
-      context_.locations->forget(slot.hash, index_);
+      context_.locations->forget(asked.hash, index_);
     }
     return;
   }
@@ -273,7 +287,7 @@ void Session::learn(const Operation& operation, const RequestSlot& slot,
     value_length = reply.value_length;
   } else if (operation.kind == OperationKind::kPut && operation.code == Code::kOk &&
              (reply.flags & wire::kPinned) == 0) {
-    value_length = slot.bytes;
+    value_length = asked.bytes;
   } else {
     return;
   }
@@ -282,7 +296,7 @@ void Session::learn(const Operation& operation, const RequestSlot& slot,
           ? reply.number != wire::entry_value_offset(operation.key.size(), false)
           : (reply.flags & wire::kExpiryField) != 0;
   const uint64_t length = wire::entry_bytes(operation.key.size(), value_length, expiry_field);
-  context_.locations->learn(slot.hash, index_,
+  context_.locations->learn(asked.hash, index_,
                             {reply.location, reply.generation, static_cast<uint32_t>(length)});
 }
 

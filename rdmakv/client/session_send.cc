@@ -76,6 +76,7 @@ void Session::pump(uint64_t now) {
   if (state_ != State::kReady) return;
   blocked_ = false;
   now_ns_ = now;
+  gets_by_request_ = context_.emulated && several_gets_wait();
   if (send_unsent() && send_releases()) {
     wind_up_upload();
     send_grant_request();
@@ -125,6 +126,8 @@ bool Session::try_send(Operation& operation) {
   if (operation.kind == OperationKind::kGet) {
     DirectReader::Begun begun = DirectReader::Begun::kNo;
     if (send_direct(operation, begun)) return begun == DirectReader::Begun::kTaken;
+    const Shared shared = share_get(operation);
+    if (shared != Shared::kNo) return shared == Shared::kTaken;
   }
   return send_plain(operation);
 }
@@ -135,6 +138,7 @@ bool Session::send_direct(Operation& operation, DirectReader::Begun& begun) {
   if (path == GetPath::kRequest || operation.internal[kByRequest] != 0) return false;
   const bool look_up = path == GetPath::kOneSided || context_.reads_are_loads;
   const uint64_t hash = hash_of(operation.key);
+  if (path == GetPath::kAuto && gets_by_request_ && may_share(hash, operation)) return false;
   begun = direct_.begin(operation, hash, look_up);
   if (begun == DirectReader::Begun::kTaken) queue_.pop_front();
   return begun != DirectReader::Begun::kNo;
@@ -383,6 +387,7 @@ bool Session::send_lent(Outgoing& out, uint32_t index) {
 
 bool Session::append(Outgoing& out, uint32_t index) {
   puts_ = nullptr;
+  gets_ = nullptr;
   if (open_ && builder_.add_request_in_parts(out.header, out.key, out.parts())) {
     open_slots_.push_back(index);
     return true;
@@ -412,6 +417,7 @@ bool Session::close_message() {
   const MessageBuffer message = open_;
   open_ = {};
   puts_ = nullptr;
+  gets_ = nullptr;
   if (builder_.empty()) {
     endpoint_->abandon_message(message);
     return true;
@@ -445,6 +451,7 @@ bool Session::send_unsent() {
 void Session::take_back_unsent() {
   open_ = {};
   puts_ = nullptr;
+  gets_ = nullptr;
   unsent_.clear();
   for (size_t i = open_slots_.size(); i > 0; --i) {
     const uint32_t index = open_slots_[i - 1];
@@ -461,6 +468,8 @@ void Session::take_back_unsent() {
     } else if (slot.step == RequestStep::kPuts) {
       end_puts(slot, Code::kUnavailable);
       give_back_puts(slot);
+    } else if (slot.step == RequestStep::kGets) {
+      take_back_gets(index);
     } else if (slot.operation != nullptr) {
       if (slot.value) slot.operation->input_buffer = std::move(slot.value);
       queue_.push_front(*slot.operation);

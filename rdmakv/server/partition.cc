@@ -164,6 +164,9 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
     case Opcode::kPuts:
       puts(value, session, out);
       break;
+    case Opcode::kGets:
+      gets(value, session, out);
+      break;
   }
 }
 

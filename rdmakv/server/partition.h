@@ -262,6 +262,9 @@ class Partition {
            Session& session, Outcome& out);
   Applied try_put(const Request& request, Change& change, Value value, const Uploaded* uploaded,
                   Session& session, Outcome& out);
+  // partition_gets.cc
+  void gets(Value value, Session& session, Outcome& out);
+  uint64_t get_into(std::span<std::byte> to, std::string_view key, uint64_t hash, Session& session);
   // partition_puts.cc
   void puts(Value value, Session& session, Outcome& out);
   wire::PutResult put_plain(const wire::PutView& put, uint64_t hash, Session& session);
@@ -385,13 +388,13 @@ class Partition {
   std::span<std::byte> reply_room_;           // for the value of a transaction's command
   std::unique_ptr<std::byte[]> transaction_;  // private copy of a transaction's message
   std::unique_ptr<std::byte[]> small_reply_;  // of a transaction
-  std::unique_ptr<std::byte[]> results_;      // of functions, for their Outcomes
+  std::unique_ptr<std::byte[]> results_;      // of functions and kGets, for their Outcomes
   bool stuck_ = false;  // the pool is full: tend() cannot help before something changes
   wire::Grant granted_[wire::kMostGrants];  // of grants(), for its Outcome
   std::unique_ptr<char[]> other_key_;       // private copy of the key that copy() stores
   std::unique_ptr<std::byte[]> scanned_;    // of scan(), for its Outcome
   uint64_t random_ = 0;                     // state of random_key()
-  std::unique_ptr<std::byte[]> puts_;       // private copy of what a kPuts brings
+  std::unique_ptr<std::byte[]> puts_;       // private copy of what a kPuts or a kGets brings
   std::array<wire::PutView, wire::kMostPuts> put_views_;  // into puts_
   std::array<uint64_t, wire::kMostPuts> put_results_;     // of puts(), for its Outcome
   std::string stats_text_;

@@ -28,9 +28,7 @@ void Replies::give_up() {
 }
 
 uint32_t Replies::inline_limit(uint32_t message_bytes) {
-  const uint64_t room = uint64_t{message_bytes} / 8 * 8;
-  if (room <= kReplyHead) return 0;
-  return static_cast<uint32_t>(std::min<uint64_t>(room - kReplyHead, wire::kLargeValue - 1));
+  return static_cast<uint32_t>(wire::inline_room(message_bytes));
 }
 
 bool Replies::ready() {

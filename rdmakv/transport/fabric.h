@@ -38,6 +38,9 @@ struct FabricLimits {
   bool reads_are_loads = false;  // a READ is done by the caller's own CPU, at once (shm)
   bool sleeps_cheaply =
       false;  // a peer's SEND to a sleeper costs a system call only when it sleeps (shm)
+  // The device is a driver that does its work on the processors (Soft-RoCE, Soft-iWARP): what a
+  // message or a READ costs is their time, and some operations in one message cost little more.
+  bool emulated = false;
 };
 
 // What the accepting side answers to a connect request; called in the listener's thread.

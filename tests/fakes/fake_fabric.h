@@ -153,6 +153,7 @@ class FakeServer {
   void land_reply(const FakeRequest& request, wire::ReplyHeader header, std::string_view value);
   // Puts an entry into the pool and answers with a pin on it.
   void pin_reply(const FakeRequest& request, std::string_view value, uint64_t ticket = 77);
+  wire::ReplyHeader pin(std::string_view key, std::string_view value, uint64_t ticket);
 
   std::vector<FakeMessage> messages;
   std::deque<FakeRequest> held;
@@ -168,6 +169,7 @@ class FakeServer {
   };
   std::map<std::string, Entry> entries;
   std::vector<std::string> put_order;     // keys, as kPuts brought them
+  std::vector<std::string> get_order;     // keys, as kGets brought them
   std::optional<std::string> refuse_put;  // that key of a kPuts gets kNoSpace
   std::vector<std::byte> ring, pool;
 
@@ -183,6 +185,7 @@ class FakeServer {
             uint32_t immediate);
   void put(const FakeRequest& request, std::string value);
   void puts(const FakeRequest& request);
+  void gets(const FakeRequest& request);
 
   struct Upload {
     std::string value;
@@ -204,17 +207,25 @@ class FakeFabric final : public Fabric {
                                             CompletionQueue& queue) override;
   Result<std::unique_ptr<Listener>> listen(const FabricAddress& address,
                                            ConnectionHandler& handler) override;
-  FabricLimits limits() const override { return {1u << 30, 1u << 16, 16, 1024, true, true, true}; }
+  FabricLimits limits() const override {
+    FabricLimits limits{1u << 30, 1u << 16, 16, 1024, true, true, true};
+    if (emulated_reads) {
+      limits.reads_are_loads = false;
+      limits.emulated = true;
+    }
+    return limits;
+  }
   std::string_view name() const override { return "fake"; }
   std::string describe() const override { return "fake"; }
 
   // The connection to `worker` that is there now, or null.
   FakeEndpoint* endpoint(uint16_t worker = 0);
 
-  Status connect_error;       // connect() itself fails
-  bool hold_connect = false;  // kConnected does not come
-  bool hold_reads = false;    // READs complete at complete_reads()
-  int fail_posts = 0;         // so many posts fail
+  Status connect_error;         // connect() itself fails
+  bool hold_connect = false;    // kConnected does not come
+  bool emulated_reads = false;  // as over Soft-RoCE, and not as over shared memory
+  bool hold_reads = false;      // READs complete at complete_reads()
+  int fail_posts = 0;           // so many posts fail
   uint32_t agreed_message_bytes = 0;
   uint32_t agreed_receive_slots = 0;
   int connects = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "protocol/kv_gets.h"
 #include "protocol/kv_layout.h"
 #include "protocol/kv_puts.h"
 #include "rdmakv/transport/authentication.h"
@@ -174,6 +175,44 @@ void FakeServer::puts(const FakeRequest& request) {
   reply(request, header, results);
 }
 
+void FakeServer::gets(const FakeRequest& request) {
+  std::string results(wire::inline_room(request.endpoint->options().message_bytes), '?');
+  uint64_t used = 0;
+  std::string_view key;
+  uint64_t room = results.size() / 8 * 8;
+  for (wire::GetsReader all(bytes_of(request.value)); all.next(key);) {
+    ASSERT_GE(room, wire::kMostGetResultHead);
+    room -= wire::kMostGetResultHead;
+  }
+  wire::GetsReader reader(bytes_of(request.value));
+  while (reader.next(key)) {
+    room += wire::kMostGetResultHead;
+    get_order.emplace_back(key);
+    wire::ReplyHeader one;
+    std::string_view value;
+    const auto found = entries.find(std::string(key));
+    if (found == entries.end()) {
+      one.status = wire::ReplyStatus::kNotFound;
+    } else if (wire::get_result_bytes(found->second.value.size(), false) <= room) {
+      value = found->second.value;
+      one.flags = wire::kHasValue;
+      one.version = found->second.version;
+      one.value_length = static_cast<uint32_t>(value.size());
+    } else {
+      one = pin(key, found->second.value, next_ticket_++);
+    }
+    const uint64_t bytes = wire::write_get_result(
+        reinterpret_cast<std::byte*>(results.data()) + used, one, bytes_of(value));
+    used += bytes;
+    room -= bytes;
+  }
+  EXPECT_TRUE(reader.whole());
+  wire::ReplyHeader header;
+  header.flags = wire::kHasValue;
+  header.value_length = static_cast<uint32_t>(used);
+  reply(request, header, std::string_view(results).substr(0, used));
+}
+
 void FakeServer::answer(const FakeRequest& request) {
   if (intercept && intercept(request)) return;
   wire::ReplyHeader header;
@@ -199,6 +238,8 @@ void FakeServer::answer(const FakeRequest& request) {
       return put(request, request.value);
     case wire::Opcode::kPuts:
       return puts(request);
+    case wire::Opcode::kGets:
+      return gets(request);
     case wire::Opcode::kDelete:
       header.status =
           entries.erase(request.key) != 0 ? wire::ReplyStatus::kOk : wire::ReplyStatus::kNotFound;
@@ -263,10 +304,15 @@ void FakeServer::land_reply(const FakeRequest& request, wire::ReplyHeader header
 }
 
 void FakeServer::pin_reply(const FakeRequest& request, std::string_view value, uint64_t ticket) {
-  const uint64_t value_offset = wire::entry_value_offset(request.key.size(), false);
-  ASSERT_LE(pool_used_ + value_offset + value.size(), pool.size());
-  wire::write_entry(pool.data() + pool_used_, {3, 9, false, 0}, request.key, bytes_of(value));
+  reply(request, pin(request.key, value, ticket));
+}
+
+wire::ReplyHeader FakeServer::pin(std::string_view key, std::string_view value, uint64_t ticket) {
+  const uint64_t value_offset = wire::entry_value_offset(key.size(), false);
   wire::ReplyHeader header;
+  EXPECT_LE(pool_used_ + value_offset + value.size(), pool.size());
+  if (pool_used_ + value_offset + value.size() > pool.size()) return header;
+  wire::write_entry(pool.data() + pool_used_, {3, 9, false, 0}, key, bytes_of(value));
   header.flags = wire::kPinned;
   header.version = 9;
   header.location = pool_used_ / wire::kExtentUnit;
@@ -275,7 +321,7 @@ void FakeServer::pin_reply(const FakeRequest& request, std::string_view value, u
   header.value_length = static_cast<uint32_t>(value.size());
   header.number = value_offset;
   pool_used_ += (value_offset + value.size() + 63) / 64 * 64;
-  reply(request, header);
+  return header;
 }
 
 }  // namespace rdmakv::fakes

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "protocol/kv_gets.h"
 #include "protocol/kv_handshake.h"
 #include "protocol/kv_layout.h"
 #include "protocol/kv_message.h"
@@ -97,6 +98,42 @@ void read_puts(Bytes value) {
   require(reader.whole() == (at == value.size()));
 }
 
+// Likewise gets, and their results.
+void read_gets(Bytes value) {
+  GetsReader reader(value);
+  std::string_view key;
+  size_t at = 0;
+  while (reader.next(key)) {
+    require(key.size() <= kMostGetKeyBytes);
+    require_inside(std::as_bytes(std::span(key.data(), key.size())), value);
+    std::vector<std::byte> again(get_bytes(key.size()));
+    write_get(again.data(), key);
+    require(again.size() <= value.size() - at);
+    require(std::memcmp(again.data(), value.data() + at, sizeof(uint16_t) + key.size()) == 0);
+    at += again.size();
+  }
+  require(reader.whole() == (at == value.size()));
+}
+
+void read_get_results(Bytes value) {
+  GetResultsReader reader(value);
+  ReplyView reply;
+  size_t at = 0;
+  while (reader.next(reply)) {
+    require_inside(reply.value, value);
+    require(reply.header.expiry_ms >= 0);
+    std::vector<std::byte> again(kMostGetResultHead + padded(reply.value.size()));
+    const uint64_t bytes = write_get_result(again.data(), reply.header, reply.value);
+    require(bytes <= again.size() && bytes <= value.size() - at);
+    GetResultsReader second(Bytes(again).first(bytes));
+    ReplyView copy;
+    require(second.next(copy) && second.whole());
+    require(std::memcmp(&copy.header, &reply.header, sizeof(copy.header)) == 0);
+    at += bytes;
+  }
+  require(reader.whole() == (at == value.size()));
+}
+
 template <typename Body>
 void read_body(Bytes message) {
   MessageReader reader(message);
@@ -113,6 +150,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   read_requests(message);
   read_replies(message);
   read_puts(message);
+  read_gets(message);
+  read_get_results(message);
   read_body<Hello>(message);
   read_body<Challenge>(message);
   read_body<Proof>(message);

@@ -272,6 +272,7 @@ FabricLimits Device::limits() const {
   limits.max_work = (static_cast<uint32_t>(attributes_.max_qp_wr) - kReservedWork) / 5 * 4;
   limits.atomics = has_atomics();
   limits.atomics_with_cpu = attributes_.atomic_cap == IBV_ATOMIC_GLOB;
+  limits.emulated = is_emulated();
   return limits;
 }
 
@@ -321,6 +322,7 @@ std::string Device::describe() const {
   if (!is_ethernet()) text += ", LID " + std::to_string(port_attributes_.lid);
   const FabricLimits limit = limits();
   const Result<ibv_port_attr> now = query_port();
+  if (is_emulated()) text += ", emulated by software";
   text += ", MTU " + mtu_text(now ? now.value().active_mtu : port_attributes_.active_mtu);
   text += ", at most " + std::to_string(limit.max_message) + " B per message, " +
           std::to_string(limit.max_completions) + " completions per queue, " +

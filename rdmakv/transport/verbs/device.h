@@ -92,6 +92,10 @@ class Device {
 
   // Whether it may report a READ or ATOMIC as done without its data (arrival_guard.h). Soft-RoCE.
   bool may_lose_answers() const { return attributes_.vendor_id == kSoftRoceVendor; }
+  // A driver that does it all by software: Soft-RoCE (rxe), Soft-iWARP (siw).
+  bool is_emulated() const {
+    return attributes_.vendor_id == kSoftRoceVendor || attributes_.vendor_id == kSoftIwarpVendor;
+  }
   bool has_atomics() const { return attributes_.atomic_cap != IBV_ATOMIC_NONE; }
   FabricLimits limits() const;
   // `options` lowered to what the device can do; an error when one of them is 0.
@@ -99,7 +103,9 @@ class Device {
   std::string describe() const;
 
  private:
+  // As the kernel's drivers report them.
   static constexpr uint32_t kSoftRoceVendor = 0xffffff;
+  static constexpr uint32_t kSoftIwarpVendor = 0x626d74;
 
   Device() = default;
   Status choose_port(bool named);

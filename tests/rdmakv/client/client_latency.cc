@@ -207,6 +207,7 @@ int run(int argc, char** argv) {
   ClientOptions options;
   options.servers = {server.value()};
   options.connect_timeout_ns = options.timeout_ns = 60'000'000'000;
+  if (wanted.kind == "get") options.get_path = GetPath::kOneSided;  // also several at a time
   if (wanted.kind == "get-rpc") options.get_path = GetPath::kRequest;
   const auto client = Client::create(*fabric.value(), options);
   if (!client) die(client.status().to_string());

@@ -51,7 +51,7 @@ TEST_F(OneSidedGetTest, ACachedGetIsOneReadAndNothingElse) {
 
 TEST_F(OneSidedGetTest, SixteenCachedGetsAreOneDoorbellAndOneCompletion) {
   start(64 << 20, 1);
-  const auto client = open();
+  const auto client = open(looking_up);
   std::vector<std::string> keys;
   for (int i = 0; i < 16; ++i) {
     keys.push_back("key" + std::to_string(i));
@@ -70,6 +70,46 @@ TEST_F(OneSidedGetTest, SixteenCachedGetsAreOneDoorbellAndOneCompletion) {
   EXPECT_EQ(after.verbs.doorbells - before.verbs.doorbells, 1u);
   EXPECT_EQ(after.verbs.completions - before.verbs.completions, 1u);
   EXPECT_EQ(after.verbs.sends - before.verbs.sends, 0u);
+}
+
+// By request, they share a request; where a device is emulated, `auto` has that too.
+TEST_F(OneSidedGetTest, SixteenGetsByRequestAreOneMessage) {
+  start(64 << 20, 1);
+  const auto writer = open();
+  std::vector<std::string> keys;
+  std::vector<std::string> values;
+  for (int i = 0; i < 16; ++i) {
+    keys.push_back("key" + std::to_string(i));
+    values.push_back(pattern(static_cast<size_t>(i) * 10, 5));
+    put(*writer, keys.back(), values.back());
+  }
+  for (const GetPath path : {GetPath::kRequest, GetPath::kAuto}) {
+    ClientOptions options;
+    options.get_path = path;
+    const bool shares = path == GetPath::kRequest || fabric->limits().emulated;
+    const auto client = open(options);
+    ASSERT_TRUE(client->connect_and_wait());
+    for (int round = 0; round < 2; ++round) {
+      const ClientCounters before = client->counters();
+      std::vector<TestOperation> gets(16);
+      for (int i = 0; i < 16; ++i) {
+        gets[i].key = keys[i];
+        client->submit(gets[i]);
+      }
+      for (TestOperation& operation : gets) client->wait(operation);
+      const ClientCounters after = client->counters();
+      for (int i = 0; i < 16; ++i) {
+        EXPECT_EQ(gets[i].code, Code::kOk);
+        EXPECT_EQ(gets[i].lent, values[i]);
+        EXPECT_EQ(gets[i].version, 1u);
+      }
+      if (!shares) continue;
+      EXPECT_EQ(after.requests - before.requests, 1u);
+      EXPECT_EQ(after.verbs.sends - before.verbs.sends, 1u);
+      EXPECT_EQ(after.verbs.messages - before.verbs.messages, 1u);
+      EXPECT_EQ(after.verbs.reads - before.verbs.reads, 0u);
+    }
+  }
 }
 
 TEST_F(OneSidedGetTest, AnUnknownKeyIsLookedUpByRead) {

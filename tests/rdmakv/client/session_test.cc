@@ -1,6 +1,7 @@
 // What a session sends, and in which order.
 #include <algorithm>
 
+#include "protocol/kv_gets.h"
 #include "protocol/kv_hash.h"
 #include "tests/rdmakv/client/client_fixture.h"
 
@@ -61,10 +62,11 @@ TEST_F(SessionTest, DoneIsNeverCalledFromSubmitOrFlush) {
 TEST_F(SessionTest, SmallRequestsShareOneMessageAndOneDoorbell) {
   open_and_connect();
   const int before = fabric.doorbells;
-  TestOperation gets[20];
-  for (TestOperation& get : gets) {
-    get.key = "some key";
-    client->submit(get);
+  TestOperation inspections[20];  // GETs would share a request, too
+  for (TestOperation& inspect : inspections) {
+    inspect.kind = OperationKind::kInspect;
+    inspect.key = "some key";
+    client->submit(inspect);
   }
   client->flush();
   EXPECT_EQ(server().messages.size(), 1u);
@@ -104,15 +106,17 @@ TEST_F(SessionTest, NeverMoreRequestsThanCredits) {
   server().credits = 8;
   open_and_connect();
   server().hold = true;
-  std::vector<TestOperation> gets(50);
-  for (TestOperation& get : gets) {
-    get.key = "k";
-    client->submit(get);
+  std::vector<TestOperation> inspections(50);
+  for (TestOperation& inspect : inspections) {
+    inspect.kind = OperationKind::kInspect;
+    inspect.key = "k";
+    client->submit(inspect);
   }
   drive();
   EXPECT_EQ(requests_seen(), 8u);
   server().hold = false;
-  while (std::any_of(gets.begin(), gets.end(), [](auto& get) { return get.dones == 0; })) {
+  while (std::any_of(inspections.begin(), inspections.end(),
+                     [](const TestOperation& inspect) { return inspect.dones == 0; })) {
     server().answer_held();
     client->poll();
   }
@@ -125,8 +129,11 @@ TEST_F(SessionTest, CreditsAreNeverMoreThanReceives) {
   fabric.agreed_receive_slots = 6;
   open_and_connect();
   server().hold = true;
-  std::vector<TestOperation> gets(50);
-  for (TestOperation& get : gets) client->submit(get);
+  std::vector<TestOperation> inspections(50);
+  for (TestOperation& inspect : inspections) {
+    inspect.kind = OperationKind::kInspect;
+    client->submit(inspect);
+  }
   drive();
   EXPECT_EQ(requests_seen(), 5u);
   client.reset();
@@ -252,12 +259,22 @@ TEST_F(SessionTest, KeysGoToTheirWorkers) {
     client->submit(gets[i]);  // before the number of workers is known
   }
   for (TestOperation& get : gets) client->wait(get);
+  size_t seen = 0;
+  const auto expect_right = [&](const fakes::FakeRequest& request, std::string_view key) {
+    ++seen;
+    EXPECT_EQ(request.endpoint->request.worker, wire::worker_of_slot(wire::hash_slot(key), 5));
+  };
   for (const auto& message : server().messages) {
     for (const auto& request : message.requests) {
-      EXPECT_EQ(request.endpoint->request.worker,
-                wire::worker_of_slot(wire::hash_slot(request.key), 5));
+      if (request.header.opcode != wire::Opcode::kGets) {
+        expect_right(request, request.key);
+        continue;
+      }
+      wire::GetsReader reader(bytes_of(request.value));
+      for (std::string_view key; reader.next(key);) expect_right(request, key);
     }
   }
+  EXPECT_EQ(seen, keys.size());
 }
 
 TEST_F(SessionTest, PingsOfOneWorker) {
@@ -281,10 +298,14 @@ TEST_F(SessionTest, TheServersClockIsTaken) {
 
 TEST_F(SessionTest, SequencesRise) {
   open_and_connect();
-  TestOperation gets[3];
-  for (TestOperation& get : gets) client->submit(get);
+  TestOperation inspections[3];
+  for (TestOperation& inspect : inspections) {
+    inspect.kind = OperationKind::kInspect;
+    client->submit(inspect);
+  }
   drive();
   const auto& requests = server().messages[0].requests;
+  ASSERT_EQ(requests.size(), 3u);
   EXPECT_LT(requests[0].header.sequence, requests[1].header.sequence);
   EXPECT_LT(requests[1].header.sequence, requests[2].header.sequence);
 }

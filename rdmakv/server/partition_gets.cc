@@ -1,0 +1,82 @@
+// Partition: gets of several keys in one request (kGets).
+#include <cassert>
+#include <cstring>
+
+#include "protocol/kv_gets.h"
+#include "rdmakv/server/partition.h"
+
+namespace rdmakv::server {
+
+static_assert(wire::kMostGetsBytes <= wire::kMostPutsBytes, "they share a buffer");
+
+// As with puts, all of them go through each step together: buckets, entries, then the values. Room
+// for the results of those that are still to come is kept, whatever comes of them.
+void Partition::gets(Value value, Session& session, Outcome& out) {
+  out.reply.status = ReplyStatus::kBadRequest;
+  if (value.size() > wire::kMostGetsBytes) return;
+  if (!value.empty()) std::memcpy(puts_.get(), value.data(), value.size());
+  wire::GetsReader reader({puts_.get(), value.size()});
+  std::string_view keys[wire::kMostGets];
+  uint64_t hashes[wire::kMostGets];
+  size_t count = 0;
+  while (count < wire::kMostGets && reader.next(keys[count])) {
+    hashes[count] = hash_of(keys[count]);
+    index_.prefetch(hashes[count]);
+    ++count;
+  }
+  uint64_t room = session.inline_limit / 8 * 8;
+  if (!reader.whole() || count * wire::kMostGetResultHead > room) return;
+  for (size_t i = 0; i < count; ++i) prefetch_entry(hashes[i]);
+  std::byte* to = results_.get();
+  for (size_t i = 0; i < count; ++i) {
+    const uint64_t kept = (count - i - 1) * wire::kMostGetResultHead;
+    const uint64_t used = get_into({to, room - kept}, keys[i], hashes[i], session);
+    to += used;
+    room -= used;
+  }
+  counters_.requests[static_cast<size_t>(wire::Opcode::kGet)] += count;
+  out.reply.status = ReplyStatus::kOk;
+  out.has_value = true;
+  out.value = {results_.get(), static_cast<size_t>(to - results_.get())};
+}
+
+// What a kGet would be answered, written to `to`; how many bytes of it were used.
+uint64_t Partition::get_into(std::span<std::byte> to, std::string_view key, uint64_t hash,
+                             Session& session) {
+  Outcome one;
+  if (!owns(key)) {
+    one.reply.status = ReplyStatus::kWrongWorker;
+    return wire::write_get_result(to.data(), one.reply, {});
+  }
+  Found found = look_up(key, hash);
+  const auto fits = [&] {
+    return wire::get_result_bytes(found.view.value.size(), found.expiry_ms() != 0) <= to.size();
+  };
+  // An entry of the cas class cannot be pinned. It leaves the class, if there is room for that.
+  if (found.cas_class && !fits()) {
+    settle_key(key, one);
+    one = {};
+    found = look_up(key, hash);
+  }
+  if (!found) {
+    ++counters_.misses;
+    one.reply.status = ReplyStatus::kNotFound;
+    return wire::write_get_result(to.data(), one.reply, {});
+  }
+  ++counters_.hits;
+  describe(found, one);
+  if (fits()) {
+    one.reply.flags |= wire::kHasValue;
+    one.reply.value_length = static_cast<uint32_t>(found.view.value.size());
+  } else if (found.cas_class || session.pins.full() || !slab_.pin(found.offset)) {
+    one.reply.status = ReplyStatus::kTooMany;
+  } else {
+    one.reply.flags = wire::kPinned;
+    one.reply.ticket = session.pins.add(found.offset);
+    one.reply.number = static_cast<uint64_t>(found.view.value.data() - found.extent);
+    one.reply.value_length = static_cast<uint32_t>(found.view.value.size());
+  }
+  return wire::write_get_result(to.data(), one.reply, found.view.value);
+}
+
+}  // namespace rdmakv::server
