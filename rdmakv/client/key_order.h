@@ -6,6 +6,9 @@
 // overtake
 //   it.
 // - A change is not sent while a READ of its key is on its way: the READ might see it.
+// - Nor is what only looks, but for a GET: the READ may end without an answer, and its GET then
+// goes
+//   by request, behind what was submitted after it.
 // - READs of one key under way together must not answer backwards: one whose predecessor went to
 // the
 //   server for its answer, or found a newer version, goes to the server too.
@@ -37,8 +40,10 @@ class KeyOrder {
     const Count& count = counts_[at];
     return (count.requests | count.reads | count.atomics) == 0 && clears_ == 0;
   }
-  // For what only looks, by request.
+  // For a GET by request.
   bool may_ask(uint32_t at) const { return counts_[at].atomics == 0; }
+  // For what else only looks.
+  bool may_look(uint32_t at) const { return may_ask(at) && counts_[at].reads == 0; }
   bool may_swap(uint32_t at) const { return may_read(at) && may_change(at); }
 
   // The number to be given back to read_fell_behind().

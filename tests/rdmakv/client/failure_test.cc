@@ -245,6 +245,40 @@ TEST_F(FailureTest, ReadsOfOneKeyAreSentAgainInTheirOrder) {
   EXPECT_THAT(asked, testing::ElementsAre(wire::Opcode::kGet, wire::Opcode::kInspect));
 }
 
+// A GET by READ finds nothing of use, and goes to the server after all: what was submitted after
+// it, on its key, is answered after it.
+TEST_F(FailureTest, WhatIsAskedOfAKeyIsNotAnsweredBeforeAGetThatStartedByRead) {
+  open_and_connect();
+  std::vector<wire::Opcode> asked;
+  server().intercept = [&](const fakes::FakeRequest& request) {
+    asked.push_back(request.header.opcode);
+    wire::ReplyHeader header;
+    header.version = 1;
+    header.location = 100;
+    header.generation = 1;
+    if (request.header.opcode == wire::Opcode::kGet) {
+      header.flags = wire::kHasValue;
+      header.value_length = 5;
+    }
+    server().reply(request, header, header.value_length != 0 ? "value" : "");
+    return true;
+  };
+  TestOperation first(OperationKind::kGet, "k");
+  ASSERT_EQ(run(first), Code::kOk);
+  asked.clear();
+  fabric.hold_reads = true;
+  TestOperation get(OperationKind::kGet, "k"), inspect(OperationKind::kInspect, "k");
+  client->submit(get);
+  client->submit(inspect);
+  drive();
+  ASSERT_TRUE(asked.empty()) << "the GET is a READ";
+  fabric.endpoint()->complete_reads();
+  fabric.hold_reads = false;
+  drive_until(inspect);
+  EXPECT_EQ(get.dones, 1);
+  EXPECT_THAT(asked, testing::ElementsAre(wire::Opcode::kGet, wire::Opcode::kInspect));
+}
+
 TEST_F(FailureTest, TicketsEndWithTheirConnection) {
   open_and_connect();
   server().entries["k"] = {std::string(100'000, 'p'), 1};

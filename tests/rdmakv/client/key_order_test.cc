@@ -32,8 +32,10 @@ TEST(KeyOrder, NoChangeBesideARead) {
   EXPECT_FALSE(order.may_change(7));
   EXPECT_FALSE(order.may_swap(7));
   EXPECT_TRUE(order.may_ask(7));
+  EXPECT_FALSE(order.may_look(7));
   EXPECT_TRUE(order.may_change(8));
   order.read_ends(7);
+  EXPECT_TRUE(order.may_look(7));
   EXPECT_TRUE(order.may_change(7));
 }
 
@@ -43,6 +45,7 @@ TEST(KeyOrder, NothingBesideAnAtomic) {
   EXPECT_FALSE(order.may_read(7));
   EXPECT_FALSE(order.may_change(7));
   EXPECT_FALSE(order.may_ask(7));
+  EXPECT_FALSE(order.may_look(7));
   EXPECT_FALSE(order.may_swap(7));
   order.atomic_ends(7);
   EXPECT_TRUE(order.may_swap(7));
