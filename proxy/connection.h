@@ -203,7 +203,7 @@ class Connection {
   void protocol_error(std::string_view text);
   void run_deferred();
 
-  // quick_gets.cc
+  // quick_commands.cc
   bool take_quick(Arguments arguments, std::string_view input);
   // What was taken is done, or under way.
   void finish_quick();

@@ -6,6 +6,7 @@
 #include "protocol/kv_layout.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/quick_commands.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy {
@@ -67,52 +68,17 @@ class Answers final : public AtOnce {
 
 }  // namespace
 
-// Whatever has to look at each command, or at each reply, wants a Request of its own.
-bool Connection::may_go_unseen() const {
-  const bool in_multi = transaction_ != nullptr && transaction_->open();
-  return guards_ == 0 && large_.empty() && !in_multi && worker_.notable_us() != 0 &&
-         !session_.reply_off && !session_.skip_reply && !session_.skip_next_reply;
-}
-
 // And all of a batch may have to become Requests after all.
 bool Connection::may_be_quick_get() const {
   return worker_.at_once() != nullptr && queue_.empty() && may_go_unseen() &&
          worker_.settings().pipeline_limit >= AtOnceReader::kMost;
 }
 
-// True: the command has been taken. False: it is to be executed, and what was taken has been.
-// `input`: what was parsed, which stays while commands are gathered; an inline command with quotes
-// lies elsewhere, and does not.
-bool Connection::take_quick(Arguments arguments, std::string_view input) {
-  const auto stays = [input](std::string_view argument) {
-    return argument.data() >= input.data() && argument.data() < input.data() + input.size();
-  };
-  const bool may_wait = (arguments.size() == 2 || arguments.size() == 3) &&
-                        arguments[1].size() <= wire::kMaxKeyBytes && stays(arguments[0]) &&
-                        stays(arguments[1]);
-  if (may_wait && arguments.size() == 3 && stays(arguments[2])) {
-    if (!worker_.quick_gets().empty()) answer_quick();
-    if (take_quick_set(arguments)) return true;
-  }
-  if (!worker_.quick_sets().empty()) issue_quick();
-  if (may_wait && arguments.size() == 2 && take_quick_get(arguments)) return true;
-  answer_quick();
-  return false;
-}
-
-// At most one of the two holds anything.
-void Connection::finish_quick() {
-  answer_quick();
-  issue_quick();
-}
-
 bool Connection::take_quick_get(Arguments arguments) {
   QuickGets& quick = worker_.quick_gets();
-  const bool again = !quick.empty() && quick.name() == arguments[0];
-  const Command* command =
-      again ? &quick.command() : worker_.commands().resolve(arguments, nullptr);
-  if (!again && (command == nullptr || command->handler != &commands::get || !may_be_quick_get() ||
-                 (command->flags & worker_.held_flags()) != 0)) {
+  const Command* const command = find_quick(worker_, quick, arguments);
+  if (command == nullptr || command->handler != &commands::get) return false;
+  if (quick.empty() && (!may_be_quick_get() || (command->flags & worker_.held_flags()) != 0)) {
     return false;
   }
   quick.add(*command, arguments[0], arguments[1]);

@@ -1,6 +1,7 @@
-// Plain SETs that need no Request each: those of one read that stand next to each other are handed
-// to the client library together (rdmakv/client/put_run.h), straight from what was read, and have
-// one Request in the reply queue, which is finished when all of them are done.
+// SETs without options, or with an expiry and nothing else (SETEX and PSETEX, too), that need no
+// Request each: those of one read that stand next to each other are handed to the client library
+// together (rdmakv/client/put_run.h), straight from what was read, and have one Request in the
+// reply queue, which is finished when all of them are done.
 //
 //   SET a 1, SET b 2, GET c, SET d 4     a and b together; c as ever; d alone
 //
@@ -26,23 +27,31 @@ class QuickSets {
  public:
   bool empty() const { return count_ == 0; }
   bool full() const { return count_ == puts_.size(); }
-  // Key and value stay where they are until clear(). `name`: what the client called the command.
-  void add(const Command& command, std::string_view name, std::string_view key,
-           std::string_view value) {
+  static constexpr size_t kMostArguments = 5;  // SET key value EX seconds
+
+  // What the arguments say, `put` among it, stays where it is until clear(). All of them have the
+  // same command, under the same name.
+  void add(const Command& command, Arguments arguments, const wire::PutView& put) {
     command_ = &command;
-    name_ = name;
-    puts_[count_++] = {key, std::as_bytes(std::span(value)), 0};
+    puts_[count_] = put;
+    std::copy(arguments.begin(), arguments.end(), arguments_[count_].begin());
+    argument_counts_[count_++] = static_cast<uint8_t>(arguments.size());
   }
   void clear() { count_ = 0; }
 
   const Command& command() const { return *command_; }
-  std::string_view name() const { return name_; }
+  // What the client called the command.
+  std::string_view name() const { return arguments_[0][0]; }
   std::span<const wire::PutView> puts() const { return {puts_.data(), count_}; }
+  Arguments arguments(size_t index) const {
+    return {arguments_[index].data(), argument_counts_[index]};
+  }
 
  private:
   const Command* command_ = nullptr;
-  std::string_view name_;
   std::array<wire::PutView, PutRun::kMost> puts_;
+  std::array<std::array<std::string_view, kMostArguments>, PutRun::kMost> arguments_;
+  std::array<uint8_t, PutRun::kMost> argument_counts_;
   size_t count_ = 0;
 };
 
@@ -50,9 +59,13 @@ class QuickSets {
 // is room: they lie near each other in what was read, so they are copied as one piece.
 class SetRun : public PutRun {
  public:
-  void keep(std::span<const wire::PutView> puts) {
+  void keep(const QuickSets& quick, size_t count) {
+    const std::span<const wire::PutView> puts = quick.puts().first(count);
     const char* const begin = puts[0].key.data();
     size_t end = 0;
+    for (size_t i = 0; i < count; ++i) {
+      argument_counts_[i] = static_cast<uint8_t>(quick.arguments(i).size());
+    }
     for (kept_ = 0; kept_ < puts.size(); ++kept_) {
       const wire::PutView& put = puts[kept_];
       const auto* value = reinterpret_cast<const char*>(put.value.data());
@@ -65,6 +78,7 @@ class SetRun : public PutRun {
     }
     if (end > 0) std::copy_n(begin, end, text_);
   }
+  size_t argument_count(size_t index) const { return argument_counts_[index]; }
   // Of one of them; without key and value: they were not kept.
   wire::PutView kept(size_t index) const {
     if (index >= kept_) return {};
@@ -79,6 +93,7 @@ class SetRun : public PutRun {
   };
   size_t kept_ = 0;
   Place places_[kMost];
+  uint8_t argument_counts_[kMost];
   char text_[8192];
 };
 

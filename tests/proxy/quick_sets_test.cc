@@ -1,6 +1,8 @@
 // SETs that share a Request: what they say, the order that they keep, who does without them, and
 // that they allocate nothing.
+#include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "tests/proxy/allocation_counter.h"
 #include "tests/proxy/harness.h"
@@ -35,6 +37,54 @@ TEST_F(QuickSetsTest, ShareARun) {
   EXPECT_EQ(fake_->store["k2"].value, "v");
   EXPECT_EQ(fake_->store["a"].value, "");
   EXPECT_EQ(fake_->store[""].value, "b");
+}
+
+TEST_F(QuickSetsTest, WithAnExpiryToo) {
+  send(client_, command({"SET", "a", "1", "EX", "100"}) +
+                    command({"SET", "b", "2", "px", "90000"}) +
+                    command({"SET", "c", "3", "PXAT", "99999999999999"}) + sets(1) +
+                    command({"SETEX", "d", "80", "4"}) + command({"SETEX", "e", "70", "5"}) +
+                    command({"PSETEX", "f", "60000", "6"}));
+  EXPECT_EQ(client_.take(), oks(7));
+  EXPECT_EQ(fake_->puts_in_runs, 7u);
+  EXPECT_EQ(fake_->runs, 3u);
+  EXPECT_EQ(fake_->submitted(), 0u);
+  for (const auto& [key, value, seconds] :
+       {std::tuple("a", "1", 100), std::tuple("b", "2", 90), std::tuple("d", "4", 80),
+        std::tuple("e", "5", 70), std::tuple("f", "6", 60)}) {
+    EXPECT_EQ(call(client_, std::string("GET ") + key), bulk(value));
+    EXPECT_EQ(call(client_, std::string("TTL ") + key), ":" + std::to_string(seconds) + "\r\n");
+  }
+  EXPECT_EQ(call(client_, "PEXPIRETIME c"), ":99999999999999\r\n");
+  EXPECT_EQ(call(client_, "TTL k0"), ":-1\r\n");
+}
+
+TEST_F(QuickSetsTest, WhatSaysMoreGoesTheOrdinaryWay) {
+  send(client_, command({"SET", "a", "1", "EX", "100"}) + command({"SET", "a", "2", "EX", "0"}) +
+                    command({"SET", "a", "2", "EX", "x"}) +
+                    command({"SET", "a", "2", "NX", "GET"}) + command({"SET", "a", "2", "EX"}) +
+                    command({"SET", "b", "1", "EX", "9", "XX"}) +
+                    command({"SET", "a", "3", "XX", "KEEPTTL"}) + command({"SETEX", "c", "1"}) +
+                    command({"SETEX", "c", "0", "1"}) + command({"SETEX", "c", "9", "1"}) +
+                    command({"SETEX", "c", "9"}));
+  const std::string wrong = "-ERR wrong number of arguments for 'setex' command\r\n";
+  EXPECT_EQ(client_.take(), oks(1) + "-ERR invalid expire time in 'set' command\r\n" +
+                                "-ERR value is not an integer or out of range\r\n" + bulk("1") +
+                                "-ERR syntax error\r\n$-1\r\n" + oks(1) + wrong +
+                                "-ERR invalid expire time in 'setex' command\r\n" + oks(1) + wrong);
+  EXPECT_EQ(fake_->puts_in_runs, 2u);
+  EXPECT_EQ(call(client_, "GET a"), bulk("3"));
+  EXPECT_EQ(call(client_, "TTL a"), ":100\r\n");
+}
+
+// The library takes one of them, or none: the others keep their options.
+TEST_F(QuickSetsTest, WhatIsNotTakenKeepsItsExpiry) {
+  fake_->in_runs = 1;
+  send(client_, command({"SET", "a", "1", "EX", "100"}) + command({"SET", "b", "2", "EX", "50"}));
+  EXPECT_EQ(client_.take(), oks(2));
+  EXPECT_EQ(fake_->puts_in_runs, 1u);
+  EXPECT_EQ(call(client_, "TTL a"), ":100\r\n");
+  EXPECT_EQ(call(client_, "TTL b"), ":50\r\n");
 }
 
 TEST_F(QuickSetsTest, MoreThanARun) {
@@ -201,6 +251,29 @@ TEST_F(QuickSetsTest, TheSlowLogKnowsTheirKeysAndValues) {
   const std::string one = "*3\r\n" + bulk("set") + bulk("a") + bulk("one");
   ASSERT_NE(log.find(two), std::string::npos) << log;
   EXPECT_GT(log.find(one), log.find(two)) << log;
+}
+
+// As the ordinary way has it.
+TEST_F(QuickSetsTest, TheSlowLogTellsOfOptions) {
+  const auto logged = [&](size_t in_runs) {
+    fake_->in_runs = in_runs;
+    call(client_, "SLOWLOG RESET");
+    fake_->hold();
+    client_.send_some(command({"SET", "a", "one", "EX", "100"}));
+    run();
+    const auto begun = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - begun < std::chrono::milliseconds(11)) {
+    }
+    fake_->release();
+    run();
+    EXPECT_EQ(client_.take(), oks(1));
+    const std::string log = call(client_, "SLOWLOG GET 1");
+    return log.substr(std::min(log.find(bulk("set")), log.size()));
+  };
+  const std::string ordinary = logged(0);
+  EXPECT_NE(ordinary.find("2 more"), std::string::npos) << ordinary;
+  EXPECT_EQ(logged(~size_t{0}), ordinary);
+  EXPECT_EQ(fake_->runs, 1u);
 }
 
 TEST_F(QuickSetsTest, AllocateNothing) {
