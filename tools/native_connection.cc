@@ -78,7 +78,7 @@ void declare_connection(CLI::App& app, ConnectArguments& arguments) {
   app.add_option("--get-path", arguments.get_path,
                  "How GETs are done. onesided: without the server's CPU, whose index is READ too; "
                  "rpc: by request; auto: onesided on shared memory, else by READ where the "
-                 "location is known")
+                 "location is known, but several at a time by request on an emulated device")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "onesided", "rpc"}));
   app.add_option("--cas-path", arguments.cas_path,

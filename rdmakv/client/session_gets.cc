@@ -41,11 +41,12 @@ uint64_t Session::expected_value(uint64_t hash, const Operation& get) const {
   return entry > around ? entry - around : 0;
 }
 
+// Not beside a READ for an earlier GET of the key, which may come to be asked behind it.
 bool Session::may_share(uint64_t hash, const Operation& get) const {
   return get.internal[kByRequest] == 0 && get.key.size() <= wire::kMostGetKeyBytes &&
          fits_message(0, wire::get_bytes(get.key.size())) &&
          wire::most_gets(endpoint_->options().message_bytes) > 1 &&
-         expected_value(hash, get) <= kMostSharedValue;
+         order_.may_look(KeyOrder::of(hash)) && expected_value(hash, get) <= kMostSharedValue;
 }
 
 void Session::note_value_length(uint64_t bytes) {
@@ -57,8 +58,6 @@ void Session::note_value_length(uint64_t bytes) {
 Session::Shared Session::share_get(Operation& operation) {
   const uint64_t hash = hash_of(operation.key);
   if (!may_share(hash, operation)) return Shared::kNo;
-  const uint32_t order = KeyOrder::of(hash);
-  if (!order_.may_ask(order)) return Shared::kWait;
   const uint32_t message_bytes = endpoint_->options().message_bytes;
   const uint64_t bytes = wire::get_bytes(operation.key.size());
   const uint64_t expected = wire::get_result_bytes(expected_value(hash, operation), false);
@@ -76,7 +75,7 @@ Session::Shared Session::share_get(Operation& operation) {
   }
   queue_.pop_front();
   wire::write_get(at, operation.key);
-  order_.request_begins(order);
+  order_.request_begins(KeyOrder::of(hash));
   context_.locations->prefetch(hash);  // the reply tells the location
   gets_->gets[gets_->count++] = {&operation, hash};
   gets_->expected += expected;

@@ -317,6 +317,25 @@ TEST_F(SharedGetsTest, OnlySeveralGoByRequestWhereADeviceIsEmulated) {
     EXPECT_EQ(client->counters().direct.entry_reads - read, several != 0 ? 0u : 1u);
     EXPECT_EQ(server().get_order.size(), several != 0 ? 4u : 0u);
   }
+  // Beside a READ of the key it is a READ too: that may yet have to be asked for.
+  TestOperation where(OperationKind::kGet, "k0");  // by itself, so it is told
+  EXPECT_EQ(run(where), Code::kOk);
+  fabric.hold_reads = true;
+  TestOperation first(OperationKind::kGet, "k0"), second(OperationKind::kGet, "k0"),
+      third(OperationKind::kGet, "k1");
+  server().get_order.clear();
+  client->submit(first);
+  client->flush();
+  EXPECT_EQ(first.dones, 0);
+  client->submit(second);
+  client->submit(third);
+  client->flush();
+  EXPECT_TRUE(server().get_order.empty());
+  EXPECT_EQ(second.dones, 0);
+  fabric.hold_reads = false;
+  fabric.endpoint()->complete_reads();
+  drive();
+  for (const TestOperation* one : {&first, &second, &third}) EXPECT_EQ(one->lent, "value 0");
 }
 
 }  // namespace
