@@ -117,7 +117,7 @@ class Values:
         if argument.type == "key":
             return [pick(self.keys)]
         if name in ("seconds", "unix-time-seconds") or argument.type == "unix-time" or "milliseconds" in name:
-            return [self.time(argument, name)]
+            return [self.time(argument, name, command)]
         special = {
             "offset": ["0", "1", "7", "8", "100", "5000", "-1", "x", "4294967296", "#1"],
             "encoding": ["u1", "u8", "i8", "u63", "u64", "i64", "i65", "u0", "x"],
@@ -153,11 +153,12 @@ class Values:
             return [pick(DOUBLES)]
         return [pick(self.strings)]
 
-    def time(self, argument, name):
+    def time(self, argument, name, command):
         if argument.type == "unix-time":
-            if "milli" in name:
-                return self.random.choice([FAR_DATE * 1000, FAR_DATE * 1000 + 1, 1, 0, -1, "x", 9223372036854775807])
-            return self.random.choice([FAR_DATE, FAR_DATE + 1, 1, 0, -1, "x", 9223372036854775807])
+            factor = 1000 if "milli" in name else 1
+            # What SET stores as expired already, redis-server counts in DBSIZE until it happens to remove it.
+            past = [] if command == "set" else [1]
+            return self.random.choice([FAR_DATE * factor, FAR_DATE * factor + 1, *past, 0, -1, "x", 9223372036854775807])
         if "milliseconds" in name:
             value = self.seconds()
             return value * 1000 if isinstance(value, int) and FAR <= value < 4 * FAR else value
