@@ -238,16 +238,18 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool send_request(Outgoing& out);
   bool may_lend(const Outgoing& out) const;
   bool send_lent(Outgoing& out, uint32_t index);
-  bool append(Outgoing& out, uint32_t index);
-  bool open_message();
   bool write_to_ring(Outgoing& out, uint32_t index);
   bool post_to_ring(Outgoing& out, RequestSlot& slot, const wire::RequestHeader& header,
                     RemoteAddress to, uint32_t immediate);
+  bool fits_message(uint64_t key_length, uint64_t value_length) const;
+  bool fits_ring(uint64_t key_length, uint64_t value_length) const;
+
+  // session_message.cc
+  bool append(Outgoing& out, uint32_t index);
+  bool open_message();
   bool close_message();
   bool send_unsent();
   void take_back_unsent();
-  bool fits_message(uint64_t key_length, uint64_t value_length) const;
-  bool fits_ring(uint64_t key_length, uint64_t value_length) const;
 
   // session_puts.cc
   bool begin_puts(uint64_t bytes, uint64_t now);
