@@ -83,7 +83,7 @@ class SessionContext {
   LocationCache* locations = nullptr;
   ClientOptions options;
   bool reads_are_loads = false;  // the fabric's: look up by READ unless told otherwise
-  bool emulated = false;         // likewise: many GETs at a time go by request
+  bool emulated = false;         // likewise: GETs that wait together go by request
   uint64_t client_id = 0;
   uint64_t next_sequence = 1;
   uint64_t next_due = kNever;
@@ -260,7 +260,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void give_back_puts(RequestSlot& slot);
 
   // session_gets.cc
-  bool several_gets_wait() const;
+  bool has_company(const Operation& get) const;
   uint64_t expected_value(uint64_t hash, const Operation& get) const;
   bool may_share(uint64_t hash, const Operation& get) const;
   void note_value_length(uint64_t bytes);
@@ -356,10 +356,9 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool cas_wanted_ = false;     // an entry of the cas class has been seen: grants are of use
   bool asking_grants_ = false;  // a request for some is under way
   uint64_t grants_again_ns_ = 0;
-  uint64_t epoch_ = 0;            // of the server that the locations are of
-  uint64_t now_ns_ = 0;           // of the present pump()
-  bool gets_by_request_ = false;  // in the present pump()
-  uint64_t usual_value_ = 0;      // bytes of the values that GETs by request brought of late
+  uint64_t epoch_ = 0;        // of the server that the locations are of
+  uint64_t now_ns_ = 0;       // of the present pump()
+  uint64_t usual_value_ = 0;  // bytes of the values that GETs by request brought of late
   Upload upload_;
   struct Release {
     wire::Opcode opcode;  // kRelease or kUploadAbort

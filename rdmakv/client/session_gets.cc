@@ -15,22 +15,13 @@ namespace {
 
 // A longer value comes at a lower price by itself, into a landing buffer.
 constexpr uint64_t kMostSharedValue = 1024;
-// As many GETs among as many operations are better asked for together where READs cost the
-// processors' time.
-constexpr uint32_t kSeveralGets = 2;
-constexpr uint32_t kLookAhead = 8;
 
 }  // namespace
 
-bool Session::several_gets_wait() const {
-  uint32_t gets = 0;
-  uint32_t seen = 0;
-  for (const Operation* waiting = queue_.front(); waiting != nullptr && seen < kLookAhead;
-       waiting = waiting->next) {
-    ++seen;
-    if (waiting->kind == OperationKind::kGet && ++gets == kSeveralGets) return true;
-  }
-  return false;
+// Whether there is a request for the GET at the head of the queue to join, or another GET behind
+// it.
+bool Session::has_company(const Operation& get) const {
+  return gets_ != nullptr || (get.next != nullptr && get.next->kind == OperationKind::kGet);
 }
 
 // About as long is the value that it will bring.

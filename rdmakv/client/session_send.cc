@@ -76,7 +76,6 @@ void Session::pump(uint64_t now) {
   if (state_ != State::kReady) return;
   blocked_ = false;
   now_ns_ = now;
-  gets_by_request_ = context_.emulated && several_gets_wait();
   if (send_unsent() && send_releases()) {
     wind_up_upload();
     send_grant_request();
@@ -138,7 +137,10 @@ bool Session::send_direct(Operation& operation, DirectReader::Begun& begun) {
   if (path == GetPath::kRequest || operation.internal[kByRequest] != 0) return false;
   const bool look_up = path == GetPath::kOneSided || context_.reads_are_loads;
   const uint64_t hash = hash_of(operation.key);
-  if (path == GetPath::kAuto && gets_by_request_ && may_share(hash, operation)) return false;
+  if (path == GetPath::kAuto && context_.emulated && has_company(operation) &&
+      may_share(hash, operation)) {
+    return false;
+  }
   begun = direct_.begin(operation, hash, look_up);
   if (begun == DirectReader::Begun::kTaken) queue_.pop_front();
   return begun != DirectReader::Begun::kNo;
