@@ -10,6 +10,7 @@ Options: --seed N, else a new one; it is printed, and the same seed makes the sa
 import argparse
 import collections
 import random
+import re
 import shutil
 import sys
 import time
@@ -63,6 +64,11 @@ def kind(reply):
 
 def words_of(reply):
     return sorted(reply.replace(b"\r\n", b" ").split(b" "))
+
+
+def rules_of(reply):
+    """Without single commands: what is left of a category is told by those that each program has."""
+    return [word for word in words_of(reply) if not re.match(rb"[+-][^@]|\$", word)]
 
 
 class Client:
@@ -165,6 +171,8 @@ class Session:
             return
         if expected[:1] not in b"-!" and kind(expected) == kind(got):
             if name in OWN:
+                return
+            if name in ("acl|getuser", "acl|list") and rules_of(expected) == rules_of(got):
                 return
             if name == "dump" and max(len(expected), len(got)) >= LARGE_DUMP:
                 return
