@@ -6,6 +6,7 @@
 
 #include "protocol/kv_message.h"
 #include "protocol/rules.h"
+#include "rdmakv/transport/shared_copy.h"
 
 namespace rdmakv {
 namespace {
@@ -113,7 +114,7 @@ bool copy_plain_entry(std::span<const std::byte> memory, const Pointer& pointer,
   const uint64_t value_offset = wire::entry_value_offset(key.size(), false);
   const uint64_t size = value_offset + value_length;
   if (size > std::min(memory.size(), copy.size())) return false;
-  std::memcpy(copy.data() + kChecksumAt, memory.data() + kChecksumAt, size - kChecksumAt);
+  copy_from_shared(copy.data() + kChecksumAt, memory.data() + kChecksumAt, size - kChecksumAt);
   std::memcpy(copy.data() + kMetaAt, &meta, sizeof(meta));
   const std::string_view own_key(
       reinterpret_cast<const char*>(copy.data()) + wire::kEntryHeaderBytes, key.size());

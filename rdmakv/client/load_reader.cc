@@ -5,6 +5,7 @@
 
 #include "protocol/rules.h"
 #include "rdmakv/client/clock.h"
+#include "rdmakv/transport/shared_copy.h"
 
 namespace rdmakv {
 namespace {
@@ -124,7 +125,7 @@ std::span<const std::byte> LoadReader::copy(std::span<const std::byte> memory, A
   std::byte* const to = large ? taker.room(bytes) : copy_.data();
   if (to == nullptr) return {};
   std::memcpy(to, &first, sizeof(first));
-  std::memcpy(to + sizeof(first), memory.data() + sizeof(first), bytes - sizeof(first));
+  copy_from_shared(to + sizeof(first), memory.data() + sizeof(first), bytes - sizeof(first));
   // What was bounded is what is judged: only a large value lies in the taker's room.
   std::memcpy(to + offsetof(wire::EntryHeader, meta), &meta, sizeof(meta));
   return {to, bytes};

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "rdmakv/transport/shared_copy.h"
 #include "rdmakv/transport/shm/shm_completion_queue.h"
 #include "rdmakv/transport/shm/shm_endpoint.h"
 
@@ -22,7 +23,7 @@ void copy_in(std::byte* to, const std::byte* from, uint32_t length) {
     from += sizeof(first);
     length -= sizeof(first);
   }
-  if (length > 0) std::memcpy(to, from, length);
+  if (length > 0) copy_from_shared(to, from, length);
 }
 
 uint64_t total_of(std::span<const LocalBuffer> body) {
@@ -215,11 +216,11 @@ Code ShmEndpoint::copy_out(const std::byte* header, uint32_t header_length,
   if (target == nullptr) return failure();
   if (!enter_gate()) return Code::kUnavailable;
   if (header_length > 0) {
-    std::memcpy(target, header, header_length);
+    copy_to_shared(target, header, header_length);
     target += header_length;
   }
   for (const LocalBuffer& piece : body) {
-    if (piece.length > 0) std::memcpy(target, piece.address, piece.length);
+    if (piece.length > 0) copy_to_shared(target, piece.address, piece.length);
     target += piece.length;
   }
   return leave_gate() ? Code::kOk : Code::kUnavailable;

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "rdmakv/transport/shared_copy.h"
 #include "rdmakv/transport/shm/shm_fabric.h"
 #include "tests/rdmakv/client/client_server_fixture.h"
 #include "tests/rdmakv/transport/shm/tripwire.h"
@@ -49,9 +50,10 @@ std::byte* find_in_pool(std::string_view bytes) {
     uintptr_t from = 0, to = 0;
     char dash = 0;
     std::istringstream(line) >> std::hex >> from >> dash >> to;
-    if (void* at = memmem(reinterpret_cast<void*>(from), to - from, bytes.data(), bytes.size())) {
-      return static_cast<std::byte*>(at);
-    }
+    auto* const pool = reinterpret_cast<std::byte*>(from);
+    std::string copy(to - from, '\0');
+    copy_from_shared(reinterpret_cast<std::byte*>(copy.data()), pool, copy.size());
+    if (const size_t at = copy.find(bytes); at != std::string::npos) return pool + at;
   }
   return nullptr;
 }

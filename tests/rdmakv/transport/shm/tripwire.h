@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -20,8 +21,8 @@ class Tripwire {
   // `page` is page aligned. `tripped` runs at the place where the process is about to stop. One per
   // process, and for ever.
   Tripwire(std::byte* page, std::function<void()> tripped) {
-    page_ = page;
     tripped_ = std::move(tripped);
+    page_ = page;
     struct sigaction action {};
     action.sa_sigaction = &Tripwire::on_fault;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
@@ -32,13 +33,14 @@ class Tripwire {
  private:
   static void on_fault(int, siginfo_t* info, void*) {
     auto* at = static_cast<std::byte*>(info->si_addr);
-    if (at < page_ || at >= page_ + kPage) _exit(91);
-    if (mprotect(page_, kPage, PROT_READ | PROT_WRITE) != 0) _exit(92);
+    std::byte* const page = page_;
+    if (at < page || at >= page + kPage) _exit(91);
+    if (mprotect(page, kPage, PROT_READ | PROT_WRITE) != 0) _exit(92);
     if (tripped_) tripped_();
     raise(SIGSTOP);
   }
 
-  static inline std::byte* page_ = nullptr;
+  static inline std::atomic<std::byte*> page_ = nullptr;  // whichever thread it is that trips
   static inline std::function<void()> tripped_;
 };
 
