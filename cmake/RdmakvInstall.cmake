@@ -18,12 +18,15 @@ set(rdmakv_cpp_headers
   protocol/kv_message.h
   protocol/kv_modify.h
   protocol/kv_opcode.h
+  protocol/kv_puts.h
   protocol/kv_transaction.h
   rdmakv/fabric_factory.h
+  rdmakv/client/at_once.h
   rdmakv/client/client.h
   rdmakv/client/future.h
   rdmakv/client/open_for_server.h
   rdmakv/client/operation.h
+  rdmakv/client/put_run.h
   rdmakv/client/server_list.h
   rdmakv/client/transaction.h
   rdmakv/client/update.h

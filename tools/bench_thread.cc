@@ -39,11 +39,13 @@ void BenchResult::merge(const BenchResult& other) {
 BenchThread::BenchThread(Client& client, const BenchThreadOptions& options)
     : client_(client),
       at_once_(options.at_once ? at_once_reader(client) : nullptr),
+      runner_(options.in_runs ? put_runner(client) : nullptr),
       options_(options),
       workload_(options.workload) {
   value_.resize(options.sizes->largest());
   for (size_t i = 0; i < value_.size(); ++i) value_[i] = static_cast<std::byte>(i * 131 + i / 256);
   gets_.reserve(options.depth);
+  puts_.reserve(options.depth);
   for (uint32_t i = 0; i < options.depth; ++i) {
     Lane& lane = lanes_.emplace_back();
     lane.thread = this;
@@ -61,6 +63,7 @@ void BenchThread::load(uint64_t first, uint64_t last) {
   while ((left_ > 0 && result_.failures == 0) || free_.size() < lanes_.size()) {
     bool begun = false;
     for (; left_ > 0 && !free_.empty() && result_.failures == 0; begun = true) begin(0);
+    if (!puts_.empty()) send_puts();
     turn(begun);
   }
   loading_ = false;
@@ -85,6 +88,7 @@ void BenchThread::run() {
     bool begun = false;
     for (uint64_t now = steady_ns(); may_begin(now); begun = true) begin(now);
     if (!gets_.empty()) finish_gets();
+    if (!puts_.empty()) send_puts();
     turn(begun);
   }
   result_.ended_ns = steady_ns();
@@ -143,26 +147,40 @@ void BenchThread::submit_put(Lane& lane) {
   lane.operation.kind = OperationKind::kPut;
   lane.operation.destination = {};
   lane.operation.input = std::span(value_).first(options_.sizes->next(workload_.random()));
+  if (runner_ != nullptr) return puts_.push_back(&lane);
   client_.submit(lane.operation);
 }
 
 void BenchThread::done(Operation& operation) {
   auto& lane = *static_cast<Lane*>(operation.context);
   BenchThread& thread = *lane.thread;
-  BenchResult& result = thread.result_;
-  if (operation.code == Code::kNotFound) {
-    ++result.not_found;
-  } else if (operation.code != Code::kOk) {
-    if (result.failures++ == 0) {
-      result.first_failure = operation.code;
-      result.failed_server = operation.server;
-    }
-  }
+  thread.answered(operation.code, operation.server);
   if (lane.reading && (operation.code == Code::kOk || operation.code == Code::kNotFound)) {
     lane.reading = false;
     return thread.submit_put(lane);
   }
   thread.finish(lane, steady_ns());
+}
+
+void BenchThread::run_done(PutRun& ended) {
+  auto& run = static_cast<Run&>(ended);
+  BenchThread& thread = *run.thread;
+  const uint64_t now = steady_ns();
+  for (uint32_t i = 0; i < run.taken; ++i) {
+    if (run.failed > 0) thread.answered(run.codes[i], run.servers[i]);
+    thread.finish(*run.lanes[i], now);
+  }
+  thread.free_runs_.push_back(&run);
+}
+
+void BenchThread::answered(Code code, uint16_t server) {
+  if (code == Code::kOk) return;
+  if (code == Code::kNotFound) {
+    ++result_.not_found;
+  } else if (result_.failures++ == 0) {
+    result_.first_failure = code;
+    result_.failed_server = server;
+  }
 }
 
 void BenchThread::finish(Lane& lane, uint64_t now) {
@@ -202,6 +220,31 @@ void BenchThread::finish_gets() {
     }
   }
   gets_.clear();
+}
+
+// The PUTs that have gathered, in runs as far as possible.
+void BenchThread::send_puts() {
+  for (size_t first = 0; first < puts_.size();) {
+    if (free_runs_.empty()) {
+      Run& made = runs_.emplace_back();
+      made.thread = this;
+      made.done = &BenchThread::run_done;
+      free_runs_.push_back(&made);
+    }
+    Run& run = *free_runs_.back();
+    run.lanes.assign(puts_.begin() + first,
+                     puts_.begin() + std::min(puts_.size(), first + PutRun::kMost));
+    std::array<wire::PutView, PutRun::kMost> views;
+    for (size_t i = 0; i < run.lanes.size(); ++i) {
+      const Operation& put = run.lanes[i]->operation;
+      views[i] = {put.key, put.input, 0};
+    }
+    const size_t taken = runner_->put_run(std::span(views).first(run.lanes.size()), run);
+    if (taken > 0) free_runs_.pop_back();
+    first += taken;
+    if (taken < run.lanes.size()) client_.submit(puts_[first++]->operation);
+  }
+  puts_.clear();
 }
 
 // Sends, takes what has come, and sleeps when there has been nothing for a while.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rdmakv/client/at_once.h"
+#include "rdmakv/client/put_run.h"
 #include "tools/histogram.h"
 #include "tools/workload.h"
 
@@ -25,6 +26,7 @@ struct BenchThreadOptions {
   double rate = 0;            // due per second; 0: closed loop
   bool poisson = false;       // the times between are exponentially distributed, not all the same
   bool at_once = false;       // GETs by get_at_once(), as many as `depth` together, where it can be
+  bool in_runs = false;       // PUTs by put_run(), as many as `depth` together, where it can be
   uint32_t prepared = 0;      // drawn before the clock starts, and repeated; 0: each when it begins
   uint64_t spin_ns = 50'000;  // how long to poll before sleeping
 };
@@ -62,7 +64,14 @@ class BenchThread {
     std::vector<std::byte> destination;
   };
 
+  // PUTs under way together.
+  struct Run : PutRun {
+    BenchThread* thread = nullptr;
+    std::vector<Lane*> lanes;
+  };
+
   static void done(Operation& operation);
+  static void run_done(PutRun& run);
   void prepare();
   void draw(Lane& lane);
   void begin(uint64_t now);
@@ -70,18 +79,24 @@ class BenchThread {
   void submit_put(Lane& lane);
   void finish(Lane& lane, uint64_t now);
   void finish_gets();
+  void send_puts();
+  void answered(Code code, uint16_t server);
   void turn(bool something_begun);
   bool may_begin(uint64_t now) const;
   uint64_t next_due();
 
   Client& client_;
   AtOnceReader* const at_once_;  // null: not to be used
+  PutRunner* const runner_;      // likewise
   const BenchThreadOptions options_;
   Workload workload_;
   std::vector<std::byte> value_;
   std::deque<Lane> lanes_;
   std::vector<Lane*> free_;
   std::vector<Lane*> gets_;  // to be answered at once, if that is possible
+  std::vector<Lane*> puts_;  // to be sent in runs
+  std::deque<Run> runs_;
+  std::vector<Run*> free_runs_;
   struct Prepared {
     Action action;
     char key[kKeyBytes];

@@ -33,7 +33,7 @@ struct Arguments {
   uint64_t location_cache_mb = 0;
   uint32_t threads = 1, depth = 16, prepared = 0, spin_us = 50;
   double rate = 0;
-  bool no_load = false, at_once = false, counters = false;
+  bool no_load = false, at_once = false, in_runs = false, counters = false;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -69,6 +69,8 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"even", "poisson"}));
   app.add_flag("--at-once", arguments.at_once,
                "GETs from shared memory without an operation each, --depth of them together");
+  app.add_flag("--in-runs", arguments.in_runs,
+               "PUTs without an operation each, --depth of them together, that share requests");
   app.add_option("--prepared", arguments.prepared,
                  "So many operations are drawn before the clock starts, then repeated, so that "
                  "drawing costs nothing; D's inserts are the same keys then")
@@ -123,6 +125,7 @@ BenchThreadOptions thread_options(const Arguments& arguments, const Plan& plan,
   options.rate = arguments.rate / arguments.threads;
   options.poisson = arguments.arrivals == "poisson";
   options.at_once = arguments.at_once;
+  options.in_runs = arguments.in_runs;
   options.prepared = arguments.prepared;
   options.spin_ns = uint64_t{arguments.spin_us} * 1000;
   return options;

@@ -178,6 +178,9 @@ class NativeServers(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             for number in range(3):
                 self.assertIn(servers.name(number), done.stdout)
+            runs = subprocess.run([*argv, "--no-load", "--in-runs", "--depth", "100", "--value", "64:90,5000:10"],
+                                  capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(runs.returncode, 0, runs.stderr)
             shares = [int(count(servers.name(number))) for number in range(3)]
             self.assertEqual(sum(shares), 300)
             self.assertTrue(all(shares), shares)
