@@ -3,7 +3,9 @@ add_library(rdmakv_flags INTERFACE)
 target_include_directories(rdmakv_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(rdmakv_flags INTERFACE
   -Wall -Wextra -Werror $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
-  -fno-omit-frame-pointer)
+  -fno-omit-frame-pointer -fno-semantic-interposition
+  # GCC 12 sees copies of 2^63 bytes in std::string's own code.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(RDMAKV_SANITIZE)
   target_compile_options(rdmakv_flags INTERFACE -fsanitize=${RDMAKV_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(rdmakv_flags INTERFACE -fsanitize=${RDMAKV_SANITIZE})
@@ -18,11 +20,22 @@ if(CCACHE_PROGRAM)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
 endif()
 
+# rdmakv_one_unit(TARGET): compiles it as one translation unit, if RDMAKV_UNITY.
+function(rdmakv_one_unit target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${RDMAKV_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  # These have the variants of XXH3 as functions, where all others have it inline.
+  foreach(file hashed_copy long_hash)
+    set_source_files_properties(${file}.cc ${CMAKE_SOURCE_DIR}/protocol/${file}.cc
+      PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endforeach()
+endfunction()
+
 # rdmakv_room(NAME SOURCES... [LINK LIBRARIES...]): a static library `rdmakv_NAME`.
 function(rdmakv_room name)
   cmake_parse_arguments(ROOM "" "" "LINK" ${ARGN})
   add_library(rdmakv_${name} STATIC ${ROOM_UNPARSED_ARGUMENTS})
   target_link_libraries(rdmakv_${name} PUBLIC rdmakv_flags ${ROOM_LINK})
+  rdmakv_one_unit(rdmakv_${name})
   # For tests/mutants, which builds the rooms once more.
   list(TRANSFORM ROOM_UNPARSED_ARGUMENTS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   set_property(GLOBAL PROPERTY RDMAKV_SOURCES_${name} ${ROOM_UNPARSED_ARGUMENTS})

@@ -9,18 +9,13 @@
 #include <cstring>
 #include <fstream>
 
+#include "proxy/trimmed.h"
+
 namespace rdmakv::proxy {
 namespace {
 
 constexpr int64_t kSameEntryMs = 60'000;
 constexpr size_t kCompared = 10;  // entries looked at for one that is alike
-constexpr std::string_view kSpace = " \t\r\n";
-
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = std::min(text.find_first_not_of(kSpace), text.size());
-  text.remove_prefix(begin);
-  return text.substr(0, text.find_last_not_of(kSpace) + 1);
-}
 
 std::vector<std::string_view> split_words(std::string_view line) {
   std::vector<std::string_view> words;

@@ -11,6 +11,7 @@
 #include "proxy/acl.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/proxy.h"
@@ -20,7 +21,6 @@
 namespace rdmakv::proxy::commands {
 namespace {
 
-constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 constexpr std::string_view kNoFile =
     "ERR This Redis instance is not configured to use an ACL file. You may want to specify users "
     "via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis "

@@ -5,6 +5,7 @@
 
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
+#include "proxy/error_text.h"
 #include "proxy/put.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
@@ -16,17 +17,10 @@ using wire::FieldOperation;
 using wire::FieldResult;
 using wire::Function;
 
-constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 constexpr std::string_view kBadOffset = "ERR bit offset is not an integer or out of range";
 constexpr std::string_view kBadBit = "ERR bit is not an integer or out of range";
-constexpr std::string_view kSyntax = "ERR syntax error";
 // So that the results of one command fit a registered buffer.
 constexpr size_t kMostFields = 100'000;
-
-void number_done(Request& request) {
-  if (finish_if_failed(request)) return;
-  request.finish_integer(static_cast<int64_t>(request.operation.number));
-}
 
 // A key that does not exist has no bits that are 1.
 void count_done(Request& request) {
@@ -69,7 +63,7 @@ std::string_view parse_range(Arguments arguments, size_t first, size_t last, siz
       operands.flags |= wire::kUnitBits;
       return {};
     }
-    return equals_ignoring_case(arguments[unit], "byte") ? std::string_view() : kSyntax;
+    return equals_ignoring_case(arguments[unit], "byte") ? std::string_view() : kSyntaxError;
   };
   const bool unit_first = first == 3;
   if (unit_first) {
@@ -101,7 +95,7 @@ void setbit(Request& request, Arguments arguments) {
   operation.modify.flags = *bit == 1 ? wire::kModifyBit : uint8_t{0};
   operation.keep_expiry = true;
   request.set_key(arguments[1]);
-  request.submit(&number_done);
+  request.submit(&finish_with_number);
 }
 
 void getbit(Request& request, Arguments arguments) {
@@ -117,7 +111,7 @@ void bitcount(Request& request, Arguments arguments) {
   if (arguments.size() == 4 || arguments.size() == 5) {
     error = parse_range(arguments, 2, 3, arguments.size() == 5 ? 4 : 0, request.operation.evaluate);
   } else if (arguments.size() != 2) {
-    error = kSyntax;
+    error = kSyntaxError;
   }
   if (!error.empty()) return finish_error_if_exists(request, arguments[1], error, 0);
   evaluate(request, arguments[1], Function::kCountBits, &count_done);
@@ -131,7 +125,7 @@ void bitpos(Request& request, Arguments arguments) {
   const size_t count = arguments.size();
   std::string_view error;
   if (count > 6) {
-    error = kSyntax;
+    error = kSyntaxError;
   } else if (count > 3) {
     error =
         parse_range(arguments, 3, count > 4 ? 4 : 0, count > 5 ? 5 : 0, request.operation.evaluate);
@@ -211,7 +205,7 @@ std::string_view parse_fields(Arguments arguments, FieldCommand& command) {
     FieldOperation operation;
     operation.overflow = overflow;
     const size_t operands = operands_of(arguments[at], operation.kind);
-    if (operands == 0 || rest < operands) return kSyntax;
+    if (operands == 0 || rest < operands) return kSyntaxError;
     if (!parse_type(arguments[at + 1], operation)) {
       return "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported "
              "but i64 is.";

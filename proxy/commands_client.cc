@@ -9,6 +9,7 @@
 #include "proxy/client_names.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/proxy.h"
@@ -16,8 +17,6 @@
 
 namespace rdmakv::proxy::commands {
 namespace {
-
-constexpr std::string_view kSyntaxError = "ERR syntax error";
 
 // All our clients are normal ones; the other types exist, without clients.
 enum class ClientType : uint8_t { kNormal, kOther };
@@ -297,7 +296,7 @@ void client_unblock(Request& request, Arguments arguments) {
     return request.finish_error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
   }
   if (!resp::parse_integer(arguments[2])) {
-    return request.finish_error("ERR value is not an integer or out of range");
+    return request.finish_error(kNotAnInteger);
   }
   request.finish_integer(0);
 }

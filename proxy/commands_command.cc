@@ -8,6 +8,7 @@
 #include "proxy/command_docs.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/glob.h"
 #include "proxy/help.h"
 #include "proxy/worker.h"
@@ -242,7 +243,7 @@ void command_list(Request& request, Arguments arguments) {
     const uint32_t bit = acl::category(arguments[4]);
     keep([&](const Command& row) { return (row.categories & bit) != 0; });
   } else if (!equals_ignoring_case(filter, "module")) {
-    return request.finish_error("ERR syntax error");
+    return request.finish_error(kSyntaxError);
   }
   resp::ReplyWriter reply = request.reply();
   reply.array(commands.size());

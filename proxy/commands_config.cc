@@ -5,6 +5,7 @@
 #include "proxy/commands.h"
 #include "proxy/config.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/worker.h"
@@ -24,7 +25,7 @@ void config_get(Request& request, Arguments arguments) {
 }
 
 void config_set(Request& request, Arguments arguments) {
-  if (arguments.size() % 2 != 0) return request.finish_error("ERR syntax error");
+  if (arguments.size() % 2 != 0) return request.finish_error(kSyntaxError);
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
   for (size_t i = 2; i < arguments.size(); i += 2) {
     pairs.emplace_back(arguments[i], arguments[i + 1]);

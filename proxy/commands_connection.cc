@@ -6,6 +6,7 @@
 #include "proxy/client_names.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/info.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -121,7 +122,7 @@ void hello(Request& request, Arguments arguments) {
 }
 
 void auth(Request& request, Arguments arguments) {
-  if (arguments.size() > 3) return request.finish_error("ERR syntax error");
+  if (arguments.size() > 3) return request.finish_error(kSyntaxError);
   const bool old_form = arguments.size() == 2;
   if (old_form && request.worker().proxy().access().default_user()->no_password()) {
     return request.finish_error(
@@ -134,7 +135,7 @@ void auth(Request& request, Arguments arguments) {
 
 void select(Request& request, Arguments arguments) {
   const std::optional<int64_t> index = resp::parse_integer(arguments[1]);
-  if (!index) return request.finish_error("ERR value is not an integer or out of range");
+  if (!index) return request.finish_error(kNotAnInteger);
   if (*index < INT32_MIN || *index > INT32_MAX) {
     return request.finish_error(
         "ERR value is out of range, value must between -2147483648 and 2147483647");

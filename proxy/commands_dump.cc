@@ -7,6 +7,7 @@
 #include "proxy/commands.h"
 #include "proxy/connection.h"
 #include "proxy/dump_format.h"
+#include "proxy/error_text.h"
 #include "proxy/put.h"
 #include "proxy/repeat.h"
 #include "proxy/value_reply.h"
@@ -79,7 +80,7 @@ std::string_view parse_restore_options(Arguments options, RestoreOptions& result
       result.absolute = true;
     } else if (is_idle || is_frequency) {
       const std::optional<int64_t> number = resp::parse_integer(options[++i]);
-      if (!number) return "ERR value is not an integer or out of range";
+      if (!number) return kNotAnInteger;
       if (is_idle && *number < 0) return "ERR Invalid IDLETIME value, must be >= 0";
       if (is_frequency && (*number < 0 || *number > 255)) {
         return "ERR Invalid FREQ value, must be >= 0 and <= 255";
@@ -87,7 +88,7 @@ std::string_view parse_restore_options(Arguments options, RestoreOptions& result
       idle |= is_idle;
       frequency |= is_frequency;
     } else {
-      return "ERR syntax error";
+      return kSyntaxError;
     }
   }
   return {};
@@ -150,7 +151,7 @@ void restore(Request& request, Arguments arguments) {
   auto state = std::make_unique<RestoreState>();
   std::string_view value;
   if (!ttl) {
-    problem = "ERR value is not an integer or out of range";
+    problem = kNotAnInteger;
   } else if (*ttl < 0) {
     problem = "ERR Invalid TTL value, must be >= 0";
   } else {

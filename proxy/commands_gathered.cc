@@ -6,6 +6,7 @@
 #include "protocol/kv_combine.h"
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
+#include "proxy/error_text.h"
 #include "proxy/lcs.h"
 #include "proxy/value_gather.h"
 #include "proxy/value_reply.h"
@@ -13,8 +14,6 @@
 
 namespace rdmakv::proxy::commands {
 namespace {
-
-constexpr std::string_view kSyntax = "ERR syntax error";
 
 // ---- BITOP ------------------------------------------------------------------------------------
 
@@ -102,10 +101,10 @@ std::string_view parse_lcs_options(Arguments options, LcsOptions& result) {
       result.with_length = true;
     } else if (equals_ignoring_case(options[i], "minmatchlen") && i + 1 < options.size()) {
       const std::optional<int64_t> least = resp::parse_integer(options[++i]);
-      if (!least) return "ERR value is not an integer or out of range";
+      if (!least) return kNotAnInteger;
       result.least = std::max<int64_t>(*least, 0);
     } else {
-      return kSyntax;
+      return kSyntaxError;
     }
   }
   if (result.length && result.matches) {
@@ -160,7 +159,7 @@ void finish_lcs(Request& request, std::string_view a, std::string_view b,
 // One step of the worker that has all the keys; where there is none, the proxy computes.
 void bitop(Request& request, Arguments arguments) {
   const std::optional<BitOperation> operation = parse_bit_operation(arguments[1]);
-  if (!operation) return request.finish_error(kSyntax);
+  if (!operation) return request.finish_error(kSyntaxError);
   if (*operation == BitOperation::kNot && arguments.size() != 4) {
     return request.finish_error("ERR BITOP NOT must be called with a single source key.");
   }

@@ -3,6 +3,7 @@
 
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/fanout.h"
 #include "proxy/set_options.h"
 #include "proxy/value_reply.h"
@@ -54,7 +55,7 @@ void set_expiry(Request& request, Arguments arguments, TimeUnit unit, bool relat
   const int64_t now = request.worker().client().server_clock_ms(arguments[1]);
   const ExpiryError error = parse_expire_time(arguments[2], unit, relative, now, time);
   if (error == ExpiryError::kNotAnInteger) {
-    return request.finish_error("ERR value is not an integer or out of range");
+    return request.finish_error(kNotAnInteger);
   }
   if (error == ExpiryError::kInvalid) {
     request.text = "ERR invalid expire time in '";

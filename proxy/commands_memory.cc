@@ -11,6 +11,7 @@
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/help.h"
 #include "proxy/info.h"
 #include "proxy/proxy.h"
@@ -20,7 +21,6 @@
 namespace rdmakv::proxy::commands {
 namespace {
 
-constexpr std::string_view kSyntaxError = "ERR syntax error";
 // One slot of the index, at the load it is made for.
 constexpr uint64_t kIndexBytesPerKey = 16;
 
@@ -33,7 +33,7 @@ void memory_usage(Request& request, Arguments arguments) {
       return request.finish_error(kSyntaxError);
     }
     const std::optional<int64_t> samples = resp::parse_integer(arguments[i + 1]);
-    if (!samples) return request.finish_error("ERR value is not an integer or out of range");
+    if (!samples) return request.finish_error(kNotAnInteger);
     if (*samples < 0) return request.finish_error(kSyntaxError);
   }
   request.set_key(arguments[2]);

@@ -12,6 +12,7 @@
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/expiry_option.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
@@ -161,7 +162,7 @@ void msetex(Request& request, Arguments arguments) {
   }
   const std::optional<SetOptions> options =
       parse_set_options(arguments.subspan(end), SetOptions::kConditions | SetOptions::kKeepTtl);
-  if (!options) return request.finish_error("ERR syntax error");
+  if (!options) return request.finish_error(kSyntaxError);
   MultiSet set;
   set.pairs = arguments.subspan(2, end - 2);
   if (const ExpiryError error = read_expiry(request, arguments[2], *options, set.expiry_ms);

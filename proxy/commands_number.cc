@@ -5,6 +5,7 @@
 
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
+#include "proxy/error_text.h"
 #include "proxy/put.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
@@ -14,13 +15,7 @@ namespace {
 
 using wire::Function;
 
-constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 constexpr size_t kDigestDigits = 16;
-
-void number_done(Request& request) {
-  if (finish_if_failed(request)) return;
-  request.finish_integer(static_cast<int64_t>(request.operation.number));
-}
 
 void increment(Request& request, std::string_view key, int64_t by) {
   Operation& operation = request.operation;
@@ -29,7 +24,7 @@ void increment(Request& request, std::string_view key, int64_t by) {
   operation.modify.number = by;
   operation.keep_expiry = true;
   request.set_key(key);
-  request.submit(&number_done);
+  request.submit(&finish_with_number);
 }
 
 }  // namespace
@@ -71,7 +66,7 @@ void append(Request& request, Arguments arguments) {
   operation.kind = OperationKind::kModify;
   operation.function = Function::kAppend;
   operation.keep_expiry = true;
-  submit_with_input(request, arguments, 2, &number_done);
+  submit_with_input(request, arguments, 2, &finish_with_number);
 }
 
 void setrange(Request& request, Arguments arguments) {
@@ -83,7 +78,7 @@ void setrange(Request& request, Arguments arguments) {
   operation.function = Function::kSetRange;
   operation.modify.number = *offset;
   operation.keep_expiry = true;
-  submit_with_input(request, arguments, 3, &number_done);
+  submit_with_input(request, arguments, 3, &finish_with_number);
 }
 
 // Also SUBSTR.

@@ -6,6 +6,7 @@
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/help.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
@@ -110,7 +111,7 @@ void object_help(Request& request, Arguments) {
 // A write that was answered has been done where it is to be done, and there are no replicas.
 void wait(Request& request, Arguments arguments) {
   if (!resp::parse_integer(arguments[1])) {
-    return request.finish_error("ERR value is not an integer or out of range");
+    return request.finish_error(kNotAnInteger);
   }
   const std::optional<int64_t> timeout = resp::parse_integer(arguments[2]);
   if (!timeout) return request.finish_error("ERR timeout is not an integer or out of range");

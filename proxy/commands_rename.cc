@@ -4,6 +4,7 @@
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/key_transfer.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
@@ -91,14 +92,14 @@ void copy(Request& request, Arguments arguments) {
       replace = true;
     } else if (equals_ignoring_case(arguments[i], "db") && i + 1 < arguments.size()) {
       const std::optional<int64_t> database = resp::parse_integer(arguments[++i]);
-      if (!database) return request.finish_error("ERR value is not an integer or out of range");
+      if (!database) return request.finish_error(kNotAnInteger);
       if (*database < INT32_MIN || *database > INT32_MAX) {
         return request.finish_error(
             "ERR value is out of range, value must between -2147483648 and 2147483647");
       }
       if (*database != 0) return request.finish_error("ERR DB index is out of range");
     } else {
-      return request.finish_error("ERR syntax error");
+      return request.finish_error(kSyntaxError);
     }
   }
   if (arguments[1] == arguments[2]) {

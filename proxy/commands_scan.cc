@@ -10,6 +10,7 @@
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/glob.h"
 #include "proxy/key_walk.h"
 #include "proxy/scan_cursor.h"
@@ -160,19 +161,19 @@ bool parse_cursor(std::string_view text, uint64_t& cursor) {
 std::string_view parse_scan_options(Arguments arguments, ScanOptions& options) {
   if (!parse_cursor(arguments[1], options.cursor)) return "ERR invalid cursor";
   for (size_t i = 2; i < arguments.size(); i += 2) {
-    if (i + 1 == arguments.size()) return "ERR syntax error";
+    if (i + 1 == arguments.size()) return kSyntaxError;
     const std::string_view value = arguments[i + 1];
     if (equals_ignoring_case(arguments[i], "count")) {
       const std::optional<int64_t> count = resp::parse_integer(value);
-      if (!count) return "ERR value is not an integer or out of range";
-      if (*count < 1) return "ERR syntax error";
+      if (!count) return kNotAnInteger;
+      if (*count < 1) return kSyntaxError;
       options.count = *count;
     } else if (equals_ignoring_case(arguments[i], "match")) {
       options.pattern = value;
     } else if (equals_ignoring_case(arguments[i], "type")) {
       options.strings = equals_ignoring_case(value, "string");
     } else {
-      return "ERR syntax error";
+      return kSyntaxError;
     }
   }
   return {};

@@ -8,6 +8,7 @@
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/info.h"
@@ -70,7 +71,7 @@ void dbsize(Request& request, Arguments) {
 }
 
 void flush(Request& request, Arguments arguments) {
-  if (!is_flush_option(arguments)) return request.finish_error("ERR syntax error");
+  if (!is_flush_option(arguments)) return request.finish_error(kSyntaxError);
   request.operation.kind = OperationKind::kClear;
   request.operation.length = kFlushedAtATime;
   request.submit([](Request& done) {
@@ -173,7 +174,7 @@ void role(Request& request, Arguments) {
 void lolwut(Request& request, Arguments arguments) {
   if (arguments.size() > 2 && equals_ignoring_case(arguments[1], "version") &&
       !resp::parse_integer(arguments[2])) {
-    return request.finish_error("ERR value is not an integer or out of range");
+    return request.finish_error(kNotAnInteger);
   }
   std::string text = "Redis ver. ";
   text.append(kRedisVersion).append("\n");

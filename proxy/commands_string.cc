@@ -3,6 +3,7 @@
 
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/expiry_option.h"
 #include "proxy/fanout.h"
 #include "proxy/put.h"
@@ -68,7 +69,7 @@ void set(Request& request, Arguments arguments) {
     constexpr uint32_t kAllowed = SetOptions::kConditions | SetOptions::kGet |
                                   SetOptions::kKeepTtl | SetOptions::kComparisons;
     const std::optional<SetOptions> options = parse_set_options(arguments.subspan(3), kAllowed);
-    if (!options) return request.finish_error("ERR syntax error");
+    if (!options) return request.finish_error(kSyntaxError);
     if (const ExpiryError error = read_expiry(request, arguments[1], *options, operation.expiry_ms);
         error != ExpiryError::kNone) {
       return finish_expiry_error(request, error);
@@ -92,7 +93,7 @@ void getex(Request& request, Arguments arguments) {
   Operation& operation = request.operation;
   const std::optional<SetOptions> options =
       parse_set_options(arguments.subspan(2), SetOptions::kPersist);
-  if (!options) return request.finish_error("ERR syntax error");
+  if (!options) return request.finish_error(kSyntaxError);
   if (!options->expiry && !options->persist) return get(request, arguments);
   const ExpiryError error = read_expiry(request, arguments[1], *options, operation.expiry_ms);
   if (error != ExpiryError::kNone) {

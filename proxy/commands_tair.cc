@@ -5,6 +5,7 @@
 
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
+#include "proxy/error_text.h"
 #include "proxy/put.h"
 #include "proxy/tair_options.h"
 #include "proxy/value_reply.h"
@@ -15,8 +16,7 @@ namespace {
 
 using wire::Function;
 
-constexpr std::string_view kSyntax = "ERR syntax error";
-constexpr std::string_view kNotAnInteger = "ERR value is not an integer";
+constexpr std::string_view kTairNotAnInteger = "ERR value is not an integer";
 constexpr std::string_view kStale = "ERR update version is stale";
 
 int64_t now_of(Request& request, std::string_view key) {
@@ -50,7 +50,7 @@ void exget(Request& request, Arguments arguments) {
     return request.finish_error("ERR wrong number of arguments for 'exget' command");
   }
   if (with_flags && !equals_ignoring_case(arguments[2], "withflags")) {
-    return request.finish_error(kSyntax);
+    return request.finish_error(kSyntaxError);
   }
   request.operation.kind = OperationKind::kGet;
   request.flag = with_flags;
@@ -106,7 +106,7 @@ namespace {
 std::string_view read_bounds(const TairOptions& options, wire::Bounds& bounds) {
   if (options.initial) {
     const std::optional<int64_t> initial = resp::parse_integer(*options.initial);
-    if (!initial) return kNotAnInteger;
+    if (!initial) return kTairNotAnInteger;
     bounds.initial = *initial;
     bounds.has_initial = 1;
   }
@@ -126,7 +126,7 @@ std::string_view read_bounds(const TairOptions& options, wire::Bounds& bounds) {
 void exincrby_done(Request& request) {
   if (request.operation.code == Code::kInapplicable &&
       request.operation.refusal == wire::Refusal::kNotAnInteger) {
-    return request.finish_error(kNotAnInteger);  // in Tair's words
+    return request.finish_error(kTairNotAnInteger);  // in Tair's words
   }
   if (finish_if_unmet(request)) return;
   const auto number = static_cast<int64_t>(request.operation.number);
@@ -152,7 +152,7 @@ void exincrby(Request& request, Arguments arguments) {
     if (!error.empty()) return request.finish_error(error);
   }
   const std::optional<int64_t> by = resp::parse_integer(arguments[2]);
-  if (!by) return request.finish_error(kNotAnInteger);
+  if (!by) return request.finish_error(kTairNotAnInteger);
   wire::Bounds bounds;
   if (const std::string_view error = read_bounds(options, bounds); !error.empty()) {
     return request.finish_error(error);
@@ -195,7 +195,7 @@ void excas(Request& request, Arguments arguments) {
                          now_of(request, arguments[1]), options);
   const std::optional<int64_t> version = resp::parse_integer(arguments[3]);
   if (error.empty() && !version) error = "ERR version should be integer";
-  if (error.empty() && *version < 0) error = kSyntax;
+  if (error.empty() && *version < 0) error = kSyntaxError;
   if (!error.empty()) return request.finish_error(error);
   Operation& operation = request.operation;
   operation.condition = Condition::kIfVersion;
@@ -209,7 +209,7 @@ void excas(Request& request, Arguments arguments) {
 
 void excad(Request& request, Arguments arguments) {
   const std::optional<int64_t> version = resp::parse_integer(arguments[2]);
-  if (!version) return request.finish_error(kSyntax);
+  if (!version) return request.finish_error(kSyntaxError);
   Operation& operation = request.operation;
   operation.kind = OperationKind::kDelete;
   operation.condition = Condition::kIfVersion;
@@ -225,7 +225,7 @@ void excad(Request& request, Arguments arguments) {
 void exsetver(Request& request, Arguments arguments) {
   const std::optional<int64_t> version = resp::parse_integer(arguments[2]);
   if (!version || *version <= 0) {
-    return finish_error_if_exists(request, arguments[1], kSyntax, 0);
+    return finish_error_if_exists(request, arguments[1], kSyntaxError, 0);
   }
   if (static_cast<uint64_t>(*version) > wire::kMostSetVersion) {
     return finish_error_if_exists(request, arguments[1], "ERR version is out of range", 0);

@@ -1,6 +1,7 @@
 // Versions: CAS and GETV, which Redis does not have.
 #include "protocol/resp_parser.h"
 #include "proxy/commands.h"
+#include "proxy/error_text.h"
 #include "proxy/expiry_option.h"
 #include "proxy/put.h"
 #include "proxy/value_reply.h"
@@ -17,7 +18,7 @@ void cas(Request& request, Arguments arguments) {
   }
   const std::optional<SetOptions> options =
       parse_set_options(arguments.subspan(4), SetOptions::kKeepTtl);
-  if (!options) return request.finish_error("ERR syntax error");
+  if (!options) return request.finish_error(kSyntaxError);
   request.operation.keep_expiry = options->keep_ttl;
   if (const ExpiryError error =
           read_expiry(request, arguments[1], *options, request.operation.expiry_ms);

@@ -1,5 +1,6 @@
 #include "proxy/expiry_option.h"
 
+#include "proxy/error_text.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy {
@@ -13,7 +14,7 @@ ExpiryError read_expiry(Request& request, std::string_view key, const SetOptions
 
 void finish_expiry_error(Request& request, ExpiryError error) {
   if (error == ExpiryError::kNotAnInteger) {
-    return request.finish_error("ERR value is not an integer or out of range");
+    return request.finish_error(kNotAnInteger);
   }
   request.text = "ERR invalid expire time in '";
   request.text.append(request.command().name).append("' command");

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "proxy/config_parameters.h"
+#include "proxy/trimmed.h"
 #include "rdmakv/client/server_list.h"
 
 namespace rdmakv::proxy {
@@ -24,12 +25,6 @@ std::string check_mode(const std::string& text) {
       !text.empty() && text.size() <= 4 &&
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '7'; });
   return octal ? "" : "'" + text + "' is not a file mode (octal, such as 770)";
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
-  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
-  return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
 
 std::string_view unquoted(std::string_view value) {

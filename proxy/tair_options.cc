@@ -2,12 +2,11 @@
 
 #include "protocol/kv_layout.h"
 #include "protocol/resp_parser.h"
+#include "proxy/error_text.h"
 #include "proxy/set_options.h"
 
 namespace rdmakv::proxy {
 namespace {
-
-constexpr std::string_view kSyntax = "ERR syntax error";
 
 // Option by option. False: a syntax error.
 class Reader {
@@ -104,13 +103,13 @@ class Reader {
 std::string_view parse_tair_options(Arguments options, uint32_t allowed, int64_t now_ms,
                                     TairOptions& result) {
   Reader reader(options, allowed, result);
-  if (!reader.read_all()) return kSyntax;
+  if (!reader.read_all()) return kSyntaxError;
   if (reader.has_expiry() &&
       parse_expiry(reader.expiry, reader.unit, reader.relative, reader.relative ? now_ms : 0,
                    result.expiry_ms) != ExpiryError::kNone) {
-    return kSyntax;
+    return kSyntaxError;
   }
-  if (result.flags && *result.flags > int64_t{UINT32_MAX}) return kSyntax;
+  if (result.flags && *result.flags > int64_t{UINT32_MAX}) return kSyntaxError;
   if (result.flags && *result.flags > int64_t{wire::kMostUserFlags}) {
     return "ERR flags beyond 65535 are not supported";
   }

@@ -9,13 +9,13 @@
 #include "proxy/command_log.h"
 #include "proxy/connection.h"
 #include "proxy/error_text.h"
+#include "proxy/value_stream.h"
 #include "proxy/worker.h"
 #include "rdmakv/client/operation_message.h"
 
 namespace rdmakv::proxy {
 namespace {
 
-constexpr uint32_t kPieceBytes = 256 * 1024;
 constexpr std::string_view kNullArray = "-";
 constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
 
@@ -270,8 +270,8 @@ std::string TransactionRun::error_of(Code code) const {
 
 // One piece after the other.
 void TransactionRun::fetch() {
-  const auto wanted =
-      static_cast<uint32_t>(std::min<uint64_t>(kPieceBytes, long_reply_bytes_ - fetched_));
+  const auto wanted = static_cast<uint32_t>(
+      std::min<uint64_t>(ValueStream::kPieceBytes, long_reply_bytes_ - fetched_));
   ValueBuffer buffer = exec_.worker().client().allocate(wanted);
   if (!buffer && wanted > 4096) buffer = exec_.worker().client().allocate(4096);
   if (!buffer) return exec_.worker().wait_for_arena(exec_.connection());

@@ -5,14 +5,10 @@
 #include <utility>
 
 #include "proxy/connection.h"
+#include "proxy/value_stream.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy {
-namespace {
-
-constexpr uint64_t kPieceBytes = uint64_t{256} * 1024;
-
-}  // namespace
 
 void ValueGather::start(Request& request, Arguments keys, Then then) {
   auto owner = std::make_unique<ValueGather>(request, std::move(then));
@@ -92,7 +88,7 @@ void ValueGather::read_on(Part& part) {
   ValueBuffer buffer;
   if (left > 0 && failure_ == Code::kOk) {
     buffer = request_.worker().client().allocate(
-        static_cast<uint32_t>(std::min<uint64_t>(left, kPieceBytes)));
+        static_cast<uint32_t>(std::min<uint64_t>(left, ValueStream::kPieceBytes)));
     if (!buffer && may_wait()) {
       request_.worker().wait_for_arena(request_.connection());
       return wait(part, PinWaiters::kForMemory, [](void* waiting) {
@@ -111,7 +107,7 @@ void ValueGather::read_on(Part& part) {
   operation.kind = OperationKind::kReadPinned;
   operation.ticket = part.pin;
   operation.offset = part.read;
-  operation.length = static_cast<uint32_t>(std::min<uint64_t>(left, kPieceBytes));
+  operation.length = static_cast<uint32_t>(std::min<uint64_t>(left, ValueStream::kPieceBytes));
   operation.buffer = std::move(buffer);
   operation.done = &ValueGather::piece_read;
   operation.context = &part;

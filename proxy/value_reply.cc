@@ -1,6 +1,7 @@
 #include "proxy/value_reply.h"
 
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/repeat.h"
 #include "proxy/worker.h"
 
@@ -39,7 +40,7 @@ void begin_value(Request& request, uint64_t length) {
 std::string_view refusal_text(wire::Refusal why) {
   switch (why) {
     case wire::Refusal::kNotAnInteger:
-      return "ERR value is not an integer or out of range";
+      return kNotAnInteger;
     case wire::Refusal::kOverflow:
       return "ERR increment or decrement would overflow";
     case wire::Refusal::kNotAFloat:
@@ -104,6 +105,11 @@ bool finish_if_failed(Request& request) {
   request.fail(code);
   request.finish();
   return true;
+}
+
+void finish_with_number(Request& request) {
+  if (finish_if_failed(request)) return;
+  request.finish_integer(static_cast<int64_t>(request.operation.number));
 }
 
 void finish_with_previous(Request& request) {

@@ -8,6 +8,8 @@ namespace rdmakv::proxy {
 
 // Writes request.operation's value as a bulk, in its frame, and finishes the request.
 void finish_with_value(Request& request, ValueFrame frame = ValueFrame::kNone);
+// The number that an operation brought.
+void finish_with_number(Request& request);
 // The value before the change, or null.
 void finish_with_previous(Request& request);
 

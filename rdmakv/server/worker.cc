@@ -272,7 +272,7 @@ void Worker::run() {
 void Worker::take_mail(uint64_t now_ns) {
   has_mail_.store(false, std::memory_order_relaxed);
   uint64_t count = 0;
-  [[maybe_unused]] const ssize_t drained = read(event_fd_, &count, sizeof(count));
+  [[maybe_unused]] const ssize_t drained = ::read(event_fd_, &count, sizeof(count));
   std::vector<std::unique_ptr<Endpoint>> mail;
   {
     const std::lock_guard<std::mutex> lock(mail_mutex_);

@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kEvents = 64;
+constexpr int kEventsOfListener = 64;
 constexpr int kAcceptsPerDispatch = 64;
 
 void refuse(int socket, wire::RefusalCode code, const std::string& text) {
@@ -90,8 +90,8 @@ Status ShmListener::watch(int fd, void* tag) {
 }
 
 void ShmListener::dispatch() {
-  std::array<epoll_event, kEvents> events;
-  const int count = epoll_wait(epoll_.get(), events.data(), kEvents, 0);
+  std::array<epoll_event, kEventsOfListener> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), kEventsOfListener, 0);
   bool accepting = false;
   for (int i = 0; i < count; ++i) {
     void* tag = events[i].data.ptr;

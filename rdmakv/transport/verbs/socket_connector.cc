@@ -21,15 +21,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kBacklog = 512;
+constexpr int kSocketBacklog = 512;
 constexpr size_t kMaxPending = 256;  // half-made connections; beyond that the oldest goes
 constexpr Clock::duration kRequestTime = std::chrono::seconds(10);
 constexpr Clock::duration kRefusedTime = std::chrono::seconds(1);
 constexpr int kEventsPerDispatch = 64;
-constexpr long kTickNanoseconds = 250'000'000;
+constexpr long kDeadlineTickNanoseconds = 250'000'000;
 
 // What an epoll event is of; larger values number the half-made connections.
-enum Source : uint64_t { kListenSource = 1, kTimerSource, kBringUpSource, kFirstPending };
+enum ListenerSource : uint64_t { kListenSource = 1, kDeadlineSource, kBringUpSource, kFirstPending };
 
 class SocketListener final : public Listener {
  public:
@@ -93,14 +93,14 @@ Status watch(int epoll, int fd, uint64_t source) {
 
 Status SocketListener::open(const FabricAddress& address) {
   if (Status status = bind(address); !status) return status;
-  if (::listen(listening_.get(), kBacklog) != 0) return Status::from_errno("listen", errno);
+  if (::listen(listening_.get(), kSocketBacklog) != 0) return Status::from_errno("listen", errno);
   port_ = local_address(listening_.get()).port();
   epoll_ = FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
   timer_ = FileDescriptor(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   spare_ = FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!epoll_ || !timer_) return Status::from_errno("cannot make an event loop", errno);
   Status status = watch(epoll_.get(), listening_.get(), kListenSource);
-  if (status) status = watch(epoll_.get(), timer_.get(), kTimerSource);
+  if (status) status = watch(epoll_.get(), timer_.get(), kDeadlineSource);
   if (status) status = bring_ups_.open();
   if (status) status = watch(epoll_.get(), bring_ups_.fd(), kBringUpSource);
   return status;
@@ -140,7 +140,7 @@ void SocketListener::dispatch() {
     const uint64_t source = events[i].data.u64;
     if (source == kListenSource) {
       accept_clients();
-    } else if (source == kTimerSource) {
+    } else if (source == kDeadlineSource) {
       uint64_t ticks = 0;
       [[maybe_unused]] const ssize_t got = ::read(timer_.get(), &ticks, sizeof(ticks));
       ticked = true;
@@ -313,7 +313,7 @@ void SocketListener::set_timer() {
   if (timer_runs_ == !pending_.empty()) return;
   timer_runs_ = !pending_.empty();
   itimerspec ticks = {};
-  if (timer_runs_) ticks = {{0, kTickNanoseconds}, {0, kTickNanoseconds}};
+  if (timer_runs_) ticks = {{0, kDeadlineTickNanoseconds}, {0, kDeadlineTickNanoseconds}};
   timerfd_settime(timer_.get(), 0, &ticks, nullptr);
 }
 
