@@ -97,9 +97,9 @@ SwapWriter::Outcome SwapWriter::on_swapped(uint64_t context) {
   std::memcpy(&found, swap.buffer.data() + wire::kCasExtentBytes, sizeof(found));
   Outcome told;
   told.known = true;
-  // Nobody else stores what this ATOMIC is to store, as the grant is ours alone: one that finds that
-  // has taken place before, whatever made an adapter carry it out again. That is a win; taken for a
-  // loss, the grant, which is linked, would be written over.
+  // Nobody else stores what this ATOMIC is to store, as the grant is ours alone: one that finds
+  // that has taken place before, whatever made an adapter carry it out again. That is a win; taken
+  // for a loss, the grant, which is linked, would be written over.
   told.won = found == expected(swap) || found == desired(swap);
   told.operation = swap.operation;
   told.hash = swap.hash;

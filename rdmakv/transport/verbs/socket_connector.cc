@@ -29,7 +29,12 @@ constexpr int kEventsPerDispatch = 64;
 constexpr long kDeadlineTickNanoseconds = 250'000'000;
 
 // What an epoll event is of; larger values number the half-made connections.
-enum ListenerSource : uint64_t { kListenSource = 1, kDeadlineSource, kBringUpSource, kFirstPending };
+enum ListenerSource : uint64_t {
+  kListenSource = 1,
+  kDeadlineSource,
+  kBringUpSource,
+  kFirstPending
+};
 
 class SocketListener final : public Listener {
  public:
