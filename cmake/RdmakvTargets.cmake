@@ -14,6 +14,12 @@ if(RDMAKV_BUILD_FUZZERS)
   target_compile_options(rdmakv_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+if(RDMAKV_LTO)
+  include(CheckIPOSupported)
+  check_ipo_supported(LANGUAGES C CXX)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+endif()
+
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
