@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "protocol/kv_layout.h"
+#include "rdmakv/client/huge_page_allocator.h"
 
 namespace rdmakv {
 
@@ -103,7 +104,7 @@ class LocationCache {
   }
   void drop_aged(uint64_t quarters);
 
-  std::vector<Set> sets_;
+  std::vector<Set, HugePageAllocator<Set>> sets_;
   uint64_t mask_ = 0;
   uint64_t quarter_ = 0;   // present one
   uint64_t turn_at_ = 0;   // when the next begins

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
+#include <string>
 
 namespace rdmakv {
 namespace {
@@ -11,6 +14,26 @@ constexpr uint64_t kQuarterNs = wire::kMostPointerAgeNs / 4;
 
 uint64_t hash(uint64_t number) {
   return number * 0x9e3779b97f4a7c15ull;
+}
+
+// Of this process, those that asked for huge pages.
+int huge_mappings() {
+  std::ifstream maps("/proc/self/smaps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.starts_with("VmFlags:") && line.find(" hg") != std::string::npos;
+  }
+  return count;
+}
+
+TEST(LocationCache, ALargeOneAsksForHugePages) {
+  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) {
+    GTEST_SKIP() << "this system has none";
+  }
+  const int before = huge_mappings();
+  LocationCache cache(4 << 20);
+  EXPECT_GT(huge_mappings(), before);
+  EXPECT_EQ(cache.capacity(), (size_t{4} << 20) / 16);
 }
 
 TEST(LocationCache, FindsWhatItLearned) {
