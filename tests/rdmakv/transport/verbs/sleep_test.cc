@@ -29,10 +29,14 @@ TEST_P(BothModes, AnArmedQueueSleepsUntilAMessageComes) {
   ASSERT_TRUE(rig.connect());
   Completion completion;
   for (int round = 0; round < 5; ++round) {
-    ASSERT_TRUE(rig.server_queue->arm());
-    while (poll_once(*rig.server_queue, &completion) != 0) {
+    bool sleeps = false;
+    for (int attempt = 0; attempt < 100 && !sleeps; ++attempt) {  // the CM may have more to say
+      ASSERT_TRUE(rig.server_queue->arm());
+      while (poll_once(*rig.server_queue, &completion) != 0) {
+      }
+      sleeps = !readable(rig.server_queue->fd(), 0);
     }
-    EXPECT_FALSE(readable(rig.server_queue->fd(), 0));
+    EXPECT_TRUE(sleeps);
     ASSERT_TRUE(rig.send(*rig.client, "wake up"));
     rig.client->flush();
     ASSERT_TRUE(readable(rig.server_queue->fd(), 60'000));
