@@ -143,6 +143,7 @@ void Session::connect(uint64_t now) {
 }
 
 void Session::connected(uint64_t now) {
+  handshaking_since_ = now;
   state_ = State::kHandshaking;
   handshake_.emplace(handshake_options_);
   if (Status status = handshake_->start(*endpoint_); !status) fail(std::move(status), now);
@@ -185,7 +186,7 @@ void Session::become_ready(uint64_t now) {
   if (epoch_ != welcome.epoch && holds(Rule::kEpoch)) context_.locations->forget_session(index_);
   epoch_ = welcome.epoch;
   clock_.forget();
-  hear(welcome.clock_ms, now, 0);
+  hear(welcome.clock_ms, now, handshaking_since_);  // it answers what we have said since then
   state_ = State::kReady;
   failed_ = false;
   last_error_ = {};

@@ -334,7 +334,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   Status last_error_;
   uint64_t ready_since_ = 0;
   uint64_t attempt_deadline_ = 0;  // kConnecting, kHandshaking
-  uint64_t retry_at_ = 0;          // kBackoff
+  uint64_t handshaking_since_ = 0;
+  uint64_t retry_at_ = 0;  // kBackoff
   uint64_t pause_ns_ = 0;
   uint64_t heard_at_ = 0;     // when the peer was last heard of, or probed
   uint64_t answered_at_ = 0;  // when it last answered anything
