@@ -4,6 +4,7 @@
 
 #include "proxy/commands.h"
 #include "proxy/connection.h"
+#include "proxy/error_text.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 
@@ -49,7 +50,7 @@ void save(Request& request, Arguments) {
 void bgsave(Request& request, Arguments arguments) {
   if (arguments.size() > 2 ||
       (arguments.size() == 2 && !equals_ignoring_case(arguments[1], "schedule"))) {
-    return request.finish_error("ERR syntax error");
+    return request.finish_error(kSyntaxError);
   }
   refuse(request, "BGSAVE");
 }
@@ -68,7 +69,7 @@ void lastsave(Request& request, Arguments) {
 void shutdown(Request& request, Arguments arguments) {
   ShutdownOptions options;
   if (!parse_shutdown(arguments.subspan(1), options)) {
-    return request.finish_error("ERR syntax error");
+    return request.finish_error(kSyntaxError);
   }
   if (options.abort) return request.finish_error("ERR No shutdown in progress.");
   if (options.save && !options.force) return refuse(request, "SHUTDOWN SAVE");

@@ -16,12 +16,16 @@ namespace {
 // A longer value comes at a lower price by itself, into a landing buffer.
 constexpr uint64_t kMostSharedValue = 1024;
 
+bool is_before_a_get(const Operation& operation) {
+  return operation.next != nullptr && operation.next->kind == OperationKind::kGet;
+}
+
 }  // namespace
 
 // Whether there is a request for the GET at the head of the queue to join, or another GET behind
 // it.
 bool Session::has_company(const Operation& get) const {
-  return gets_ != nullptr || (get.next != nullptr && get.next->kind == OperationKind::kGet);
+  return gets_ != nullptr || is_before_a_get(get);
 }
 
 // About as long is the value that it will bring.
@@ -58,9 +62,7 @@ Session::Shared Session::share_get(Operation& operation) {
     at = builder_.extend_request(static_cast<uint32_t>(bytes));
   }
   if (at == nullptr) {
-    if (operation.next == nullptr || operation.next->kind != OperationKind::kGet) {
-      return Shared::kNo;
-    }
+    if (!is_before_a_get(operation)) return Shared::kNo;
     if (!begin_gets(bytes)) return Shared::kWait;
     at = builder_.extend_request(static_cast<uint32_t>(bytes));
   }
