@@ -170,16 +170,4 @@ void role(Request& request, Arguments) {
   request.finish();
 }
 
-// Redis draws; we only tell the version, as its default form does.
-void lolwut(Request& request, Arguments arguments) {
-  if (arguments.size() > 2 && equals_ignoring_case(arguments[1], "version") &&
-      !resp::parse_integer(arguments[2])) {
-    return request.finish_error(kNotAnInteger);
-  }
-  std::string text = "Redis ver. ";
-  text.append(kRedisVersion).append("\n");
-  request.reply().verbatim("txt", text);
-  request.finish();
-}
-
 }  // namespace rdmakv::proxy::commands

@@ -199,6 +199,40 @@ class Server(Differential):
                 self.assertIn(line + b"\r\n", expected)
                 self.assertIn(line + b"\r\n", got)
 
+    def test_lolwut(self):
+        """Drawings are random, so their forms are compared: lines, their widths, and all that is no dot."""
+        dot = re.compile(rb"\x1b\[0;\d+;\d+m |[\xe2][\xa0-\xa3][\x80-\xbf]")
+
+        def form(reply):
+            reply = re.sub(rb"^([$=])\d+", rb"\1", reply, count=1)  # colours differ in length
+            return dot.sub(b".", reply)
+
+        ends = (-1, 0, 1, 2, 3, 4, 5, 9, 66, 1000, 1001)
+        drawings = [(), (5,), (6,), *((5, columns) for columns in ends), *((6, columns) for columns in ends),
+                    *((5, 40, across) for across in (-1, 0, 1, 3, 199, 200, 201)),
+                    *((5, 7, 3, down) for down in (-1, 0, 1, 2, 3, 4, 5, 199, 200, 201)),
+                    *((6, 4, rows) for rows in (-1, 0, 1, 2, 3, 999, 1000, 1001)),
+                    (5, 1, 200, 1), (5, 2, 9, 9), (5, 66, 8, 12, "x"), (6, 80, 20, "x")]
+        others = [("VERSION",), ("VERSION", "x"), ("VERSION", ""), ("5",), ("5", "10"), ("VERSIONS", 5),
+                  ("version", 5, "x"), ("VERSION", 5, 1, "x"), ("VERSION", 5, 1, 1, "x"),
+                  ("VERSION", 6, "x"), ("VERSION", 6, 1, "x"), ("VERSION", 2 ** 63), ("VERSION", 5, 2 ** 63),
+                  *(("VERSION", number) for number in (-1, 0, 4, 7, 50, 2 ** 32 + 5, 2 ** 32 + 6, 2 ** 63 - 1))]
+        with_version = [("VERSION", *words) for words in drawings if words]
+        for redis, proxy in self.pairs():
+            for words in [()] + with_version + others:
+                expected, got = (form(one.call("LOLWUT", *words)) for one in (redis, proxy))
+                self.assertEqual(got, expected, words)
+            # Not empty, and another one each time.
+            for version, ink in ((5, b"\xe2\xa0\x80"), (6, b"\x1b[0;97;107m ")):
+                seen = {proxy.call("LOLWUT", "VERSION", version) for _ in range(3)}
+                self.assertEqual(len(seen), 3)
+                for drawing in seen:
+                    cells = dot.findall(drawing)
+                    self.assertGreater(sum(cell != ink for cell in cells), len(cells) // 10)
+                    self.assertIn(ink, cells)
+            self.assertEqual(proxy.call("LOLWUT", "VERSION", 5, 1000, 1, 200),
+                             b"-ERR the drawing is too large: more squares per row or fewer rows make it smaller\r\n")
+
     def test_flushall_of_many(self):
         """Workers remove two thousand keys at a time: none is left, and none that was gone comes back."""
         with Connection(self.stack.port) as proxy, Connection(self.stack.port) as other:
