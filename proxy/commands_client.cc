@@ -13,6 +13,7 @@
 #include "proxy/gather.h"
 #include "proxy/help.h"
 #include "proxy/proxy.h"
+#include "proxy/watch_survey.h"
 #include "proxy/worker.h"
 
 namespace rdmakv::proxy::commands {
@@ -102,6 +103,19 @@ GatherPart kill_matching(Worker& worker, const KillFilter& filter, uint64_t aski
   return part;
 }
 
+void list_clients(Request& request, const WatchSurvey::Wanted& wanted) {
+  gather(
+      request,
+      [wanted](Worker& worker) {
+        GatherPart part;
+        worker.for_each_connection([&](const Connection& connection) {
+          if (wanted(connection)) part.text += connection.describe();
+        });
+        return part;
+      },
+      [](Request& done, const GatherPart& all) { reply_verbatim(done, all.text); });
+}
+
 }  // namespace
 
 void client_getname(Request& request, Arguments) {
@@ -141,8 +155,10 @@ void client_id(Request& request, Arguments) {
 }
 
 void client_info(Request& request, Arguments) {
-  reply_verbatim(request, request.connection().describe());
-  request.finish();
+  WatchSurvey::start_for_own(request, [](Request& going) {
+    reply_verbatim(going, going.connection().describe());
+    going.finish();
+  });
 }
 
 void client_list(Request& request, Arguments arguments) {
@@ -161,18 +177,10 @@ void client_list(Request& request, Arguments arguments) {
   } else if (arguments.size() != 2) {
     return request.finish_error(kSyntaxError);
   }
-  gather(
-      request,
-      [type, ids](Worker& worker) {
-        GatherPart part;
-        worker.for_each_connection([&](const Connection& connection) {
-          if (type && *type != ClientType::kNormal) return;
-          if (ids && !ids->contains(connection.id())) return;
-          part.text += connection.describe();
-        });
-        return part;
-      },
-      [](Request& done, const GatherPart& all) { reply_verbatim(done, all.text); });
+  const WatchSurvey::Wanted wanted = [type, ids](const Connection& connection) {
+    return (!type || *type == ClientType::kNormal) && (!ids || ids->contains(connection.id()));
+  };
+  WatchSurvey::start(request, wanted, [wanted](Request& going) { list_clients(going, wanted); });
 }
 
 void client_kill(Request& request, Arguments arguments) {

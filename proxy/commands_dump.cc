@@ -10,6 +10,7 @@
 #include "proxy/error_text.h"
 #include "proxy/put.h"
 #include "proxy/repeat.h"
+#include "proxy/value_gather.h"
 #include "proxy/value_reply.h"
 #include "proxy/worker.h"
 
@@ -23,8 +24,31 @@ std::string_view text(std::span<const std::byte> bytes) {
 // ---- DUMP --------------------------------------------------------------------------------------
 
 struct DumpState : Request::State {
-  uint64_t crc = 0;
+  static constexpr size_t kPieceBytes = size_t{256} * 1024;
+
+  void write_on(Request& request) override;
+
+  std::string payload;  // of a value that LZF makes smaller: written as fast as the client reads
+  size_t written = 0;
+  bool writing = false;
+  uint64_t crc = 0;  // so far, of a value that is streamed
 };
+
+void DumpState::write_on(Request& request) {
+  if (payload.empty() || writing) return;  // output_grew() may close, which comes back here
+  Connection& connection = request.connection();
+  writing = true;
+  while (written < payload.size() && !connection.closed() && !request.output_full()) {
+    const std::string_view piece = std::string_view(payload).substr(written, kPieceBytes);
+    request.output().append(piece);
+    written += piece.size();
+    connection.output_grew();
+  }
+  writing = false;
+  if (written < payload.size() && !connection.closed()) return;
+  request.reply().bulk_end();
+  request.finish();
+}
 
 void end_large_dump(Request& request) {
   request.output().append(dump_footer(static_cast<DumpState&>(*request.state).crc));
@@ -32,14 +56,12 @@ void end_large_dump(Request& request) {
   request.finish();
 }
 
-// A value that the server keeps pinned: as it is, piece by piece, since whoever compresses needs
-// all of it. Redis reads that just as well.
-void dump_large(Request& request) {
+// Piece by piece, as the server has it.
+void stream_dump(Request& request) {
   const Operation& operation = request.operation;
-  auto state = std::make_unique<DumpState>();
+  auto& state = static_cast<DumpState&>(*request.state);
   const std::string head = dump_head(operation.value_length);
-  state->crc = crc64(0, head);
-  request.state = std::move(state);
+  state.crc = crc64(0, head);
   request.reply().bulk_header(head.size() + operation.value_length + kDumpFooterBytes);
   request.output().append(head);
   request.worker().stream_value(&request, operation.ticket, operation.value_length, &end_large_dump,
@@ -47,6 +69,22 @@ void dump_large(Request& request) {
                                   uint64_t& crc = static_cast<DumpState&>(*of.state).crc;
                                   crc = crc64(crc, text(piece));
                                 });
+}
+
+// A value that the server keeps pinned: all of it is needed to see whether it gets smaller.
+void dump_large(Request& request) {
+  ValueGather::start_pinned(request, [](Request& going, ValueGather::Values values) {
+    auto owner = std::make_unique<DumpState>();
+    DumpState& state = *owner;
+    going.state = std::move(owner);
+    state.payload = dump_compressed(values.front());
+    values.clear();
+    going.worker().time_has_passed();
+    if (state.payload.empty()) return stream_dump(going);
+    going.worker().release_pin(std::exchange(going.operation.ticket, {}));
+    going.reply().bulk_header(state.payload.size());
+    state.write_on(going);
+  });
 }
 
 void dump_done(Request& request) {
@@ -107,7 +145,7 @@ std::string_view problem_of(Restored restored) {
     case Restored::kBadFormat:
       return "ERR Bad data format";
     case Restored::kTooLarge:
-      return "ERR value is larger than what is decompressed: 67108864 bytes at most";
+      return "ERR value is larger than what is decompressed: 536870912 bytes at most";
   }
   return {};
 }

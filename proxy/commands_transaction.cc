@@ -18,6 +18,7 @@ void watched_one(Operation& operation) {
       one.version = operation.version;
       one.removals = operation.number;
       one.epoch = operation.epoch;
+      one.known = true;
     }
   } else {
     request.flag = true;
@@ -50,6 +51,11 @@ void exec(Request& request, Arguments arguments) {
   if (ended->spoiled()) {
     request.connection().show_command(request.command(), arguments);
     return request.finish_error("EXECABORT Transaction discarded because of previous errors.");
+  }
+  if (ended->changed()) {
+    request.connection().show_command(request.command(), arguments);
+    request.reply().null_array();
+    return request.finish();
   }
   TransactionRun::start(request, *ended);
 }

@@ -356,6 +356,8 @@ void Connection::poke_head() {
     head->fanout->write_on();
   } else if (head->run != nullptr) {
     head->run->go_on();
+  } else if (head->state != nullptr) {
+    head->state->write_on(*head);
   }
 }
 
@@ -432,6 +434,7 @@ std::string Connection::describe() const {
   if (session_.monitor) flags += 'O';
   if (in_multi) flags += 'x';
   if ((blocked_ & kPaused) != 0) flags += 'b';
+  if (transaction_ != nullptr && transaction_->changed()) flags += 'd';
   if ((blocked_ & kClosing) != 0) flags += 'c';
   if (address_.ends_with(":0")) flags += 'U';
   if (session_.no_evict) flags += 'e';

@@ -207,7 +207,13 @@ std::string dump_string(std::string_view value) {
     append_length(payload, value.size());
     payload.append(value);
   }
-  return payload + dump_footer(crc64(0, payload));
+  return payload.append(dump_footer(crc64(0, payload)));
+}
+
+std::string dump_compressed(std::string_view value) {
+  std::string payload(1, '\0');
+  if (!append_compressed(payload, value)) return {};
+  return payload.append(dump_footer(crc64(0, payload)));
 }
 
 std::string dump_head(uint64_t value_length) {

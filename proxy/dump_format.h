@@ -20,7 +20,7 @@ namespace rdmakv::proxy {
 
 inline constexpr uint16_t kRdbVersion = 10;  // of Redis 7.0
 // Strings that are longer when plain are not taken from a compressed payload.
-inline constexpr size_t kMostDecompressed = size_t{64} << 20;
+inline constexpr size_t kMostDecompressed = size_t{512} << 20;
 
 // CRC-64 as Redis has it (Jones's polynomial, reflected, no inversions), continued from `crc`.
 uint64_t crc64(uint64_t crc, std::string_view bytes);
@@ -28,8 +28,11 @@ uint64_t crc64(uint64_t crc, std::string_view bytes);
 // The whole payload of a value: integers and what LZF makes smaller as Redis does it.
 std::string dump_string(std::string_view value);
 
-// The same in pieces, for a value too large to be held: its head, then the value's bytes, then the
-// footer, for which the CRC of head and value is needed.
+// The payload of a value that is no integer and that LZF makes smaller; empty: it does not.
+std::string dump_compressed(std::string_view value);
+
+// That of any other such value in pieces: its head, then the value's bytes, then the footer, for
+// which the CRC of head and value is needed.
 std::string dump_head(uint64_t value_length);
 std::string dump_footer(uint64_t crc);
 inline constexpr size_t kDumpFooterBytes = 10;

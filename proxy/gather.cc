@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "proxy/proxy.h"
@@ -28,8 +29,8 @@ void complete(const Gathering& gathering) {
     all.number += part.number;
     all.counters += part.counters;
   }
+  gathering.origin->end_gathering(*gathering.request);
   gathering.then(*gathering.request, all);
-  gathering.origin->finish_gathering(*gathering.request);
 }
 
 void answer(const std::shared_ptr<Gathering>& gathering, Worker& worker) {
@@ -41,8 +42,8 @@ void answer(const std::shared_ptr<Gathering>& gathering, Worker& worker) {
 
 }  // namespace
 
-void gather(Request& request, std::function<GatherPart(Worker&)> ask,
-            std::function<void(Request&, const GatherPart&)> then) {
+void ask_all(Request& request, std::function<GatherPart(Worker&)> ask,
+             std::function<void(Request&, const GatherPart&)> then) {
   Worker& origin = request.worker();
   const auto& workers = origin.proxy().workers();
   auto gathering = std::make_shared<Gathering>();
@@ -58,6 +59,14 @@ void gather(Request& request, std::function<GatherPart(Worker&)> ask,
     worker->post([gathering, &worker = *worker] { answer(gathering, worker); });
   }
   answer(gathering, origin);
+}
+
+void gather(Request& request, std::function<GatherPart(Worker&)> ask,
+            std::function<void(Request&, const GatherPart&)> then) {
+  ask_all(request, std::move(ask), [then = std::move(then)](Request& done, const GatherPart& all) {
+    then(done, all);
+    done.finish();
+  });
 }
 
 }  // namespace rdmakv::proxy

@@ -21,7 +21,12 @@ struct GatherPart {
 
 // `ask` runs once in each worker's thread; then `then`, in the request's worker, gets the texts,
 // one after the other in the order of the workers, and the sums of the numbers and counters. It
-// writes the reply; the request is finished behind it.
+// goes on with the request. (Should the worker end first, the request is finished and `then` not
+// called.)
+void ask_all(Request& request, std::function<GatherPart(Worker&)> ask,
+             std::function<void(Request&, const GatherPart&)> then);
+
+// Likewise, but `then` writes the reply; the request is finished behind it.
 void gather(Request& request, std::function<GatherPart(Worker&)> ask,
             std::function<void(Request&, const GatherPart&)> then);
 

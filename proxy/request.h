@@ -164,6 +164,8 @@ class Request {
   // What a command of several steps keeps between them; ends with the request.
   struct State {
     virtual ~State() = default;
+    // Of a head: its client has taken most of what it was sent, or is gone.
+    virtual void write_on(Request& /*request*/) {}
   };
   std::unique_ptr<State> state;
 

@@ -2,8 +2,10 @@
 // while there is something in it. One worker's thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,12 +19,22 @@ struct QueuedCommand {
   std::vector<std::string> arguments;
 };
 
+// Set, from any thread, when a watched key was seen to have changed.
+using ChangedMark = std::atomic<bool>;
+
 struct WatchedKey {
   std::string key;
   uint64_t version = 0;   // 0: there was no such key
   uint64_t removals = 0;  // then: what kInspect told
   uint64_t epoch = 0;     // of the server that told it: another one counts from 1 again
+  bool known = false;     // all of that has been told
   Operation operation;    // asks for it
+
+  // By what an answered kInspect says of the key now: whether EXEC would be refused.
+  bool changed(const Operation& now) const {
+    if (now.code != Code::kOk && now.code != Code::kNotFound) return false;
+    return now.epoch != epoch || now.version != version || (version == 0 && now.number != removals);
+  }
 };
 
 class Transaction {
@@ -59,8 +71,15 @@ class Transaction {
     return false;
   }
   std::deque<WatchedKey>& watched() { return watched_; }
+  // Of the keys that are watched now; it stays so. Lives as long as anybody may set it.
+  const std::shared_ptr<ChangedMark>& changed_mark() {
+    if (changed_ == nullptr) changed_ = std::make_shared<ChangedMark>(false);
+    return changed_;
+  }
+  bool changed() const { return changed_ != nullptr && changed_->load(std::memory_order_relaxed); }
   void unwatch() {
     watched_.clear();
+    changed_.reset();
     if (!open_) spoiled_ = false;
   }
 
@@ -71,6 +90,7 @@ class Transaction {
   uint64_t bytes_ = 0;
   std::vector<QueuedCommand> commands_;
   std::deque<WatchedKey> watched_;
+  std::shared_ptr<ChangedMark> changed_;  // null: nobody has looked
 };
 
 }  // namespace rdmakv::proxy

@@ -31,6 +31,20 @@ void ValueGather::start(Request& request, Arguments keys, Then then) {
   }
 }
 
+void ValueGather::start_pinned(Request& request, Then then) {
+  auto owner = std::make_unique<ValueGather>(request, std::move(then));
+  ValueGather* const self = owner.get();
+  self->self_ = std::move(owner);
+  self->keeps_pin_ = true;
+  self->missing_ = 1;
+  auto part = std::make_unique<Part>();
+  part->gather = self;
+  part->pin = request.operation.ticket;
+  part->value.resize(request.operation.value_length);
+  self->parts_.push_back(std::move(part));
+  self->read_on(*self->parts_.front());
+}
+
 void ValueGather::release(Request& request) {
   request.connection().unblock(Connection::kIssuing);
 }
@@ -99,7 +113,7 @@ void ValueGather::read_on(Part& part) {
     if (!buffer) fail(Code::kBusy);
   }
   if (!buffer) {
-    request_.worker().release_pin(part.pin);
+    if (!keeps_pin_ || failure_ != Code::kOk) request_.worker().release_pin(part.pin);
     return part_over();
   }
   Operation& operation = part.operation;
@@ -135,7 +149,7 @@ void ValueGather::part_over() {
   const std::unique_ptr<ValueGather> self = std::move(self_);
   Request& request = request_;
   if (failure_ != Code::kOk || too_large_) {
-    release(request);
+    if (!keeps_pin_) release(request);
     too_large_ ? request.error("ERR the values are larger than the proxy takes")
                : request.fail(failure_);
     return request.finish();

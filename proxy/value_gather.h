@@ -1,11 +1,11 @@
-// Fetches the whole values of some keys into memory of the proxy, for the rare commands that
-// compute with several values: BITOP, LCS. All GETs are under way at the same time; a value that
+// Fetches whole values into memory of the proxy, for the rare commands that compute with them:
+// BITOP, LCS, DUMP. All GETs are under way at the same time; a value that
 // the server keeps pinned is READ in pieces. Where there are no pins or no registered memory for
 // that the command waits for some (pin_waiters.h). Not atomic: each value is one that its key had
 // at some time while the command ran.
 //
-// Nothing else of the connection is issued until release() is called, so the order of its commands
-// is kept.
+// Between start() and release() nothing else of the connection is issued, so the order of its
+// commands is kept.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,12 @@ class ValueGather {
 
   static void start(Request& request, Arguments keys, Then then);
   static void release(Request& request);
+  // The same of the one value that the server keeps pinned for the operation of `request`, the head
+  // of its queue. `then` has the pin still; if it is not called the pin has been given back. The
+  // connection goes on issuing.
+  static void start_pinned(Request& request, Then then);
 
-  // For start().
+  // For the above.
   ValueGather(Request& request, Then then) : request_(request), then_(std::move(then)) {}
 
  private:
@@ -65,6 +69,7 @@ class ValueGather {
   uint64_t bytes_ = 0;
   Code failure_ = Code::kOk;
   bool too_large_ = false;
+  bool keeps_pin_ = false;  // start_pinned()
 };
 
 }  // namespace rdmakv::proxy

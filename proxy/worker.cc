@@ -91,7 +91,11 @@ Worker::~Worker() {
   client_event_.reset();
   sink_.clear();
   for (Upload& upload : uploads_) upload.abandon();
-  while (!gathering_.empty()) finish_gathering(*gathering_.back());
+  while (!gathering_.empty()) {
+    Request& request = *gathering_.back();
+    end_gathering(request);
+    request.finish();
+  }
   owned_client_.reset();
   connections_.clear();
   uploads_.clear();
@@ -380,9 +384,8 @@ void Worker::start_gathering(Request& request) {
   gathering_.push_back(&request);
 }
 
-void Worker::finish_gathering(Request& request) {
+void Worker::end_gathering(Request& request) {
   std::erase(gathering_, &request);
-  request.finish();
 }
 
 Upload& Worker::start_upload(Connection& connection, std::string_view key, uint64_t total) {

@@ -149,7 +149,7 @@ class Worker {
   // A request that other workers have to answer too; it is finished here when the worker ends
   // first.
   void start_gathering(Request& request);
-  void finish_gathering(Request& request);
+  void end_gathering(Request& request);
 
   // Large values on their way to a server. Not many more are read than the processor's cache holds
   // until those are answered: what the server, or the adapter, is to take from here is then still

@@ -3,9 +3,12 @@
 differential.py).
 """
 
+import contextlib
 import re
+import time
 
 from differential import FAR, Differential, main, show
+from programs import PATIENCE
 from resp import Connection, decode, encode
 
 
@@ -184,6 +187,129 @@ class ConnectionAndClient(Differential):
                 seen.append(told)
             for theirs, ours in zip(*seen):
                 self.assertEqual(theirs, ours)
+
+    def test_a_watched_key_changes(self):
+        """Flag d, from the change on until nothing is watched: told of every client, and to itself."""
+        script = [line.split() for line in """
+            other SET there 1
+            other SET {there}2 1
+            own WATCH nosuch there
+            other GET there
+            other DEL nosuch
+            other EXPIRE nosuch 100
+            other SET there 2 NX
+            own GET there
+            other SET nosuch 1
+            other DEL nosuch
+            own UNWATCH
+            own WATCH there
+            other SET there 1
+            own MULTI
+            own PING
+            other GET there
+            own EXEC
+            own WATCH {there}2
+            own WATCH there
+            other EXPIRE there 100
+            own WATCH {there}2
+            own MULTI
+            own DISCARD
+            own WATCH {there}2
+            own APPEND {there}2 x
+            own RESET
+            own WATCH {there}2
+            other RENAME {there}2 {there}3
+            own MULTI
+            own NOSUCH
+            own EXEC
+            own WATCH {there}3 {there}4
+            other COPY {there}3 {there}4
+            other FLUSHALL
+            own UNWATCH
+            own WATCH {there}3
+            other FLUSHALL
+            own UNWATCH
+            other SET there 1
+            own WATCH there
+            other FLUSHDB
+            other SET there 1
+            own MULTI
+            own DISCARD
+            own WATCH there
+            other MULTI
+            other GETDEL there
+            other EXEC
+            own MULTI
+            own SET there 2
+            own EXEC
+            other GET there
+            own WATCH there
+            own SETRANGE there 0 ""
+            own MULTI
+            own CLIENT INFO
+            own DISCARD
+            """.strip().splitlines()]
+
+        def play(asks):
+            """Replies, and the flags behind each command."""
+            port = asks.socket.getpeername()[1]
+            with Connection(port) as own, Connection(port) as other:
+                number = decode(own.call("CLIENT", "ID"))
+                for who, *words in script:
+                    reply = (own if who == "own" else other).call(*words)
+                    told = [self.described(asks, number)["flags"]]
+                    if "x" not in told[0]:  # else it would be queued
+                        line = decode(own.call("CLIENT", "INFO")).decode()
+                        told.append(dict(field.split("=", 1) for field in line.split())["flags"])
+                    yield [who, *words], reply, told
+
+        for redis, proxy in self.pairs():
+            for expected, got in zip(play(redis), play(proxy)):
+                self.assertEqual(got, expected)
+
+    def test_a_watched_key_expires(self):
+        for redis, proxy in self.pairs():
+            for asks in (redis, proxy):
+                with Connection(asks.socket.getpeername()[1]) as own:
+                    asks.call("SET", "k", 1, "PX", 300)
+                    number = decode(own.call("CLIENT", "ID"))
+                    own.call("WATCH", "k")
+                    begin = time.monotonic()
+                    while self.described(asks, number)["flags"] != "d":
+                        self.assertLess(time.monotonic() - begin, PATIENCE)
+                        time.sleep(0.01)
+                    own.call("MULTI")
+                    own.call("SET", "k", 2)
+                    self.assertEqual(self.described(asks, number)["flags"], "xd")
+                    self.assertIsNone(decode(own.call("EXEC")))
+                    self.assertEqual(self.described(asks, number)["flags"], "N")
+
+    def test_many_clients_watch(self):
+        """On all threads, some of them the same keys: those are marked whose keys have changed, and no others."""
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Connection(self.stack.port)) for _ in range(24)]
+            asks = stack.enter_context(Connection(self.stack.port))
+            asks.call("FLUSHALL")
+            for number, client in enumerate(clients):
+                client.call("CLIENT", "SETNAME", f"c{number}")
+                client.call("WATCH", f"k{number % 7}", f"own{number}")
+
+            def marked():
+                lines = decode(asks.call("CLIENT", "LIST")).decode().splitlines()
+                fields = [dict(field.split("=", 1) for field in line.split(" ")) for line in lines]
+                return {one["name"] for one in fields if "d" in one["flags"]}
+
+            self.assertEqual(marked(), set())
+            # In one pipeline with the question.
+            asks.send(encode("MSET", "k3", 1, "own5", 1) + encode("CLIENT", "LIST"))
+            self.assertEqual(asks.reply(), b"+OK\r\n")
+            told = decode(asks.reply()).decode()
+            expected = {f"c{number}" for number in range(24) if number % 7 == 3 or number == 5}
+            self.assertEqual({name for name in expected if f" name={name} " in told}, expected)
+            self.assertEqual(marked(), expected)
+            for number in (3, 5):
+                clients[number].call("UNWATCH")
+            self.assertEqual(marked(), expected - {"c3", "c5"})
 
     def test_reply_off_and_skip(self):
         script = (encode("CLIENT", "REPLY", "SKIP") + encode("PING", "1") + encode("PING", "2")

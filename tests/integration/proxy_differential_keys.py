@@ -6,11 +6,12 @@ Seeded: RDMAKV_SEED (default 1).
 
 import os
 import random
+import threading
 import time
 
-from differential import DAY, FAR, Differential, main
+from differential import DAY, FAR, Differential, main, show
 from programs import PATIENCE
-from resp import Connection, decode
+from resp import Connection, decode, encode
 
 SEED = int(os.environ.get("RDMAKV_SEED", "1"))
 
@@ -260,17 +261,56 @@ class Keys(Differential):
             self.same(redis, proxy, "DUMP", "nosuch")
             self.same(redis, proxy, "DUMP")
 
-    def test_large_dumps_go_both_ways(self):
-        """What is too large to be compressed here is another payload, but the same value."""
+    def test_dumps_are_the_same_bytes(self):
+        """Of every size around the limits of the format, of messages, and of what comes in pieces."""
+        sizes = [0, 1, 4, 5, 11, 19, 20, 21, 22, 24, 44, 62, 63, 64, 65, 263, 264, 265, 8191, 8192, 8193]
+        for limit in (2 ** 12, 2 ** 14, 2 ** 16, 2 ** 18, 2 ** 20, 2 ** 22):
+            sizes += [limit - 17, limit - 1, limit, limit + 1, limit + 100]
+        generator = random.Random(SEED)
+        noise, words = generator.randbytes(max(sizes)), [generator.randbytes(n % 9 + 2) for n in range(300)]
+        prose = b"".join(generator.choices(words, k=max(sizes) // 4))
+        # Noise with a little to gain: as much as makes it worth while, or not quite.
+        gains = [b"x" * gain + noise[gain:70_000] for gain in range(4, 40, 3)]
         for redis, proxy in self.pairs():
-            for size in (70_000, 300_000, 2_000_000):
-                for value in (b"text " * (size // 5), random.Random(size).randbytes(size)):
-                    self.same(redis, proxy, "SET", "a", value)
-                    ours, theirs = decode(proxy.call("DUMP", "a")), decode(redis.call("DUMP", "a"))
-                    self.same(redis, proxy, "RESTORE", "a", 0, ours, "REPLACE")
-                    self.same(redis, proxy, "GET", "a")
-                    self.same(redis, proxy, "RESTORE", "a", 0, theirs, "REPLACE")
-                    self.same(redis, proxy, "GET", "a")
+            for value in [source[:size] for size in sizes for source in (noise, prose, b"text " * (size // 5 + 1))] + gains:
+                self.same(redis, proxy, "SET", "a", value)
+                ours, theirs = (decode(one.call("DUMP", "a")) for one in (proxy, redis))
+                self.assertTrue(ours == theirs, f"{len(value)} bytes, {show(value, 30)}: {len(ours)} and {len(theirs)}")
+                self.same(redis, proxy, "RESTORE", "b", 0, ours, "REPLACE")
+                self.same(redis, proxy, "GET", "b")
+
+    def test_dumps_in_a_pipeline(self):
+        """Many at once, so that values of all sizes stay at the server; in order, before what changes them; also in a
+        transaction."""
+        generator = random.Random(SEED)
+        noise, prose = generator.randbytes(800_000), b"some more text " * 60_000
+        script, count = b"", 0
+        for step in range(120):
+            size = generator.choice((10, 3000, 5000, 60_000, 70_000, 300_000, 800_000))
+            script += encode("SET", "a", generator.choice((noise, prose))[:size])
+            script += encode("DUMP", "a") * 3 + encode("APPEND", "a", "x") + encode("DUMP", "a") + encode("GET", "a")
+            count += 7
+        script += encode("MULTI") + encode("DUMP", "a") + encode("APPEND", "a", "y") + encode("DUMP", "a") + encode("EXEC")
+        count += 5
+        for redis, proxy in self.pairs():
+            for one in (redis, proxy):
+                threading.Thread(target=one.send, args=(script,), daemon=True).start()
+            for number in range(count):
+                expected, got = redis.reply(), proxy.reply()
+                self.assertTrue(expected == got, f"reply {number}: {show(expected, 60)} {show(got, 60)}")
+
+    def test_a_slow_reader_of_dumps(self):
+        """Large ones leave as the client reads: the proxy closes nobody for them, though its limit is small."""
+        prose = b"".join(random.Random(SEED).choices([b"a text ", b"of some ", b"words, "], k=4_000_000))
+        for redis, proxy in self.pairs():
+            limit = decode(proxy.call("CONFIG", "GET", "client-output-buffer-limit"))[1]
+            self.assertEqual(proxy.call("CONFIG", "SET", "client-output-buffer-limit", "normal 4mb 0 0"), b"+OK\r\n")
+            self.same(redis, proxy, "SET", "a", prose)
+            expected = redis.call("DUMP", "a")
+            self.assertGreater(len(expected), 5_000_000)
+            proxy.send(encode("DUMP", "a") * 3)
+            self.assertTrue(all(proxy.reply() == expected for _ in range(3)))
+            proxy.call("CONFIG", "SET", "client-output-buffer-limit", limit)
 
     def test_bad_payloads(self):
         for redis, proxy in self.pairs():

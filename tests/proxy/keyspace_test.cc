@@ -237,8 +237,8 @@ TEST(DumpFormat, HostilePayloadsAreRefused) {
   EXPECT_EQ(restore({"\0\xc5\x01", 3}), Restored::kBadFormat);                  // no such kind
   EXPECT_EQ(restore({"\0\xc3\x02\x80\x20\0\0\0xx", 9}), Restored::kBadFormat);  // 512 MB from two
   EXPECT_EQ(restore({"\0\xc3\x02\x05\x20\x01", 6}), Restored::kBadFormat);  // points before itself
-  std::string bomb("\0\xc3\x80\0\x20\0\0\x80\x06\x40\0\0", 12);             // 100 MB from 2 MB
-  bomb.append(2 << 20, '\xff');
+  std::string bomb("\0\xc3\x80\0\x70\0\0\x80\x23\xc3\x46\0", 12);           // 600 MB from 7 MB
+  bomb.append(7 << 20, '\xff');
   EXPECT_EQ(restore(bomb), Restored::kTooLarge);
 }
 
