@@ -10,10 +10,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "protocol/hash_stripes.h"
+
 namespace rdmakv::wire {
 namespace {
 
 constexpr size_t kLine = 64;
+// From so many bytes on copying and hashing in one pass is worth its beginning and end.
+constexpr size_t kWorthFusing = 1024;
 
 XXH3_state_t* state_in(std::byte* memory) {
   return reinterpret_cast<XXH3_state_t*>(memory);
@@ -49,7 +53,33 @@ void HashedCopy::add(const std::byte* bytes, size_t length) {
   XXH3_64bits_update(state_in(state_), bytes, length);
 }
 
+// What the state keeps as input that was not hashed yet ends within a stripe; with the first bytes
+// here it ends with one. And it gets the last 64 to 127 bytes, as if they had been added: so it is
+// one that the library can go on with.
+void HashedCopy::copy_in_one_pass(std::byte* to, const std::byte* from, size_t length) {
+  XXH3_state_t& state = *state_in(state_);
+  StripeSums sums{state.acc, state.extSecret != nullptr ? state.extSecret : state.customSecret,
+                  state.nbStripesSoFar};
+  const size_t buffered = state.bufferedSize;
+  const size_t fill = -buffered % kStripeBytes;
+  std::byte begin[sizeof(state.buffer) + kStripeBytes];
+  std::memcpy(begin, state.buffer, buffered);
+  std::memcpy(begin + buffered, from, fill);
+  std::memcpy(to, begin + buffered, fill);
+  hash_stripes(sums, begin, (buffered + fill) / kStripeBytes);
+
+  const size_t stripes = (length - fill) / kStripeBytes - 1;
+  copy_stripes(sums, to + fill, from + fill, stripes);
+  const size_t done = fill + stripes * kStripeBytes;
+  std::memcpy(state.buffer, from + done, length - done);
+  std::memcpy(to + done, state.buffer, length - done);
+  state.bufferedSize = static_cast<XXH32_hash_t>(length - done);
+  state.totalLen += length;
+  state.nbStripesSoFar = sums.stripe;
+}
+
 void HashedCopy::copy(std::byte* to, const std::byte* from, size_t length) {
+  if (length >= kWorthFusing && hash_stripes_available()) return copy_in_one_pass(to, from, length);
   alignas(kLine) std::byte piece[kPiece];
   while (length > 0) {
     // So that pieces but the first begin with a line.
