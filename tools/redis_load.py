@@ -16,6 +16,8 @@ from programs import BIN, Program, free_port  # noqa: E402
 from resp import Connection  # noqa: E402
 
 TARGETS = ("redis", "twemproxy", "rdmakv")
+# of kv_server, and how they are asked for
+PAGES = {"transparent": [], "small": ["--small-pages"], "reserved": ["--hugepages"]}
 
 
 def check_programs(name):
@@ -76,26 +78,23 @@ def start_targets(stack, wanted, on, folder):
                            "127.0.0.1", "-s", free_port(), wait_for="run, rabbit run")
         targets.append(Target("twemproxy", port, [nutcracker, redis]))
     if "rdmakv" in wanted.targets:
-        if wanted.huge_pages:
-            check_huge_pages(3 * wanted.memory)
+        if wanted.pages == "reserved":
+            check_reserved_pages(3 * wanted.memory)
         port, server_port = free_port(), free_port()
         server = start(BIN / "kv_server", "--port", server_port, "--memory", 3 * wanted.memory, "--workers",
-                       wanted.threads, "--transport", "shm", *(["--hugepages"] if wanted.huge_pages else []))
+                       wanted.threads, "--transport", "shm", *PAGES[wanted.pages])
         proxy = start(BIN / "kv_proxy", "--port", port, "--server", f"shm:{server_port}", "--threads", wanted.threads)
         targets.append(Target("rdmakv", port, [proxy, server]))
     return targets
 
 
-def add_huge_pages(parser):
-    parser.add_argument("--huge-pages", action="store_true",
-                        help="kv_server's memory on huge pages, of which 3 times --memory have to be free")
+def add_pages(parser):
+    parser.add_argument("--pages", choices=PAGES, default="transparent",
+                        help="what kv_server's memory lies on: transparent huge pages (default), small ones, or "
+                             "reserved huge ones, of which 3 times --memory have to be free")
 
 
-def pages(wanted):
-    return "huge pages" if wanted.huge_pages else "pages of the usual size"
-
-
-def check_huge_pages(megabytes):
+def check_reserved_pages(megabytes):
     """kv_server would start without them."""
     words = dict(re.findall(r"(\w+): +(\d+)", pathlib.Path("/proc/meminfo").read_text()))
     size_mb = int(words["Hugepagesize"]) // 1024

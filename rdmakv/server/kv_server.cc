@@ -36,7 +36,8 @@ struct Arguments {
   uint64_t memory_mb = 1024;
   std::optional<uint64_t> cas_memory_mb;
   std::string index_memory;
-  bool huge_pages = false;
+  bool reserved_pages = false;
+  bool small_pages = false;
   bool socket = false;
   std::string device;
   uint32_t workers = 0;
@@ -62,7 +63,13 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--index-memory", arguments.index_memory,
                  "Of it, for the index, in MB, or with a % in percent: 10 bytes for each key there "
                  "are to be (default: one 12th, which suits values of 64 bytes)");
-  app.add_flag("-H,--hugepages", arguments.huge_pages, "Use huge pages for index and pool");
+  CLI::Option* const reserved = app.add_flag(
+      "-H,--hugepages", arguments.reserved_pages,
+      "Index and pool on reserved huge pages (vm.nr_hugepages; default: on transparent "
+      "ones, as far as the kernel has some)");
+  app.add_flag("--small-pages", arguments.small_pages,
+               "Index and pool on pages of the usual size only")
+      ->excludes(reserved);
   app.add_flag("-S,--socket", arguments.socket,
                "Socket mode: bring queue pairs up by hand over TCP, instead of by RDMA CM");
   app.add_option("-d,--device", arguments.device,
@@ -117,15 +124,16 @@ int complain(const std::string& text) {
   return 1;
 }
 
-// With huge pages if wanted and there are any; says so where there are none.
+// With reserved huge pages if wanted and there are any; says so where there are none.
 Result<std::unique_ptr<Server>> start(Fabric& fabric, ServerOptions& options) {
   Result<std::unique_ptr<Server>> server = Server::start(fabric, options);
   const Code code = server.status().code();
-  if (server || !options.huge_pages || (code != Code::kNoSpace && code != Code::kSystemError)) {
+  if (server || options.pages != Pages::kReserved ||
+      (code != Code::kNoSpace && code != Code::kSystemError)) {
     return server;
   }
   const std::string without = server.status().to_string();
-  options.huge_pages = false;
+  options.pages = Pages::kTransparent;
   server = Server::start(fabric, options);
   if (server) {
     // Two regions a worker, each rounded up.
@@ -133,7 +141,7 @@ Result<std::unique_ptr<Server>> start(Fabric& fabric, ServerOptions& options) {
     const uint64_t page = known != 0 ? known : 2ull << 20;
     const uint64_t pages = (options.memory_bytes + page - 1) / page + 2ull * (*server)->workers();
     spdlog::warn(
-        "no huge pages ({}): going on with normal pages. `sysctl vm.nr_hugepages={}` "
+        "no huge pages ({}): going on with those that the kernel has. `sysctl vm.nr_hugepages={}` "
         "provides enough of them",
         without, pages);
   }
@@ -213,7 +221,9 @@ int serve(const Arguments& arguments) {
     if (!share) return complain("--index-memory " + share.status().message());
     options.index_bytes = *share;
   }
-  options.huge_pages = arguments.huge_pages;
+  options.pages = arguments.reserved_pages ? Pages::kReserved
+                  : arguments.small_pages  ? Pages::kSmall
+                                           : Pages::kTransparent;
   options.workers = arguments.workers;
   options.max_connections = arguments.max_connections;
   options.ring_bytes = arguments.ring_bytes;

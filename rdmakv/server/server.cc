@@ -41,6 +41,12 @@ std::string describe_index(const WorkerMemory& memory) {
          " bytes on average";
 }
 
+std::string describe_pages(Pages pages, const WorkerMemory& memory) {
+  if (pages == Pages::kReserved) return "pages: huge, reserved";
+  if (memory.huge == 0) return "pages: of the usual size";
+  return "pages: huge, transparent, for " + megabytes(memory.huge) + " of index and pool";
+}
+
 uint32_t choose_workers(const ServerOptions& options) {
   if (options.workers != 0) return options.workers;
   const auto by_memory = static_cast<uint32_t>(
@@ -90,7 +96,7 @@ Status check(const ServerOptions& options, uint32_t workers) {
     return {Code::kInvalidArgument, "too much memory for a worker: at most " +
                                         std::to_string(wire::kMaxPoolBytes >> 20) + " MB each"};
   }
-  if (!options.huge_pages) {
+  if (options.pages != Pages::kReserved) {
     // Before anything is allocated; each region is checked again by itself.
     const Status enough =
         check_available_memory("memory for keys and values", options.memory_bytes);
@@ -171,7 +177,6 @@ class RealServer final : public Server, private ConnectionHandler {
 
   std::vector<std::string> describe() const override {
     WorkerMemory sum;
-    bool huge = !workers_.empty();
     uint64_t max_value = 0;
     for (const auto& worker : workers_) {
       sum.index += worker->memory().index;
@@ -180,7 +185,7 @@ class RealServer final : public Server, private ConnectionHandler {
       sum.grants += worker->memory().grants;
       sum.rings += worker->memory().rings;
       sum.tables += worker->memory().tables;
-      huge &= worker->huge_pages();
+      sum.huge += worker->memory().huge;
       max_value = worker->max_value_bytes();
     }
     return {
@@ -194,7 +199,7 @@ class RealServer final : public Server, private ConnectionHandler {
             std::to_string(options_.ring_bytes / 1024) + " KB) + private tables " +
             megabytes(sum.tables) + "; message buffers come with connections",
         describe_index(sum),
-        std::string("pages: ") + (huge ? "huge" : "normal"),
+        describe_pages(options_.pages, sum),
         "workers: " + std::to_string(worker_count_) + ", each up to " +
             std::to_string(options_.max_connections) + " connections of " +
             std::to_string(options_.credits) + " credits",
@@ -215,7 +220,7 @@ class RealServer final : public Server, private ConnectionHandler {
                                            : std::clamp(options.memory_bytes / kCasShare,
                                                         kLeastCasByItself, kMostCasByItself);
     options.index_bytes = options_.index_bytes.value_or(0) / worker_count_;
-    options.huge_pages = options_.huge_pages;
+    options.pages = options_.pages;
     options.max_connections = options_.max_connections;
     options.ring_bytes = options_.ring_bytes;
     options.credits = options_.credits;

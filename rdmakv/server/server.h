@@ -29,7 +29,8 @@ struct ServerOptions {
   std::optional<uint64_t> cas_bytes;
   // Of it, the index; none given: one 12th of what is left. At most half of it.
   std::optional<uint64_t> index_bytes;
-  bool huge_pages = false;        // where there are none: kNoSpace or kSystemError
+  // Of index and pool. kReserved, and there are none: kNoSpace or kSystemError.
+  Pages pages = Pages::kTransparent;
   uint32_t workers = 0;           // 0: one per core, at most 4, and at least 64 MB each
   std::string secret;             // empty: none is asked for
   uint32_t max_connections = 64;  // per worker

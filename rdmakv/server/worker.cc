@@ -59,7 +59,9 @@ Result<std::unique_ptr<MemoryRegion>> Worker::allocate_region(Fabric& fabric, ui
   RegionOptions region;
   region.bytes = bytes;
   region.remote_access = access;
-  region.huge_pages = options_.huge_pages && access == RemoteAccess::kRead;
+  const bool sealed = access == RemoteAccess::kRead;  // a client could take reserved pages away
+  region.pages =
+      options_.pages == Pages::kReserved && !sealed ? Pages::kTransparent : options_.pages;
   region.name = "kv_server.worker" + std::to_string(options_.worker) + "." + what;
   return fabric.allocate(region);
 }
@@ -115,6 +117,7 @@ Status Worker::allocate_memory(Fabric& fabric) {
     if (!region) return region.status();
     wanted.region = std::move(*region);
     wanted.total = wanted.region->size();
+    if (wanted.access == RemoteAccess::kRead) memory_.huge += wanted.region->huge_bytes();
   }
   return Status::ok();
 }

@@ -25,10 +25,10 @@ namespace rdmakv::server {
 struct WorkerOptions {
   uint32_t worker = 0;
   uint32_t workers = 1;
-  uint64_t memory_bytes = 0;  // index, pool, cas and grants together
-  uint64_t cas_bytes = 0;     // of it, cas and grants; 0: no one-sided CAS
-  uint64_t index_bytes = 0;   // of it, the index; 0: one 12th of what is left
-  bool huge_pages = false;
+  uint64_t memory_bytes = 0;          // index, pool, cas and grants together
+  uint64_t cas_bytes = 0;             // of it, cas and grants; 0: no one-sided CAS
+  uint64_t index_bytes = 0;           // of it, the index; 0: one 12th of what is left
+  Pages pages = Pages::kTransparent;  // of index and pool
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;
   uint32_t credits = 128;  // receive slots of a connection, at most
@@ -50,6 +50,7 @@ struct WorkerMemory {
   uint64_t cas = 0, grants = 0;  // likewise
   uint64_t rings = 0;            // registered; one per connection that there may be
   uint64_t tables = 0;           // private; slab, index stash, pins, cas extents
+  uint64_t huge = 0;             // of index and pool, in transparent huge pages
 };
 
 class Worker {
@@ -73,7 +74,7 @@ class Worker {
   Result<EndpointOptions> accept_options(const wire::ConnectRequest& request) const;
 
   const WorkerMemory& memory() const { return memory_; }
-  bool huge_pages() const { return pool_->huge_pages(); }
+  Pages pages() const { return options_.pages; }
   // How one-sided CAS is done here, or why not.
   const std::string& one_sided_cas() const { return one_sided_cas_; }
   uint64_t max_value_bytes() const { return partition_->max_value_bytes(); }

@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "rdmakv/transport/pages.h"
+
 namespace rdmakv {
 
 // What a connected peer may do with a region. Local use is always allowed.
@@ -21,9 +23,10 @@ constexpr bool allows(RemoteAccess granted, RemoteAccess wanted) {
 struct RegionOptions {
   size_t bytes = 0;  // rounded up to whole pages
   RemoteAccess remote_access = RemoteAccess::kNone;
-  bool huge_pages = false;  // kNoSpace/kSystemError when there are none: the caller decides
-                            // whether to go on with normal pages
-  std::string name;         // for messages and /proc/PID/maps
+  // kReserved: kNoSpace/kSystemError when there are none; the caller decides whether to go on with
+  // others.
+  Pages pages = Pages::kTransparent;
+  std::string name;  // for messages and /proc/PID/maps
 };
 
 // Memory that a Fabric allocated and registered once; zero-filled and already touched. Owned by
@@ -37,7 +40,8 @@ class MemoryRegion {
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   std::span<std::byte> bytes() const { return {data_, size_}; }
-  bool huge_pages() const { return huge_pages_; }
+  Pages pages() const { return pages_; }
+  size_t huge_bytes() const { return huge_bytes_; }  // in transparent huge pages
   uint32_t local_key() const { return local_key_; }
   // What a peer names this region by, and the address at which it starts in the peer's eyes.
   uint32_t remote_key() const { return remote_key_; }
@@ -47,7 +51,8 @@ class MemoryRegion {
   MemoryRegion() = default;
   std::byte* data_ = nullptr;
   size_t size_ = 0;
-  bool huge_pages_ = false;
+  Pages pages_ = Pages::kTransparent;
+  size_t huge_bytes_ = 0;
   uint32_t local_key_ = 0;
   uint32_t remote_key_ = 0;
   uint64_t remote_base_ = 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""kv_server -H: on huge pages where there are enough, and where there are too few with a warning that
-names the setting, on normal ones. Changes the machine's number of huge pages: for the Soft-RoCE VM.
+"""kv_server -H: on reserved huge pages where there are enough, and where there are too few with a warning
+that names the setting, on those that it uses by itself: transparent ones. Changes the machine's number of huge pages: for the Soft-RoCE VM.
 """
 
 import pathlib
@@ -36,7 +36,7 @@ class HugePages(unittest.TestCase):
     def expect_huge(self, *options):
         before = free_pages()
         server = self.server("-H", *options)
-        self.assertIn("pages: huge", server.output)
+        self.assertIn("pages: huge, reserved", server.output)
         self.assertNotIn("no huge pages", server.output)
         self.assertGreaterEqual(before - free_pages(), MEMORY // 2 - 2, "pages of 2 MB that it took")
         self.assertEqual(server.stop(), 0)
@@ -46,7 +46,7 @@ class HugePages(unittest.TestCase):
         for transport in ("rdma", "shm"):
             set_pages(3)
             server = self.server("-H", "--transport", transport)
-            self.assertIn("pages: normal", server.output)
+            self.assertIn("pages: huge, transparent", server.output)
             warning = next(line for line in server.output.splitlines() if "no huge pages" in line)
             wanted = re.search(r"sysctl vm\.nr_hugepages=(\d+)", warning)
             self.assertIsNotNone(wanted, warning)
@@ -59,13 +59,18 @@ class HugePages(unittest.TestCase):
     def test_none_at_all(self):
         set_pages(0)
         server = self.server("-H")
-        self.assertIn("pages: normal", server.output)
+        self.assertNotIn("pages: huge, reserved", server.output)
         self.assertIn("vm.nr_hugepages", server.output)
 
     def test_they_are_not_used_unasked(self):
         set_pages(100)
-        server = self.server()
-        self.assertIn("pages: normal", server.output)
+        for transport in ("rdma", "shm"):
+            server = self.server("--transport", transport)
+            self.assertIn("pages: huge, transparent", server.output)
+            self.assertEqual(free_pages(), 100)
+            self.assertEqual(server.stop(), 0)
+        server = self.server("--small-pages")
+        self.assertIn("pages: of the usual size", server.output)
         self.assertEqual(free_pages(), 100)
 
 

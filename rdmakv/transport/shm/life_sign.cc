@@ -43,7 +43,7 @@ Result<std::shared_ptr<LifeSign>> LifeSign::of_this_process() {
 Status LifeSign::start() {
   process_ = getpid();
   Result<SharedMemory> page =
-      make_shared_memory({"rdmakv:life", kLifePageBytes, false, true, false});
+      make_shared_memory({"rdmakv:life", kLifePageBytes, Pages::kSmall, true, false});
   if (!page) return page.status();
   page_ = std::move(page).value();
   Result<Mapping> list = map_list();

@@ -21,9 +21,6 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 namespace rdmakv::shm {
 namespace {
@@ -44,15 +41,6 @@ Status no_huge_pages(size_t bytes, size_t page) {
                               std::to_string(pages) + ")"};
 }
 
-Status touch(const Mapping& mapping, size_t page) {
-  if (madvise(mapping.data(), mapping.size(), MADV_POPULATE_WRITE) == 0) return Status::ok();
-  if (errno != EINVAL) return Status::from_errno("touching shared memory", errno);
-  for (size_t at = 0; at < mapping.size(); at += page) {  // before Linux 5.14
-    *reinterpret_cast<volatile std::byte*>(mapping.data() + at) = std::byte{0};
-  }
-  return Status::ok();
-}
-
 }  // namespace
 
 Mapping::~Mapping() {
@@ -61,34 +49,35 @@ Mapping::~Mapping() {
 
 Result<SharedMemory> make_shared_memory(const SharedMemoryOptions& options) {
   if (options.bytes == 0) return {Code::kInvalidArgument, options.name + ": no bytes asked for"};
-  Result<UniqueFd> fd = make_memfd(options.name, options.huge_pages);
+  const bool reserved = options.pages == Pages::kReserved;
+  Result<UniqueFd> fd = make_memfd(options.name, reserved);
   if (!fd) {
-    if (!options.huge_pages) return fd.status();
+    if (!reserved) return fd.status();
     return {Code::kNoSpace, "this kernel has no huge pages (" + fd.status().message() + ")"};
   }
   struct stat about {};
   if (fstat(fd->get(), &about) != 0) return Status::from_errno("fstat", errno);
   // hugetlbfs tells the size of its pages as the block size.
-  const size_t page = options.huge_pages ? static_cast<size_t>(about.st_blksize)
-                                         : static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t page =
+      reserved ? static_cast<size_t>(about.st_blksize) : static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (options.bytes > SIZE_MAX - page) return {Code::kNoSpace, options.name + ": too many bytes"};
   const size_t bytes = (options.bytes + page - 1) / page * page;
-  if (options.populate && !options.huge_pages) {
+  if (options.populate && !reserved) {
     const Status enough = check_available_memory(options.name, bytes);
     if (!enough) return enough;
   }
   if (ftruncate(fd->get(), static_cast<off_t>(bytes)) != 0) {
     return Status::from_errno(options.name + ": sizing shared memory", errno);
   }
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get(), 0);
+  void* data = map_for_huge_pages(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get());
   if (data == MAP_FAILED) {
-    if (options.huge_pages && errno == ENOMEM) return no_huge_pages(bytes, page);
+    if (reserved && errno == ENOMEM) return no_huge_pages(bytes, page);
     return Status::from_errno(options.name + ": mapping shared memory", errno);
   }
-  SharedMemory memory{std::move(fd).value(), Mapping(static_cast<std::byte*>(data), bytes)};
+  SharedMemory memory{std::move(fd).value(), Mapping(static_cast<std::byte*>(data), bytes), 0};
   if (options.populate) {
-    if (!options.huge_pages) madvise(data, bytes, MADV_HUGEPAGE);  // where the system allows it
-    Status touched = touch(memory.mapping, page);
+    const Status touched =
+        touch_pages(memory.mapping.data(), bytes, options.pages, page, &memory.huge_bytes);
     if (!touched) return touched;
   }
   const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL |
@@ -122,7 +111,7 @@ Result<size_t> check_peer_memory(int fd, PeerMemory kind) {
 
 Result<Mapping> map_peer_memory(int fd, size_t bytes, bool writable) {
   const int protection = PROT_READ | (writable ? PROT_WRITE : 0);
-  void* data = mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  void* data = map_for_huge_pages(bytes, protection, MAP_SHARED, fd);
   if (data == MAP_FAILED) return Status::from_errno("mapping the peer's memory", errno);
   return Mapping(static_cast<std::byte*>(data), bytes);
 }

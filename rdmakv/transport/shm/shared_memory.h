@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "rdmakv/transport/pages.h"
 #include "rdmakv/transport/shm/unique_fd.h"
 #include "rdmakv/transport/status.h"
 
@@ -47,14 +48,15 @@ class Mapping {
 struct SharedMemoryOptions {
   std::string name;  // shown in /proc/PID/maps
   size_t bytes = 0;  // rounded up to whole pages
-  bool huge_pages = false;
-  bool populate = false;  // touch every page now
+  Pages pages = Pages::kSmall;
+  bool populate = false;  // touch every page now; without it none is transparent
   bool peers_may_write = false;
 };
 
 struct SharedMemory {
   UniqueFd fd;
   Mapping mapping;
+  size_t huge_bytes = 0;  // in transparent huge pages
 };
 
 // Makes zero-filled memory, maps it writable and seals its size. kNoSpace, with what to do about

@@ -33,7 +33,7 @@ Result<std::unique_ptr<ShmCompletionQueue>> ShmCompletionQueue::create() {
     return Status::from_errno("epoll_ctl", errno);
   }
   Result<SharedMemory> page =
-      make_shared_memory({"rdmakv:queue", kQueuePageBytes, false, true, false});
+      make_shared_memory({"rdmakv:queue", kQueuePageBytes, Pages::kSmall, true, false});
   if (!page) return page.status();
   queue->page_ = std::move(page).value();
   return queue;

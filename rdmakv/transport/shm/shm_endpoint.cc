@@ -75,7 +75,7 @@ Status ShmEndpoint::make_outbox() {
   const OutboxLayout layout =
       OutboxLayout::of(options_.receive_slots, options_.message_bytes, own_buffers_);
   Result<SharedMemory> outbox =
-      make_shared_memory({"rdmakv:outbox", layout.bytes, false, false, false});
+      make_shared_memory({"rdmakv:outbox", layout.bytes, Pages::kSmall, false, false});
   if (!outbox) return outbox.status();
   outbox_ = std::move(outbox->mapping);
   outbox_fd_ = std::move(outbox->fd);
@@ -331,9 +331,9 @@ Status ShmEndpoint::expose(const MemoryRegion& region) {
   if (rights == RemoteAccess::kNone) {
     return {Code::kInvalidArgument, "the region allows a peer nothing"};
   }
-  if (!accepting_ && region.huge_pages() && rights != RemoteAccess::kRead) {
+  if (!accepting_ && region.pages() == Pages::kReserved && rights != RemoteAccess::kRead) {
     return {Code::kInvalidArgument,
-            "over shared memory a client's writable regions must not lie in huge pages"};
+            "over shared memory a client's writable regions must not lie in reserved huge pages"};
   }
   if (state_ != State::kUp && state_ != State::kConnecting) {
     return {Code::kUnavailable, "the connection is down"};

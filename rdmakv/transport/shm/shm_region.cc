@@ -27,7 +27,7 @@ Result<std::unique_ptr<ShmRegion>> ShmRegion::allocate(const RegionOptions& opti
   SharedMemoryOptions memory;
   memory.name = "rdmakv:" + options.name.substr(0, 200);
   memory.bytes = options.bytes;
-  memory.huge_pages = options.huge_pages;
+  memory.pages = options.pages;
   memory.populate = true;
   memory.peers_may_write = allows(options.remote_access, RemoteAccess::kWrite) ||
                            allows(options.remote_access, RemoteAccess::kAtomic);
@@ -40,7 +40,8 @@ ShmRegion::ShmRegion(SharedMemory memory, const RegionOptions& options)
     : memory_(std::move(memory)), remote_access_(options.remote_access) {
   data_ = memory_.mapping.data();
   size_ = memory_.mapping.size();
-  huge_pages_ = options.huge_pages;
+  pages_ = options.pages;
+  huge_bytes_ = memory_.huge_bytes;
   remote_key_ = next_key();
   local_key_ = remote_key_;
   remote_base_ = 0;

@@ -30,7 +30,7 @@ int access_flags(RemoteAccess access) {
 }
 
 Status mapping_failed(const RegionOptions& options, size_t bytes, int error) {
-  if (options.huge_pages && error == ENOMEM) {
+  if (options.pages == Pages::kReserved && error == ENOMEM) {
     return {Code::kNoSpace, "no huge pages for " + size_text(bytes) + " of " + label(options) +
                                 ": raise sysctl vm.nr_hugepages"};
   }
@@ -56,28 +56,26 @@ Status registration_failed(const RegionOptions& options, size_t bytes, int error
 Result<std::unique_ptr<VerbsMemoryRegion>> VerbsMemoryRegion::allocate(
     std::shared_ptr<const Device> device, const RegionOptions& options) {
   if (options.bytes == 0) return {Code::kInvalidArgument, "a memory region of 0 bytes"};
-  const size_t page = options.huge_pages ? huge_page_bytes() : static_cast<size_t>(getpagesize());
+  const bool reserved = options.pages == Pages::kReserved;
+  const size_t page = reserved ? huge_page_bytes() : static_cast<size_t>(getpagesize());
   if (page == 0) return {Code::kNoSpace, "this machine has no huge pages"};
   if (options.bytes > SIZE_MAX - page) {
     return {Code::kInvalidArgument, "a memory region beyond the address space"};
   }
   const size_t bytes = (options.bytes + page - 1) / page * page;
-  if (!options.huge_pages) {
+  if (!reserved) {
     const Status enough = check_available_memory(label(options), bytes);
     if (!enough) return enough;
   }
 
-  // MAP_POPULATE touches every page; where it cannot, it does so silently, and registration then
-  // faults them in, only slower.
-  const int flags =
-      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | (options.huge_pages ? MAP_HUGETLB : 0);
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (reserved ? MAP_HUGETLB : 0);
+  void* memory = map_for_huge_pages(bytes, PROT_READ | PROT_WRITE, flags, -1);
   if (memory == MAP_FAILED) return mapping_failed(options, bytes, errno);
 
   std::unique_ptr<VerbsMemoryRegion> region(new VerbsMemoryRegion(std::move(device)));  // NOLINT
   region->data_ = static_cast<std::byte*>(memory);
   region->size_ = bytes;
-  region->huge_pages_ = options.huge_pages;
+  region->pages_ = options.pages;
 #ifdef PR_SET_VMA_ANON_NAME
   // A name in /proc/PID/maps, on kernels that keep them; nothing depends on it.
   if (!options.name.empty()) {
@@ -88,6 +86,11 @@ Result<std::unique_ptr<VerbsMemoryRegion>> VerbsMemoryRegion::allocate(
   // pages of whichever of the two did not write first.
   if (madvise(memory, bytes, MADV_DONTFORK) != 0) {
     return Status::from_errno("cannot keep " + label(options) + " from child processes", errno);
+  }
+  // Before the registration, which would touch them one by one.
+  if (Status touched = touch_pages(region->data_, bytes, options.pages, page, &region->huge_bytes_);
+      !touched) {
+    return {touched.code(), label(options) + ": " + touched.message()};
   }
   region->handle_.reset(ibv_reg_mr(region->device_->protection_domain(), memory, bytes,
                                    access_flags(options.remote_access)));

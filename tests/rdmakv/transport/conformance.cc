@@ -79,7 +79,7 @@ void TransportConformance::open(Party& party,
   party.fabric = std::move(opened).value();
   const auto allocate = [&](size_t bytes, RemoteAccess access, const char* name) {
     Result<std::unique_ptr<MemoryRegion>> region =
-        party.fabric->allocate({bytes, access, false, name});
+        party.fabric->allocate({bytes, access, Pages::kTransparent, name});
     EXPECT_TRUE(region) << region.status().to_string();
     return region ? std::move(region).value() : nullptr;
   };

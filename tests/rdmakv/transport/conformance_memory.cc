@@ -14,7 +14,8 @@ void fill(std::byte* data, size_t size, uint32_t seed) {
 TEST_P(TransportConformance, RegionsAreZeroWholePagesAndHaveKeysOfTheirOwn) {
   std::set<uint32_t> keys;
   for (size_t bytes : {size_t{1}, size_t{4096}, size_t{70000}}) {
-    auto region = server_.fabric->allocate({bytes, RemoteAccess::kRead, false, "test"});
+    auto region =
+        server_.fabric->allocate({bytes, RemoteAccess::kRead, Pages::kTransparent, "test"});
     ASSERT_TRUE(region) << region.status().to_string();
     EXPECT_GE((*region)->size(), bytes);
     EXPECT_EQ((*region)->size() % 4096, 0u);
@@ -26,7 +27,8 @@ TEST_P(TransportConformance, RegionsAreZeroWholePagesAndHaveKeysOfTheirOwn) {
 }
 
 TEST_P(TransportConformance, AbsurdRegionIsAnError) {
-  auto region = server_.fabric->allocate({size_t{1} << 50, RemoteAccess::kRead, false, "absurd"});
+  auto region = server_.fabric->allocate(
+      {size_t{1} << 50, RemoteAccess::kRead, Pages::kTransparent, "absurd"});
   ASSERT_FALSE(region);
   EXPECT_FALSE(region.status().message().empty());
 }

@@ -139,7 +139,8 @@ void serve(const Shared& board) {
   const std::unique_ptr<Fabric> fabric = std::move(*open_shm_fabric());
   Acceptor acceptor;
   const auto region = std::move(*fabric->allocate(
-      {1 << 16, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic, false, "old"}));
+      {1 << 16, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic,
+       Pages::kTransparent, "old"}));
   const auto queue = std::move(*fabric->create_completion_queue(64));
   acceptor.queue = queue.get();
   acceptor.region = region.get();
@@ -178,7 +179,8 @@ class ShmSuccessorTest : public testing::TestWithParam<CompletionKind> {
     successor_ = run_in_child([&] { succeed(board_); });
     ASSERT_TRUE(wait_until([&] { return board_->port != 0; }));
     fabric_ = std::move(*open_shm_fabric());
-    client_.local = std::move(*fabric_->allocate({1 << 16, RemoteAccess::kNone, false, "local"}));
+    client_.local =
+        std::move(*fabric_->allocate({1 << 16, RemoteAccess::kNone, Pages::kTransparent, "local"}));
     client_.queue = std::move(*fabric_->create_completion_queue(64));
     EndpointOptions options = small_options();
     options.max_work = kMaxWork;

@@ -54,8 +54,8 @@ class ShmHostileTest : public testing::Test, public ConnectionHandler {
   void SetUp() override {
     fabric_ = std::move(*open_shm_fabric());
     queue_ = std::move(*fabric_->create_completion_queue(64));
-    region_ = std::move(
-        *fabric_->allocate({1 << 20, RemoteAccess::kRead | RemoteAccess::kWrite, false, "all"}));
+    region_ = std::move(*fabric_->allocate(
+        {1 << 20, RemoteAccess::kRead | RemoteAccess::kWrite, Pages::kTransparent, "all"}));
     listener_ = std::move(*fabric_->listen({}, *this));
     socket_ = connect_raw();
   }
@@ -102,10 +102,12 @@ class ShmHostileTest : public testing::Test, public ConnectionHandler {
     frame_.request.max_reads = 8;
     frame_.buffers = 40;
     outbox_ = std::move(*make_shared_memory(
-        {"rdmakv:test", OutboxLayout::of(16, 4608, 40).bytes, false, false, false}));
-    page_ = std::move(*make_shared_memory({"rdmakv:test", kQueuePageBytes, false, true, false}));
+        {"rdmakv:test", OutboxLayout::of(16, 4608, 40).bytes, Pages::kSmall, false, false}));
+    page_ = std::move(
+        *make_shared_memory({"rdmakv:test", kQueuePageBytes, Pages::kSmall, true, false}));
     doorbell_ = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    life_ = std::move(*make_shared_memory({"rdmakv:test", kLifePageBytes, false, true, false}));
+    life_ =
+        std::move(*make_shared_memory({"rdmakv:test", kLifePageBytes, Pages::kSmall, true, false}));
     reinterpret_cast<LifePage*>(life_.mapping.data())->keeper = 1;
   }
   void send_setup() {
@@ -378,7 +380,8 @@ TEST_F(ShmHostileRegionTest, RegionSealedAgainstTheWritesItAllows) {
 
 // What a peer is given for reading, it cannot map for writing in any way.
 TEST(ShmRegionTest, ReadOnlyMemoryCannotBeMappedWritable) {
-  Result<SharedMemory> memory = make_shared_memory({"rdmakv:test", 4096, false, true, false});
+  Result<SharedMemory> memory =
+      make_shared_memory({"rdmakv:test", 4096, Pages::kSmall, true, false});
   ASSERT_TRUE(memory);
   EXPECT_FALSE(map_peer_memory(memory->fd.get(), 4096, true));
   EXPECT_TRUE(map_peer_memory(memory->fd.get(), 4096, false));
@@ -392,9 +395,9 @@ TEST(ShmRegionTest, ReadOnlyMemoryCannotBeMappedWritable) {
 
 TEST(ShmRegionTest, HugePagesOrAClearError) {
   const std::unique_ptr<Fabric> fabric = std::move(*open_shm_fabric());
-  auto region = fabric->allocate({4 << 20, RemoteAccess::kRead, true, "huge"});
+  auto region = fabric->allocate({4 << 20, RemoteAccess::kRead, Pages::kReserved, "huge"});
   if (region) {
-    EXPECT_TRUE((*region)->huge_pages());
+    EXPECT_EQ((*region)->pages(), Pages::kReserved);
   } else {
     EXPECT_EQ(region.status().code(), Code::kNoSpace);
     EXPECT_NE(region.status().message().find("huge pages"), std::string::npos);
@@ -429,8 +432,8 @@ TEST(ShmReleaseTest, NothingIsLeftOfAKilledClient) {
     const std::unique_ptr<Fabric> fabric = std::move(*open_shm_fabric());
     conformance::Party party;
     party.queue = std::move(*fabric->create_completion_queue(64));
-    party.exposed = std::move(
-        *fabric->allocate({1 << 20, RemoteAccess::kRead | RemoteAccess::kWrite, false, "landing"}));
+    party.exposed = std::move(*fabric->allocate(
+        {1 << 20, RemoteAccess::kRead | RemoteAccess::kWrite, Pages::kTransparent, "landing"}));
     party.endpoint =
         std::move(*fabric->connect({"", port, false}, {}, small_options(), *party.queue));
     while (party.log.empty()) party.poll();
@@ -453,7 +456,7 @@ TEST(ShmReleaseTest, NothingIsLeftOfAKilledClient) {
   const std::unique_ptr<Fabric> fabric = std::move(*open_shm_fabric());
   const std::unique_ptr<CompletionQueue> queue = std::move(*fabric->create_completion_queue(64));
   const std::unique_ptr<MemoryRegion> local =
-      std::move(*fabric->allocate({1 << 20, RemoteAccess::kNone, false, "local"}));
+      std::move(*fabric->allocate({1 << 20, RemoteAccess::kNone, Pages::kTransparent, "local"}));
   handler.queue = queue.get();
   const std::unique_ptr<Listener> listener = std::move(*fabric->listen({}, handler));
   const size_t descriptors = open_descriptors();

@@ -64,7 +64,8 @@ bool swap(Party& self, uint32_t key) {
 void change_and_stop(Board* board, Access access) {
   Party self;
   self.fabric = std::move(*open_shm_fabric());
-  self.local = std::move(*self.fabric->allocate({kBytes, RemoteAccess::kNone, false, "source"}));
+  self.local = std::move(
+      *self.fabric->allocate({kBytes, RemoteAccess::kNone, Pages::kTransparent, "source"}));
   self.queue = std::move(*self.fabric->create_completion_queue(64));
   const EndpointOptions options = small_options();
   wire::ConnectRequest request;
@@ -101,7 +102,8 @@ class ShmStoppedTest : public testing::TestWithParam<Access>, public ConnectionH
     if (child_ == 0) change_and_stop(board_, GetParam());
     fabric_ = std::move(*open_shm_fabric());
     region_ = std::move(*fabric_->allocate(
-        {kBytes, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic, false, "it"}));
+        {kBytes, RemoteAccess::kRead | RemoteAccess::kWrite | RemoteAccess::kAtomic,
+         Pages::kTransparent, "it"}));
     self_.queue = std::move(*fabric_->create_completion_queue(64));
     listener_ = std::move(*fabric_->listen({}, *this));
     board_->key = region_->remote_key();

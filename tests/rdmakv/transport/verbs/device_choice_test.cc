@@ -196,12 +196,12 @@ TEST(Memory, HugePagesAreUsedAndTheirLackIsAnError) {
   ASSERT_TRUE(fabric);
   RegionOptions options;
   options.bytes = 1;
-  options.huge_pages = true;
+  options.pages = Pages::kReserved;
   options.remote_access = RemoteAccess::kRead;
   const auto region = fabric.value()->allocate(options);
   ASSERT_TRUE(region) << region.status().to_string();
   EXPECT_EQ(region.value()->size(), 2u << 20);
-  EXPECT_TRUE(region.value()->huge_pages());
+  EXPECT_EQ(region.value()->pages(), Pages::kReserved);
   options.bytes = size_t{1} << 40;
   const auto too_much = fabric.value()->allocate(options);
   ASSERT_FALSE(too_much);
