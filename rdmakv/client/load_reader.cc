@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "protocol/fetch_line.h"
 #include "protocol/rules.h"
 #include "rdmakv/client/clock.h"
 #include "rdmakv/transport/shared_copy.h"
@@ -20,7 +21,7 @@ uint64_t load(const void* word) {
 
 void fetch(std::span<const std::byte> memory, uint64_t bytes) {
   const uint64_t most = std::min({memory.size(), bytes, kLinesFetched * kLine});
-  for (uint64_t at = 0; at < most; at += kLine) __builtin_prefetch(memory.data() + at);
+  for (uint64_t at = 0; at < most; at += kLine) fetch_line(memory.data() + at);
 }
 
 }  // namespace
@@ -76,7 +77,7 @@ void LoadReader::find(Get& get) {
   }
   get.path = ReadPath::kIndexed;
   const wire::KeyPlace place = wire::key_place(get.hash, layout_.bucket_count());
-  for (const uint32_t bucket : place.bucket) __builtin_prefetch(&buckets_[bucket]);
+  for (const uint32_t bucket : place.bucket) fetch_line(&buckets_[bucket]);
 }
 
 // As DirectReader::buckets_arrived().

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "protocol/fetch_line.h"
 #include "protocol/kv_layout.h"
 #include "rdmakv/client/huge_page_allocator.h"
 
@@ -46,7 +47,7 @@ class LocationCache {
 
   // Brings what find() will look at into the processor's cache.
   void prefetch(uint64_t hash) const {
-    if (!sets_.empty()) __builtin_prefetch(&sets_[hash & mask_]);
+    if (!sets_.empty()) fetch_line(&sets_[hash & mask_]);
   }
   bool find(uint64_t hash, uint32_t session, CachedLocation& out) {
     const Entry* const entry = entry_of(hash, session);

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/fetch_line.h"
 #include "protocol/kv_layout.h"
 #include "rdmakv/server/entry_memory.h"
 
@@ -40,7 +41,7 @@ class Index {
   // Has the buckets of a key fetched into the processor's cache.
   void prefetch(uint64_t hash) const {
     for (const uint32_t bucket : wire::key_place(hash, bucket_count_).bucket) {
-      __builtin_prefetch(&buckets_[bucket]);
+      fetch_line(&buckets_[bucket]);
     }
   }
   // Calls visit(offset) for what may be the key's entry, as far as its buckets tell.

@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/fetch_line.h"
 #include "protocol/kv_hash.h"
 #include "protocol/kv_layout.h"
 #include "protocol/kv_message.h"
@@ -153,8 +154,8 @@ class Partition {
     index_.visit_candidates(hash, [this](uint64_t offset) {
       if (entries_.in_cas(offset)) return;
       constexpr size_t kCacheLine = 64;
-      __builtin_prefetch(slab_.at(offset), 1);  // its first word will change
-      __builtin_prefetch(slab_.at(offset) + kCacheLine);
+      fetch_line(slab_.at(offset));  // its first word will change
+      fetch_line(slab_.at(offset) + kCacheLine);
     });
   }
   const PartitionCounters& counters() const { return counters_; }

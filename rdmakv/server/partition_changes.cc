@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/fetch_line.h"
 #include "protocol/rules.h"
 #include "rdmakv/server/entry.h"
 #include "rdmakv/server/partition.h"
@@ -411,7 +412,7 @@ Partition::Applied Partition::try_expire(const Request& request, Change& change,
 void Partition::clear(const Request& request, Outcome& out) {
   // Entries lie anywhere in the pool: those of buckets to come are fetched while these are removed.
   constexpr uint32_t kAhead = 4;
-  const auto fetch = [&](Index::Place, wire::Slot slot) { __builtin_prefetch(at(slot.offset)); };
+  const auto fetch = [&](Index::Place, wire::Slot slot) { fetch_line(at(slot.offset)); };
   const bool whole = request.wanted == 0 || transacting_;
   const uint64_t most_keys = whole ? ~uint64_t{0} : request.wanted;
   const uint32_t most_steps = whole ? index_.steps() : kMostClearSteps;

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/fetch_line.h"
 #include "protocol/rules.h"
 #include "rdmakv/server/entry.h"
 
@@ -128,8 +129,8 @@ Extent Slab::allocate(uint64_t bytes) {
     // The next one is wanted soon, and has not been touched for a while.
     if (slab.free_head != kNone) {
       const std::byte* next = at(base + uint64_t{slab.free_head} * (size / wire::kExtentUnit));
-      __builtin_prefetch(next, 1);
-      __builtin_prefetch(next + kCacheLine, 1);
+      fetch_line(next);
+      fetch_line(next + kCacheLine);
     }
   } else {
     index = slab.carved++;
