@@ -82,6 +82,7 @@ void set(Request& request, Arguments arguments) {
       operation.kind = OperationKind::kModify;
       operation.function = wire::Function::kReplace;
       operation.modify.comparison = options->comparison;
+      operation.modify.flags |= wire::kSetUserFlags;  // to 0, as SET does
       comparison = arguments[3 + options->compared];
     }
   }

@@ -18,8 +18,8 @@ class Reader {
     for (; at_ < options_.size(); ++at_) {
       if (!read_flag() && !read_expiry() && !read_version() && !read_bounds()) return false;
     }
-    return !(result_.if_absent && result_.if_present) && !(has_expiry_ && result_.keep_ttl) &&
-           !(ver_ && result_.set_version);
+    return !bad_number_ && !(result_.if_absent && result_.if_present) &&
+           !(has_expiry_ && result_.keep_ttl) && !(ver_ && result_.set_version);
   }
 
   std::string_view expiry;  // as it was given
@@ -72,7 +72,8 @@ class Reader {
   bool read_number(std::string_view name, uint32_t needs, std::optional<int64_t>& number) {
     if (!allows(needs) || !is(name) || !has_next() || number) return false;
     number = resp::parse_integer(options_[++at_]);
-    return number && *number >= 0;
+    bad_number_ |= !number || *number < 0;
+    return true;
   }
 
   bool read_version() {
@@ -95,6 +96,7 @@ class Reader {
   TairOptions& result_;
   size_t at_ = 0;
   bool has_expiry_ = false;
+  bool bad_number_ = false;
   std::optional<int64_t> ver_;
 };
 

@@ -7,14 +7,13 @@ Options: --seed N, else a new one; it is printed, and the same seed makes the sa
 --minutes M. --session N: only that one, which a finding names. --go-on: shows all findings, not only the first.
 """
 
-import argparse
 import collections
 import random
 import re
 import shutil
 import sys
-import time
 
+import generated_runs
 from differential import DAY, Redis, show
 from generated_commands import PARAMETERS, Grammar, Values
 from programs import Stack
@@ -186,35 +185,12 @@ class Session:
         raise Finding(f"{name}: {show(encode(*words))}\nredis: {show(expected)}\nproxy: {show(got)}")
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=random.randrange(2 ** 32))
-    parser.add_argument("--sessions", type=int, default=100)
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--session", type=int)
-    parser.add_argument("--length", type=int, default=300, help="commands of a session")
-    parser.add_argument("--go-on", action="store_true")
-    return parser.parse_args()
-
-
-def numbers(options):
-    """Of the sessions to run."""
-    if options.session is not None:
-        yield options.session
-        return
-    end = options.minutes and time.monotonic() + 60 * options.minutes
-    number = 0
-    while time.monotonic() < end if end else number < options.sessions:
-        yield number
-        number += 1
-
-
 def run(options, ports):
     with Connection(ports[0]) as redis, Connection(ports[1]) as proxy:
         ours = {name.decode() for name in decode(proxy.call("COMMAND", "LIST"))}
         grammar = Grammar(redis, ours, LEFT_OUT)
     counts, findings, sessions, abandoned = collections.Counter(), {}, 0, 0
-    for number in numbers(options):
+    for number in generated_runs.numbers(options):
         session = Session(grammar, ports, options.seed, number)
         sessions += 1
         try:
@@ -240,7 +216,7 @@ def run(options, ports):
 
 
 def main():
-    options = parse()
+    options = generated_runs.parse(__doc__)
     if shutil.which("redis-server") is None:
         sys.exit("redis-server is needed: apt-get install redis-server")
     print(f"--seed {options.seed}", flush=True)

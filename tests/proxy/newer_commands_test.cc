@@ -152,8 +152,16 @@ TEST_F(NewerCommandsTest, ExsetAndExget) {
   EXPECT_EQ(call("EXSET k bar2 WITHVERSION"), ":4\r\n");
   EXPECT_EQ(call("EXGET k withflags"), "*3\r\n$4\r\nbar2\r\n:4\r\n:10\r\n");
   EXPECT_EQ(call("EXGET k foo"), "-ERR syntax error\r\n");
+  // The name of an option is no number for the one before it.
+  EXPECT_EQ(call("EXSET k v VER FLAGS 3"), "-ERR syntax error\r\n");
+  EXPECT_EQ(call("EXINCRBY k 1 VER MIN 2"), "-ERR syntax error\r\n");
   EXPECT_EQ(call("EXSET k v FLAGS 70000"), "-ERR flags beyond 65535 are not supported\r\n");
-  // The same string that GET sees.
+  // The same string that GET sees. What sets the value anew without Tair drops the flags.
+  call("APPEND k x");
+  EXPECT_EQ(call("EXGET k withflags"), "*3\r\n$5\r\nbar2x\r\n:5\r\n:10\r\n");
+  EXPECT_EQ(call("SET k bar2 IFEQ bar2x"), kOk);
+  EXPECT_EQ(call("EXGET k withflags"), "*3\r\n$4\r\nbar2\r\n:6\r\n:0\r\n");
+  EXPECT_EQ(call("EXSETVER k 4"), ":1\r\n");
   EXPECT_EQ(call("GET k"), bulk("bar2"));
   EXPECT_EQ(call("GETV k"), "*2\r\n$4\r\nbar2\r\n:4\r\n");
 }

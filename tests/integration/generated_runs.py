@@ -1,0 +1,28 @@
+"""The options of the tests that make sessions of commands at random: the same seed makes the same ones."""
+
+import argparse
+import random
+import time
+
+
+def parse(description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=random.randrange(2 ** 32))
+    parser.add_argument("--sessions", type=int, default=100)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--session", type=int)
+    parser.add_argument("--length", type=int, default=300, help="commands of a session")
+    parser.add_argument("--go-on", action="store_true")
+    return parser.parse_args()
+
+
+def numbers(options):
+    """Of the sessions to run."""
+    if options.session is not None:
+        yield options.session
+        return
+    end = options.minutes and time.monotonic() + 60 * options.minutes
+    number = 0
+    while time.monotonic() < end if end else number < options.sessions:
+        yield number
+        number += 1

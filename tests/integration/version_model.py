@@ -1,0 +1,799 @@
+"""What strings with versions, flags and expiry are to do: a model to hold kv_proxy against where no redis-server
+knows the commands, written from what redis-compat.md and the documentations of Redis 8.4 and of Tair say. One
+client after the other; nothing expires by itself while a model is used.
+
+    model = Model()
+    expected = model.apply([b"EXSET", b"k", b"v", b"WITHVERSION"], now_ms)
+    problem = mismatch(expected, reply, protocol)      # of replies in the order of the commands
+
+Which version a key begins with is not said, but that it is above every one that the key had: a Version may be
+unknown until a reply tells it.
+"""
+
+import ctypes
+import re
+
+MOST = 2 ** 63 - 1
+MOST_VERSION = 2 ** 62
+MOST_FLAGS = 65535
+NEAR_MS = 86_400_000  # how far apart two clocks may be
+SYNTAX = "ERR syntax error"
+NOT_INTEGER = "ERR value is not an integer or out of range"
+TAIR_NOT_INTEGER = "ERR value is not an integer"
+OVERFLOW = "ERR increment or decrement would overflow"
+STALE = "ERR update version is stale"
+SAME_SLOT = "CROSSSLOT Keys in request don't hash to the same slot"
+BAD_DIGEST = "ERR must be exactly 16 hexadecimal characters"
+
+_xxhash = ctypes.CDLL("libxxhash.so.0")
+_xxhash.XXH3_64bits.restype = ctypes.c_uint64
+_xxhash.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+
+
+def digest(value):
+    return b"%016x" % _xxhash.XXH3_64bits(value, len(value))
+
+
+def integer(text):
+    """As Redis reads one; None: it is not an integer of 64 bits, written the one way."""
+    if not re.fullmatch(rb"0|-?[1-9][0-9]{0,18}", text):
+        return None
+    number = int(text)
+    return number if -MOST - 1 <= number <= MOST else None
+
+
+# ---- versions --------------------------------------------------------------------------------------------------
+
+
+class Unknown(Exception):
+    """What a command does depends on a version that no reply has told yet, or on less than a second."""
+
+
+class Begin:
+    """The version with which a key began: `number`, once known, above all that `before` may be."""
+
+    def __init__(self, before, number=None):
+        self.before, self.number = before, number
+
+    def least(self):
+        if self.number is not None:
+            return self.number
+        return 1 + (self.before.least() if isinstance(self.before, Version) else self.before)
+
+
+class Version:
+    def __init__(self, begin, steps=0):
+        self.begin, self.steps = begin, steps
+
+    def least(self):
+        return self.begin.least() + self.steps
+
+    def number(self):
+        return None if self.begin.number is None else self.least()
+
+    def next(self):
+        return Version(self.begin, self.steps + 1)
+
+    def perhaps_next(self):
+        """Of a change that may be none."""
+        return Version(Begin(self.least() - 1))
+
+    def is_(self, number):
+        if self.number() is None and number >= self.least():
+            raise Unknown
+        return self.number() == number
+
+    def learn(self, number):
+        """Whether a reply may say so."""
+        if self.number() is not None:
+            return number == self.number()
+        if number < self.least():
+            return False
+        self.begin.number = number - self.steps
+        return True
+
+
+class Expiry:
+    def __init__(self, ms, exact):
+        self.ms, self.exact = ms, exact
+
+
+class Entry:
+    def __init__(self, value, version, flags=0, expiry=None):
+        self.value, self.version, self.flags, self.expiry = value, version, flags, expiry
+
+
+# ---- replies ---------------------------------------------------------------------------------------------------
+
+
+class Status:
+    def __init__(self, text):
+        self.text = text
+
+
+class Error:
+    """One of several, where a command has several faults."""
+
+    def __init__(self, *texts):
+        self.texts = texts
+
+
+class Null:
+    def __init__(self, of_array=False):
+        self.of_array = of_array
+
+
+class Near:
+    def __init__(self, ms):
+        self.ms = ms
+
+
+OK, QUEUED, NULL, NULL_ARRAY = Status("OK"), Status("QUEUED"), Null(), Null(True)
+
+
+def mismatch(expected, reply, protocol):
+    """What is wrong with a raw reply; None: nothing."""
+    problem, rest = _compare(expected, reply, protocol)
+    return problem or (f"{len(rest)} bytes too many" if rest else None)
+
+
+def _compare(expected, reply, protocol):
+    line, _, rest = reply.partition(b"\r\n")
+    if isinstance(expected, list):
+        if line != b"*%d" % len(expected):
+            return f"no array of {len(expected)}", b""
+        for number, one in enumerate(expected):
+            problem, rest = _compare(one, rest, protocol)
+            if problem:
+                return f"element {number}: {problem}", b""
+        return None, rest
+    if isinstance(expected, bytes):
+        whole = b"$%d\r\n%s\r\n" % (len(expected), expected)
+        return (None, reply[len(whole):]) if reply.startswith(whole) else (f"not {expected[:60]}", b"")
+    return (None if _is_line(expected, line, protocol) else f"not {wanted(expected)}"), rest
+
+
+def wanted(expected):
+    if isinstance(expected, Version):
+        return f"version {expected.number() or f'{expected.least()} or more'}"
+    names = {Status: "text", Error: "texts", Near: "ms"}
+    for kind, name in names.items():
+        if isinstance(expected, kind):
+            return f"{kind.__name__} {getattr(expected, name)}"
+    return "null" if isinstance(expected, Null) else repr(expected)
+
+
+def _is_line(expected, line, protocol):
+    if isinstance(expected, Status):
+        return line == b"+" + expected.text.encode()
+    if isinstance(expected, Error):
+        return line in [b"-" + text.encode(errors="surrogateescape") for text in expected.texts]
+    if isinstance(expected, Null):
+        return line == (b"_" if protocol == 3 else b"*-1" if expected.of_array else b"$-1")
+    if line[:1] != b":":
+        return False
+    number = int(line[1:])
+    if isinstance(expected, Version):
+        return expected.learn(number)
+    if isinstance(expected, Near):
+        return abs(number - expected.ms) <= NEAR_MS
+    return number == expected
+
+
+# ---- options ---------------------------------------------------------------------------------------------------
+
+
+class Refused(Exception):
+    def __init__(self, *texts):
+        self.texts = texts
+
+
+UNITS = {b"ex": (1000, True), b"px": (1, True), b"exat": (1000, False), b"pxat": (1, False)}
+COMPARISONS = (b"ifeq", b"ifne", b"ifdeq", b"ifdne")
+
+
+class Options:
+    def __init__(self):
+        self.words = set()     # those without a value
+        self.expiry = None     # (unit, text)
+        self.compare = None    # (how, with what)
+        self.values = {}       # name: text
+
+
+def redis_options(words, flags=(), compares=False):
+    """The last of several expiries in one unit counts; what contradicts is a syntax error."""
+    options, at = Options(), 0
+    while at < len(words):
+        word, value = words[at].lower(), words[at + 1] if at + 1 < len(words) else None
+        if word in flags:
+            options.words.add(word)
+        elif word in UNITS and value is not None and (options.expiry is None or options.expiry[0] == word):
+            options.expiry = (word, value)
+            at += 1
+        elif compares and word in COMPARISONS and value is not None and options.compare is None:
+            options.compare = (word, value)
+            at += 1
+        else:
+            raise Refused(SYNTAX)
+        at += 1
+    conditions = len(options.words & {b"nx", b"xx"}) + (options.compare is not None)
+    times = len(options.words & {b"keepttl", b"persist"}) + (options.expiry is not None)
+    if conditions > 1 or times > 1:
+        raise Refused(SYNTAX)
+    return options
+
+
+def redis_expiry(expiry, command, now_ms):
+    if expiry is None:
+        return None
+    unit, text = expiry
+    factor, relative = UNITS[unit]
+    number = integer(text)
+    if number is None:
+        raise Refused(NOT_INTEGER)
+    ms = number * factor
+    if number <= 0 or ms > MOST - (now_ms if relative else 0):
+        raise Refused(f"ERR invalid expire time in '{command}' command")
+    return Expiry(ms + (now_ms if relative else 0), not relative)
+
+
+def tair_options(words, now_ms, flags=(), values=()):
+    """Each option with a value once; all that is wrong is a syntax error, but for limits of our own."""
+    options, at, faults = Options(), 0, []
+    while at < len(words):
+        word, value = words[at].lower(), words[at + 1] if at + 1 < len(words) else None
+        if word in flags:
+            options.words.add(word)
+            at += 1
+            continue
+        known = word in values or (word in UNITS and b"ex" in values)
+        if not known or value is None or word in options.values or (word in UNITS and options.expiry):
+            raise Refused(SYNTAX)
+        if word in UNITS:
+            options.expiry = (word, value)
+        options.values[word] = value
+        at += 2
+    for word in (b"ver", b"abs", b"flags"):
+        number = integer(options.values[word]) if word in options.values else 0
+        if number is None or number < 0 or word == b"flags" and number > 2 ** 32 - 1:
+            raise Refused(SYNTAX)
+        options.values[word] = number if word in options.values else None
+    if {b"nx", b"xx"} <= options.words or options.expiry and b"keepttl" in options.words:
+        raise Refused(SYNTAX)
+    if options.values[b"ver"] is not None and options.values[b"abs"] is not None:
+        raise Refused(SYNTAX)
+    try:
+        options.expiry = redis_expiry(options.expiry, "", now_ms)
+    except Refused:
+        raise Refused(SYNTAX) from None
+    if (options.values[b"flags"] or 0) > MOST_FLAGS:
+        faults.append("ERR flags beyond 65535 are not supported")
+    if options.values[b"abs"] is not None and not 1 <= options.values[b"abs"] <= MOST_VERSION:
+        faults.append("ERR version is out of range")
+    if faults:
+        raise Refused(*faults)
+    return options
+
+
+# ---- the model -------------------------------------------------------------------------------------------------
+
+
+def slot_tag(key):
+    begin = key.find(b"{")
+    end = key.find(b"}", begin + 1)
+    return key[begin + 1:end] if 0 <= begin and end > begin + 1 else key
+
+
+class Model:
+    def __init__(self):
+        self.keys = {}    # name: Entry
+        self.gone = {}    # name: the last Version of a key that was removed
+        self.queued = None
+        self.spoiled = False
+        self.now_ms = 0
+
+    def apply(self, words, now_ms):
+        """The reply that is to come; Unknown: nothing was done."""
+        self.now_ms = now_ms
+        name = words[0].decode().lower()
+        if self.queued is not None and name not in ("multi", "exec", "discard"):
+            return self.queue(words)
+        if not self.arity_fits(words):
+            return self.wrong_number(name)
+        try:
+            return getattr(self, "do_" + name)(*words[1:])
+        except Refused as refused:
+            return Error(*refused.texts)
+
+    def arity_fits(self, words):
+        least, most = ARITY[words[0].decode().lower()]
+        return least <= len(words) <= (most or len(words))
+
+    @staticmethod
+    def wrong_number(name):
+        return Error(f"ERR wrong number of arguments for '{name}' command")
+
+    # -- transactions: the commands run, for us, when they are queued: nobody comes in between --
+
+    def do_multi(self):
+        if self.queued is not None:
+            return Error("ERR MULTI calls can not be nested")
+        self.queued, self.spoiled = [], False
+        self.before = {name: Entry(**vars(one)) for name, one in self.keys.items()}, dict(self.gone)
+        return OK
+
+    def queue(self, words):
+        if not self.arity_fits(words):
+            self.spoiled = True
+            return self.wrong_number(words[0].decode().lower())
+        queued, self.queued = self.queued, None
+        try:
+            queued.append(self.apply(words, self.now_ms))
+        finally:
+            self.queued = queued
+        return QUEUED
+
+    def do_exec(self):
+        if self.queued is None:
+            return Error("ERR EXEC without MULTI")
+        replies, self.queued = self.queued, None
+        if self.spoiled:
+            self.keys, self.gone = self.before
+            return Error("EXECABORT Transaction discarded because of previous errors.")
+        return replies
+
+    def do_discard(self):
+        if self.queued is None:
+            return Error("ERR DISCARD without MULTI")
+        self.queued = None
+        self.keys, self.gone = self.before
+        return OK
+
+    # -- changes --
+
+    def put(self, key, value, flags=0, expiry=None, version=None):
+        """The version that it becomes, of a key that may be there already; 0: it is gone at once."""
+        old = self.keys.get(key)
+        if version is None:
+            version = old.version.next() if old else Version(Begin(self.gone.get(key, 0)))
+        if expiry is not None and expiry.ms <= self.now_ms:
+            self.remove(key)
+            return 0
+        self.keys[key] = Entry(value, version, flags, expiry)
+        return version
+
+    def remove(self, key):
+        if key in self.keys:
+            self.gone[key] = self.keys.pop(key).version
+
+    def flags_of(self, key):
+        return self.keys[key].flags if key in self.keys else 0
+
+    def expiry_of(self, key):
+        return self.keys[key].expiry if key in self.keys else None
+
+    def value_or_null(self, key):
+        return self.keys[key].value if key in self.keys else NULL
+
+    def meets(self, options, key):
+        old = self.keys.get(key)
+        if options.compare is not None:
+            return self.compares(*options.compare, old)
+        return not (b"nx" in options.words and old or b"xx" in options.words and not old)
+
+    @staticmethod
+    def compares(how, other, old):
+        how = how.lower()
+        if old is None:
+            return how in (b"ifne", b"ifdne")
+        if how in (b"ifeq", b"ifne"):
+            return (other == old.value) == (how == b"ifeq")
+        if len(other) != 16:
+            raise Refused(BAD_DIGEST)
+        return (other.lower() == digest(old.value)) == (how == b"ifdeq")
+
+    # -- Redis's --
+
+    def do_get(self, key):
+        return self.value_or_null(key)
+
+    def do_strlen(self, key):
+        return len(self.keys[key].value) if key in self.keys else 0
+
+    def do_exists(self, *keys):
+        return sum(key in self.keys for key in keys)
+
+    def do_digest(self, key):
+        return digest(self.keys[key].value) if key in self.keys else NULL
+
+    def do_set(self, key, value, *words):
+        options = redis_options(words, (b"nx", b"xx", b"get", b"keepttl"), compares=True)
+        expiry = redis_expiry(options.expiry, "set", self.now_ms)
+        before, met = self.value_or_null(key), self.meets(options, key)
+        if met:
+            self.put(key, value, expiry=self.expiry_of(key) if b"keepttl" in options.words else expiry)
+        if b"get" in options.words:
+            return before
+        return OK if met else NULL
+
+    def do_setnx(self, key, value):
+        if key in self.keys:
+            return 0
+        self.put(key, value)
+        return 1
+
+    def do_setex(self, key, text, value):
+        self.put(key, value, expiry=redis_expiry((b"ex", text), "setex", self.now_ms))
+        return OK
+
+    def do_psetex(self, key, text, value):
+        self.put(key, value, expiry=redis_expiry((b"px", text), "psetex", self.now_ms))
+        return OK
+
+    def do_getset(self, key, value):
+        before = self.value_or_null(key)
+        self.put(key, value)
+        return before
+
+    def do_getdel(self, key):
+        before = self.value_or_null(key)
+        self.remove(key)
+        return before
+
+    def do_getex(self, key, *words):
+        options = redis_options(words, (b"persist",))
+        if key not in self.keys:
+            return NULL
+        expiry = redis_expiry(options.expiry, "getex", self.now_ms)
+        before = self.keys[key].value
+        if expiry or b"persist" in options.words:
+            self.set_expiry(key, expiry)
+        return before
+
+    def do_mset(self, *pairs):
+        if len(pairs) % 2:
+            return self.wrong_number("mset")
+        for key, value in zip(pairs[::2], pairs[1::2]):
+            self.put(key, value)
+        return OK
+
+    def do_msetnx(self, *pairs):
+        if len(pairs) % 2:
+            return self.wrong_number("msetnx")
+        return self.set_together(pairs, Options(), None, nx=True)
+
+    def do_msetex(self, count, *words):
+        keys = integer(count)
+        if keys is None or not 1 <= keys <= 2 ** 31 - 1:
+            return Error("ERR invalid numkeys value")
+        if len(words) < 2 * keys:
+            return Error("ERR wrong number of key-value pairs")
+        options = redis_options(words[2 * keys:], (b"nx", b"xx", b"keepttl"))
+        expiry = redis_expiry(options.expiry, "msetex", self.now_ms)
+        return self.set_together(words[:2 * keys], options, expiry)
+
+    def set_together(self, pairs, options, expiry, nx=False):
+        keys = pairs[::2]
+        if len({slot_tag(key) for key in keys}) > 1:
+            return Error(SAME_SLOT)
+        there = [key in self.keys for key in keys]
+        if (nx or b"nx" in options.words) and any(there) or b"xx" in options.words and not all(there):
+            return 0
+        for key, value in zip(keys, pairs[1::2]):
+            self.put(key, value, expiry=self.expiry_of(key) if b"keepttl" in options.words else expiry)
+        return 1
+
+    def change(self, key, value):
+        """In part: flags and expiry stay."""
+        self.put(key, value, self.flags_of(key), self.expiry_of(key))
+
+    def do_append(self, key, value):
+        self.change(key, (self.keys[key].value if key in self.keys else b"") + value)
+        return len(self.keys[key].value)
+
+    def do_setrange(self, key, text, value):
+        offset = integer(text)
+        if offset is None:
+            return Error(NOT_INTEGER)
+        if offset < 0:
+            return Error("ERR offset is out of range")
+        before = self.keys[key].value if key in self.keys else b""
+        if value:
+            self.change(key, before[:offset].ljust(offset, b"\0") + value + before[offset + len(value):])
+            return len(self.keys[key].value)
+        return len(before)
+
+    def add(self, key, number):
+        before = integer(self.keys[key].value) if key in self.keys else 0
+        if before is None:
+            return Error(NOT_INTEGER)
+        if not -MOST - 1 <= before + number <= MOST:
+            return Error(OVERFLOW)
+        self.change(key, b"%d" % (before + number))
+        return before + number
+
+    def do_incr(self, key):
+        return self.add(key, 1)
+
+    def do_decr(self, key):
+        return self.add(key, -1)
+
+    def do_incrby(self, key, text):
+        number = integer(text)
+        return Error(NOT_INTEGER) if number is None else self.add(key, number)
+
+    def do_decrby(self, key, text):
+        number = integer(text)
+        if number == -MOST - 1:
+            return Error("ERR decrement would overflow")
+        return Error(NOT_INTEGER) if number is None else self.add(key, -number)
+
+    def do_del(self, *keys):
+        count = 0
+        for key in keys:
+            count += key in self.keys
+            self.remove(key)
+        return count
+
+    def do_delex(self, key, *condition):
+        if not condition:
+            return self.do_del(key)
+        if len(condition) != 2:
+            return self.wrong_number("delex")
+        if key not in self.keys:
+            return 0
+        if condition[0].lower() not in COMPARISONS:
+            return Error("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")
+        if not self.compares(*condition, self.keys[key]):
+            return 0
+        self.remove(key)
+        return 1
+
+    def set_expiry(self, key, expiry):
+        entry = self.keys[key]
+        if expiry is not None and expiry.ms <= self.now_ms:
+            return self.remove(key)
+        old = entry.expiry
+        if old is None or expiry is None:
+            if old is not expiry:
+                entry.version = entry.version.next()
+        elif not (old.exact and expiry.exact):
+            entry.version = entry.version.perhaps_next()
+        elif old.ms != expiry.ms:
+            entry.version = entry.version.next()
+        entry.expiry = expiry
+
+    def do_pexpireat(self, key, text, *words):
+        return self.expire(key, integer(text), 0, "pexpireat", {word.lower() for word in words}, words)
+
+    def do_expire(self, key, text, *words):
+        number = integer(text)
+        return self.expire(key, None if number is None else number * 1000, self.now_ms, "expire",
+                           {word.lower() for word in words}, words)
+
+    def expire(self, key, ms, base, command, flags, words):
+        for word in words:
+            if word.lower() not in (b"nx", b"xx", b"gt", b"lt"):
+                return Error("ERR Unsupported option " + word.split(b"\0")[0].decode(errors="surrogateescape"))
+        if b"nx" in flags and len(flags) > 1:
+            return Error("ERR NX and XX, GT or LT options at the same time are not compatible")
+        if {b"gt", b"lt"} <= flags:
+            return Error("ERR GT and LT options at the same time are not compatible")
+        if ms is None:
+            return Error(NOT_INTEGER)
+        if not -MOST - 1 <= ms <= MOST - base:
+            return Error(f"ERR invalid expire time in '{command}' command")
+        if key not in self.keys:
+            return 0
+        old, new = self.keys[key].expiry, ms + base
+        if flags & {b"gt", b"lt"} and old and abs(new - old.ms) < NEAR_MS and not (old.exact and base == 0):
+            raise Unknown
+        if (b"nx" in flags and old or b"xx" in flags and not old or b"gt" in flags and (not old or new <= old.ms)
+                or b"lt" in flags and old and new >= old.ms):
+            return 0
+        self.set_expiry(key, Expiry(new, base == 0))
+        return 1
+
+    def do_persist(self, key):
+        if self.expiry_of(key) is None:
+            return 0
+        self.set_expiry(key, None)
+        return 1
+
+    def do_pexpiretime(self, key):
+        if key not in self.keys:
+            return -2
+        expiry = self.keys[key].expiry
+        return -1 if expiry is None else expiry.ms if expiry.exact else Near(expiry.ms)
+
+    def do_copy(self, key, to, *words):
+        if any(word.lower() != b"replace" for word in words):
+            return Error(SYNTAX)
+        if key == to:
+            return Error("ERR source and destination objects are the same")
+        if key not in self.keys or to in self.keys and not words:
+            return 0
+        entry = self.keys[key]
+        self.put(to, entry.value, entry.flags, entry.expiry)
+        return 1
+
+    def do_rename(self, key, to):
+        if key not in self.keys:
+            return Error("ERR no such key")
+        if key == to:
+            return OK
+        self.do_copy(key, to, b"REPLACE")
+        self.remove(key)
+        return OK
+
+    # -- ours --
+
+    def do_getv(self, key):
+        return [self.keys[key].value, self.keys[key].version] if key in self.keys else NULL_ARRAY
+
+    def do_cas(self, key, text, value, *words):
+        faults = []
+        version = integer(text)
+        if version is None or version < 0:
+            faults.append("ERR version is not an integer or out of range")
+        options = expiry = None
+        try:
+            options = redis_options(words, (b"keepttl",))
+            expiry = redis_expiry(options.expiry, "cas", self.now_ms)
+        except Refused as refused:
+            faults += refused.texts
+        if faults:
+            return Error(*faults)
+        entry = self.keys.get(key)
+        if not (entry.version.is_(version) if entry else version == 0):
+            return [0, entry.version if entry else 0]
+        kept = self.expiry_of(key) if b"keepttl" in options.words else expiry
+        return [1, self.put(key, value, self.flags_of(key), kept)]
+
+    # -- Tair's --
+
+    def do_exget(self, key, *words):
+        if len(words) > 1:
+            return self.wrong_number("exget")
+        if words and words[0].lower() != b"withflags":
+            return Error(SYNTAX)
+        if key not in self.keys:
+            return NULL
+        entry = self.keys[key]
+        return [entry.value, entry.version] + ([entry.flags] if words else [])
+
+    def unmet(self, options, key):
+        """The reply of a command whose conditions are not met; None: they are."""
+        entry, wanted_version = self.keys.get(key), options.values[b"ver"]
+        if b"nx" in options.words:
+            return NULL if entry else None
+        if entry is None:
+            return NULL if b"xx" in options.words else None
+        if wanted_version and not entry.version.is_(wanted_version):
+            return Error(STALE)
+        return None
+
+    def change_as_told(self, key, value, options, expiry):
+        flags = options.values[b"flags"]
+        number = options.values[b"abs"]
+        version = None if number is None else Version(Begin(0, number))
+        return self.put(key, value, self.flags_of(key) if flags is None else flags, expiry, version)
+
+    def kept_expiry(self, key, options):
+        return self.expiry_of(key) if b"keepttl" in options.words else options.expiry
+
+    def do_exset(self, key, value, *words):
+        options = tair_options(words, self.now_ms, (b"nx", b"xx", b"keepttl", b"withversion"),
+                               (b"ex", b"ver", b"abs", b"flags"))
+        unmet = self.unmet(options, key)
+        if unmet is not None:
+            return unmet
+        version = self.change_as_told(key, value, options, self.kept_expiry(key, options))
+        return version if b"withversion" in options.words else OK
+
+    def do_exappend(self, key, value, *words):
+        options = tair_options(words, self.now_ms, (b"nx", b"xx"), (b"ver", b"abs"))
+        unmet = self.unmet(options, key)
+        if unmet is not None:
+            return unmet
+        before = self.keys[key].value if key in self.keys else b""
+        return self.change_as_told(key, before + value, options, self.expiry_of(key))
+
+    def do_exincrby(self, key, text, *words):
+        faults, options, by = [], None, integer(text)
+        if by is None:
+            faults.append(TAIR_NOT_INTEGER)
+        try:
+            options = tair_options(words, self.now_ms, (b"nx", b"xx", b"keepttl", b"withversion", b"nonegative"),
+                                   (b"ex", b"ver", b"abs", b"def", b"min", b"max"))
+            initial, least, most = self.bounds(options, faults)
+        except Refused as refused:
+            faults += refused.texts
+        if faults:
+            return Error(*faults)
+        unmet = self.unmet(options, key)
+        if unmet is not None:
+            return unmet
+        before = integer(self.keys[key].value) if key in self.keys else 0
+        if before is None:
+            return Error(TAIR_NOT_INTEGER)
+        begins = key not in self.keys and initial is not None  # as it is told, whatever the bounds
+        number = initial if begins else before + by
+        if not begins and not least <= number <= most:
+            return Error(OVERFLOW)
+        if b"nonegative" in options.words:
+            number = max(number, 0)
+        version = self.change_as_told(key, b"%d" % number, options, self.kept_expiry(key, options))
+        return [number, version] if b"withversion" in options.words else number
+
+    @staticmethod
+    def bounds(options, faults):
+        def read(name, otherwise, fault):
+            if name not in options.values:
+                return otherwise
+            number = integer(options.values[name])
+            if number is None:
+                faults.append(fault)
+                return otherwise
+            return number
+
+        bad = "ERR min or max is specified, but not valid"
+        initial = read(b"def", None, TAIR_NOT_INTEGER)
+        least, most = read(b"min", -MOST - 1, bad), read(b"max", MOST, bad)
+        if most < least:
+            faults.append(bad)
+        return initial, least, most
+
+    def do_excas(self, key, value, text, *words):
+        faults, options, version = [], None, integer(text)
+        try:
+            options = tair_options(words, self.now_ms, (b"keepttl",), (b"ex",))
+        except Refused as refused:
+            faults += refused.texts
+        if version is None:
+            faults.append("ERR version should be integer")
+        elif version < 0:
+            faults.append(SYNTAX)
+        if faults:
+            return Error(*faults)
+        entry = self.keys.get(key)
+        if entry is None:
+            return -1
+        if not entry.version.is_(version):
+            return [Status("CAS_FAILED"), entry.value, entry.version]
+        return [OK, Status(""), self.put(key, value, entry.flags, self.kept_expiry(key, options))]
+
+    def do_excad(self, key, text):
+        version = integer(text)
+        if version is None:
+            return Error(SYNTAX)
+        if key not in self.keys:
+            return -1
+        if not self.keys[key].version.is_(version):
+            return 0
+        self.remove(key)
+        return 1
+
+    def do_exsetver(self, key, text):
+        if key not in self.keys:
+            return 0
+        version = integer(text)
+        if version is None or version <= 0:
+            return Error(SYNTAX)
+        if version > MOST_VERSION:
+            return Error("ERR version is out of range")
+        self.keys[key].version = Version(Begin(0, version))
+        return 1
+
+
+# Words of a command, at least and at most.
+ARITY = {
+    "multi": (1, 1), "exec": (1, 1), "discard": (1, 1), "get": (2, 2), "strlen": (2, 2), "exists": (2, None),
+    "digest": (2, 2), "set": (3, None), "setnx": (3, 3), "setex": (4, 4), "psetex": (4, 4), "getset": (3, 3),
+    "getdel": (2, 2), "getex": (2, None), "mset": (3, None), "msetnx": (3, None), "msetex": (4, None),
+    "append": (3, 3), "setrange": (4, 4), "incr": (2, 2), "decr": (2, 2), "incrby": (3, 3), "decrby": (3, 3),
+    "del": (2, None), "delex": (2, None), "pexpireat": (3, None), "expire": (3, None), "persist": (2, 2),
+    "pexpiretime": (2, 2), "copy": (3, None), "rename": (3, 3), "getv": (2, 2), "cas": (4, None),
+    "exget": (2, None), "exset": (3, None), "exappend": (3, None), "exincrby": (3, None), "excas": (4, None),
+    "excad": (3, 3), "exsetver": (3, 3),
+}
