@@ -30,29 +30,6 @@ void store(std::byte* to, T value) {
   std::memcpy(to, &value, sizeof(T));
 }
 
-// 16-byte steps to 256 B, then 8 classes per octave to 8 KiB, then 4 to 14 KiB; beyond, whole pages
-// waste no more than classes would. And from 1 KiB on one class a little above each power of two,
-// of 1 KiB itself two: values often are a power of two, and come with a header and a key.
-constexpr std::array<uint32_t, kSlabClasses> make_class_table() {
-  constexpr uint32_t kHeaderAndKey = 64, kHeaderAndShortKey = 48;
-  std::array<uint32_t, kSlabClasses> table{};
-  uint32_t count = 0;
-  for (uint32_t size = 48; size < 256; size += 16) table[count++] = size;
-  for (uint32_t octave = 256; octave < 16384; octave *= 2) {
-    const uint32_t step = octave / (octave < 8192 ? 8 : 4);
-    for (uint32_t size = octave; size < 2 * octave; size += step) {
-      table[count++] = size;
-      if (size == 1024) table[count++] = size + kHeaderAndShortKey;
-      if (size == octave && octave >= 1024) table[count++] = size + kHeaderAndKey;
-    }
-  }
-  return table;
-}
-
-constexpr std::array<uint32_t, kSlabClasses> kClassTable = make_class_table();
-static_assert(kClassTable[0] == 48 && kClassTable[4] == 112 && kClassTable[13] == 256 &&
-              kClassTable[kSlabClasses - 1] == 14336);
-
 void write_header(std::byte* extent, const EntryFields& fields, std::string_view key,
                   uint32_t value_length) {
   store(extent + 16, fields.version);
@@ -67,20 +44,16 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
   if (!key.empty()) std::memcpy(at, key.data(), key.size());
 }
 
-EntryView view_of(const std::byte* extent, uint64_t meta) {
-  const std::byte* at = extent + kEntryHeaderBytes;
-  EntryView view;
-  view.version = load<uint64_t>(extent + 16);
-  view.user_flags = static_cast<uint16_t>(meta_flags(meta) >> kUserFlagsShift);
-  if ((meta_flags(meta) & kEntryHasExpiry) != 0) {
-    view.expiry_field = true;
-    view.expiry_ms = load<int64_t>(at);
-    at += kEntryExpiryBytes;
-  }
-  const uint32_t key_length = meta_key_length(meta);
-  view.key = {reinterpret_cast<const char*>(at), key_length};
-  view.value = {at + key_length, meta_value_length(meta)};
-  return view;
+// Small entries are put together in the first cache. To hash what has just been stored has to wait
+// for the stores, and those for the cache lines of the entry, which nobody has touched for long.
+constexpr uint64_t kAssembledBytes = 256;
+
+void write_small_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
+                       std::span<const std::byte> value, uint64_t value_offset) {
+  write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
+  if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
+  const uint64_t bytes = value_offset + value.size() - kChecksummedFrom;
+  store(extent + 8, XXH3_64bits_withSeed(extent + kChecksummedFrom, bytes, fields.seed));
 }
 
 // Puts a large value into the entry, whose header and key are there; the entry's checksum.
@@ -125,12 +98,19 @@ uint64_t hash_value(std::span<const std::byte> value) {
 void write_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
                  std::span<const std::byte> value) {
   const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
+  const uint64_t size = value_offset + value.size();
+  if (size <= kAssembledBytes) {
+    alignas(64) std::byte built[kAssembledBytes];
+    write_small_entry(built, fields, key, value, value_offset);
+    std::memcpy(extent + 8, built + 8, size - 8);
+    return;
+  }
   write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
   if (value.size() >= HashedCopy::kWorthwhile) {
     return store(extent + 8, copy_in(extent, value_offset, value, fields.seed));
   }
   if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
-  store(extent + 8, entry_checksum(extent, value_offset + value.size(), value_offset, fields.seed));
+  store(extent + 8, entry_checksum(extent, size, value_offset, fields.seed));
 }
 
 void write_entry_around(std::byte* extent, const EntryFields& fields, std::string_view key,
@@ -141,10 +121,6 @@ void write_entry_around(std::byte* extent, const EntryFields& fields, std::strin
   store(extent + 8, size < kTwoStepChecksumBytes
                         ? entry_checksum(extent, size, value_offset, fields.seed)
                         : entry_checksum_two_step(extent, value_offset, value_hash, fields.seed));
-}
-
-EntryView view_entry(const std::byte* extent) {
-  return view_of(extent, load<uint64_t>(extent + kMetaAt));
 }
 
 bool verify_entry(std::span<const std::byte> bytes, uint64_t seed, std::string_view key,
@@ -161,7 +137,7 @@ bool verify_entry(std::span<const std::byte> bytes, uint64_t seed, std::string_v
   if (load<uint64_t>(bytes.data() + 8) != entry_checksum(bytes.data(), size, value_offset, seed)) {
     return false;
   }
-  out = view_of(bytes.data(), meta);
+  out = view_entry(bytes.data());
   return true;
 }
 
@@ -183,27 +159,6 @@ bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::by
   view.value = value;
   out = view;
   return true;
-}
-
-uint32_t size_class_bytes(uint32_t size_class) {
-  return kClassTable[size_class];
-}
-
-uint32_t size_class_of(uint64_t bytes) {
-  if (bytes <= 48) return 0;
-  if (bytes <= 256) return static_cast<uint32_t>((bytes - 48 + 15) / 16);
-  if (bytes > kClassTable[kSlabClasses - 1]) return kLargeClass;
-  uint32_t low = 13;
-  uint32_t high = kSlabClasses - 1;
-  while (low < high) {
-    const uint32_t middle = (low + high) / 2;
-    if (kClassTable[middle] >= bytes) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low;
 }
 
 }  // namespace rdmakv::wire

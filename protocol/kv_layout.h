@@ -34,9 +34,11 @@
 // which keys went to the server's stash: a lookup that fails there must ask the server.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -169,7 +171,27 @@ void write_entry_around(std::byte* extent, const EntryFields& fields, std::strin
 
 // The parts of an entry whose memory is trusted (the server's own). Bounds are the caller's
 // business.
-EntryView view_entry(const std::byte* extent);
+inline EntryView view_entry(const std::byte* extent) {
+  const auto word = [extent](uint64_t at) {
+    uint64_t value;
+    std::memcpy(&value, extent + at, sizeof(value));
+    return value;
+  };
+  const uint64_t meta = word(offsetof(EntryHeader, meta));
+  EntryView view;
+  view.version = word(offsetof(EntryHeader, version));
+  view.user_flags = static_cast<uint16_t>(meta_flags(meta) >> kUserFlagsShift);
+  const std::byte* at = extent + kEntryHeaderBytes;
+  if ((meta_flags(meta) & kEntryHasExpiry) != 0) {
+    view.expiry_field = true;
+    view.expiry_ms = static_cast<int64_t>(word(kEntryHeaderBytes));
+    at += kEntryExpiryBytes;
+  }
+  const uint32_t key_length = meta_key_length(meta);
+  view.key = {reinterpret_cast<const char*>(at), key_length};
+  view.value = {at + key_length, meta_value_length(meta)};
+  return view;
+}
 
 // The checks of a one-sided reader on `bytes` READ from an entry: lengths within bytes, key equal,
 // checksum right under `seed`. Does not judge first word and expiry.
@@ -189,8 +211,52 @@ inline constexpr uint32_t kLargeClass = 63;
 inline constexpr uint32_t kCasSizeClass = 62;
 static_assert(kSlabClasses <= kCasSizeClass);
 inline constexpr uint32_t kCasExtentBytes = 512;
-uint32_t size_class_bytes(uint32_t size_class);  // extent size of a slab class
-uint32_t size_class_of(uint64_t bytes);          // the smallest that fits, or kLargeClass
+
+// 16-byte steps to 256 B, then 8 classes per octave to 8 KiB, then 4 to 14 KiB; beyond, whole pages
+// waste no more than classes would. And from 1 KiB on one class a little above each power of two,
+// of 1 KiB itself two: values often are a power of two, and come with a header and a key.
+constexpr std::array<uint32_t, kSlabClasses> make_class_table() {
+  constexpr uint32_t kHeaderAndKey = 64, kHeaderAndShortKey = 48;
+  std::array<uint32_t, kSlabClasses> table{};
+  uint32_t count = 0;
+  for (uint32_t size = 48; size < 256; size += 16) table[count++] = size;
+  for (uint32_t octave = 256; octave < 16384; octave *= 2) {
+    const uint32_t step = octave / (octave < 8192 ? 8 : 4);
+    for (uint32_t size = octave; size < 2 * octave; size += step) {
+      table[count++] = size;
+      if (size == 1024) table[count++] = size + kHeaderAndShortKey;
+      if (size == octave && octave >= 1024) table[count++] = size + kHeaderAndKey;
+    }
+  }
+  return table;
+}
+
+inline constexpr std::array<uint32_t, kSlabClasses> kClassTable = make_class_table();
+static_assert(kClassTable[0] == 48 && kClassTable[4] == 112 && kClassTable[13] == 256 &&
+              kClassTable[kSlabClasses - 1] == 14336);
+
+// Extent size of a slab class.
+inline uint32_t size_class_bytes(uint32_t size_class) {
+  return kClassTable[size_class];
+}
+
+// The smallest that fits, or kLargeClass.
+inline uint32_t size_class_of(uint64_t bytes) {
+  if (bytes <= 48) return 0;
+  if (bytes <= 256) return static_cast<uint32_t>((bytes - 48 + 15) / 16);
+  if (bytes > kClassTable[kSlabClasses - 1]) return kLargeClass;
+  uint32_t low = 13;
+  uint32_t high = kSlabClasses - 1;
+  while (low < high) {
+    const uint32_t middle = (low + high) / 2;
+    if (kClassTable[middle] >= bytes) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
 
 // ---- index -------------------------------------------------------------------------------------
 

@@ -36,19 +36,19 @@ void Index::store(uint32_t bucket, uint32_t slot, uint64_t word) {
 template <typename Matches>
 Index::Place Index::search(uint64_t hash, Matches&& matches) const {
   const wire::KeyPlace candidates = wire::key_place(hash, bucket_count_);
-  const uint64_t wanted = uint64_t{candidates.fingerprint} << 1;
   const int distinct = candidates.bucket[0] == candidates.bucket[1] ? 1 : 2;
   for (int c = 0; c < distinct; ++c) {
     const uint32_t bucket = candidates.bucket[c];
-    for (uint32_t i = 0; i < wire::kSlotsPerBucket; ++i) {
-      const uint64_t word = load(bucket, i);
-      if ((word & kFingerprintMask) == wanted && (word >> 28) != 0 && matches(word >> 28)) {
-        return {bucket, i, 0};
-      }
+    for (uint32_t slots = slots_with(buckets_[bucket], candidates.fingerprint); slots != 0;
+         slots &= slots - 1) {
+      const auto i = static_cast<uint32_t>(std::countr_zero(slots));
+      const uint64_t offset = load(bucket, i) >> 28;
+      if (offset != 0 && matches(offset)) return {bucket, i, 0};
     }
   }
   const uint32_t home = candidates.bucket[0];
   if (!overflowed(home)) return nowhere();
+  const uint64_t wanted = uint64_t{candidates.fingerprint} << 1;
   for (uint32_t node = heads_[chain_of(home)]; node != kNone; node = nodes_[node].next) {
     const uint64_t word = nodes_[node].slot;
     if ((word & kFingerprintMask) == wanted && matches(word >> 28)) {

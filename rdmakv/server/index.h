@@ -9,6 +9,7 @@
 // time.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,6 +19,7 @@
 #include "protocol/fetch_line.h"
 #include "protocol/kv_layout.h"
 #include "rdmakv/server/entry_memory.h"
+#include "rdmakv/server/slot_scan.h"
 
 namespace rdmakv::server {
 
@@ -104,8 +106,6 @@ class Index {
  private:
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kNodesPerStep = 8;
-  // The part of a slot that a lookup compares first.
-  static constexpr uint64_t kFingerprintMask = uint64_t{511} << 1;
 
   // A region is a run of 2^region_shift_ steps, and there are about as many regions as a region has
   // slots. How many keys each holds is counted.
@@ -150,10 +150,11 @@ class Index {
 template <typename Visit>
 void Index::visit_candidates(uint64_t hash, Visit&& visit) const {
   const wire::KeyPlace place = wire::key_place(hash, bucket_count_);
-  const uint64_t wanted = uint64_t{place.fingerprint} << 1;
   for (const uint32_t bucket : place.bucket) {
-    for (const uint64_t word : buckets_[bucket].slots) {  // this thread alone writes them
-      if ((word & kFingerprintMask) == wanted && (word >> 28) != 0) visit(word >> 28);
+    for (uint32_t slots = slots_with(buckets_[bucket], place.fingerprint); slots != 0;
+         slots &= slots - 1) {
+      const uint64_t offset = buckets_[bucket].slots[std::countr_zero(slots)] >> 28;
+      if (offset != 0) visit(offset);
     }
   }
 }

@@ -398,6 +398,7 @@ class Partition {
   std::unique_ptr<std::byte[]> puts_;       // private copy of what a kPuts or a kGets brings
   std::array<wire::PutView, wire::kMostPuts> put_views_;  // into puts_
   std::array<uint64_t, wire::kMostPuts> put_results_;     // of puts(), for its Outcome
+  Change plain_change_;  // of replace_plain(), which sets what differs from put to put
   std::string stats_text_;
   StatsSource more_stats_ = nullptr;
   void* more_stats_context_ = nullptr;

@@ -65,7 +65,7 @@ bool Partition::replace_plain(const PutView& put, uint64_t hash, PutResult& resu
   if (!place) return false;
   const uint64_t offset = index_.offset_at(place);
   if (entries_.in_cas(offset)) return false;
-  Change change;
+  Change& change = plain_change_;
   Found& old = change.old;
   old.extent = slab_.at(offset);
   old.view = wire::view_entry(old.extent);

@@ -68,25 +68,31 @@ void Slab::set_link(uint64_t offset, uint64_t to) const {
   std::memcpy(at(offset) + kLinkAt, &to, sizeof(to));
 }
 
-void Slab::append(Batch& batch, const Batch& more, const Slab& slab) {
-  if (batch.head == 0) {
-    batch.head = more.head;
-  } else {
-    slab.set_link(batch.tail, more.head);
+void Slab::append(Batch& batch, const Batch& more) const {
+  for (uint32_t i = 0; i < kLists; ++i) {
+    List& list = batch.lists[i];
+    const List& behind = more.lists[i];
+    if (behind.head == 0) continue;
+    if (list.head == 0) {
+      list.head = behind.head;
+    } else {
+      set_link(list.tail, behind.head);
+    }
+    list.tail = behind.tail;
   }
-  batch.tail = more.tail;
+  batch.extents += more.extents;
 }
 
 void Slab::begin(uint64_t now_ns) {
   assert(now_ns >= now_ns_);
   now_ns_ = now_ns;
   generations_.begin(now_ns);
-  if (open_.head != 0) {
+  if (open_.extents != 0) {
     Batch* last = batches_ == 0 ? nullptr : &closed_[(first_batch_ + batches_ - 1) % kBatches];
     // Few batches, however often the clock is read: a young one takes more, and a later stamp.
     if (last != nullptr &&
         (batches_ == kBatches || now_ns - last->first_stamp_ns < kQuarantineNs / (kBatches / 2))) {
-      append(*last, open_, *this);
+      append(*last, open_);
     } else {
       last = &closed_[(first_batch_ + batches_) % kBatches];
       ++batches_;
@@ -101,13 +107,22 @@ void Slab::begin(uint64_t now_ns) {
     const Batch batch = closed_[first_batch_];
     first_batch_ = (first_batch_ + 1) % kBatches;
     --batches_;
-    for (uint64_t offset = batch.head;;) {
-      const uint64_t next = link(offset);
-      const bool last = offset == batch.tail;
-      recycle(offset);
-      if (last) break;
-      offset = next;
-    }
+    recycle(batch);
+  }
+}
+
+// Takes from the lists in turn, and has the link of the next one fetched until it is wanted.
+void Slab::recycle(const Batch& batch) {
+  List left[kLists];
+  std::copy(std::begin(batch.lists), std::end(batch.lists), left);
+  for (uint64_t i = 0, done = 0; done < batch.extents; ++i) {
+    List& list = left[i % kLists];
+    const uint64_t offset = list.head;
+    if (offset == 0) continue;
+    list.head = offset == list.tail ? 0 : link(offset);
+    if (list.head != 0) fetch_line(at(list.head));
+    recycle(offset);
+    ++done;
   }
 }
 
@@ -235,12 +250,13 @@ void Slab::unpin(uint64_t offset) {
 void Slab::quarantine(uint64_t offset, uint64_t bytes) {
   ++quarantined_extents_;
   quarantined_bytes_ += bytes;
-  if (open_.head == 0) {
-    open_.head = offset;
+  List& list = open_.lists[open_.extents++ % kLists];
+  if (list.head == 0) {
+    list.head = offset;
   } else {
-    set_link(open_.tail, offset);
+    set_link(list.tail, offset);
   }
-  open_.tail = offset;
+  list.tail = offset;
 }
 
 void Slab::recycle(uint64_t offset) {
@@ -319,9 +335,11 @@ bool Slab::consistent() const {
   }
   uint64_t quarantined = 0;
   const auto count = [&](const Batch& batch) {
-    for (uint64_t offset = batch.head; batch.head != 0; offset = link(offset)) {
-      ++quarantined;
-      if (offset == batch.tail) break;
+    for (const List& list : batch.lists) {
+      for (uint64_t offset = list.head; list.head != 0; offset = link(offset)) {
+        ++quarantined;
+        if (offset == list.tail) break;
+      }
     }
   };
   count(open_);

@@ -124,11 +124,18 @@ class Slab {
     uint8_t size_class = 0;
     bool listed = false;
   };
-  struct Batch {  // of quarantined extents, a list through the pool
-    uint64_t first_stamp_ns = 0;
-    uint64_t stamp_ns = 0;
+  // Of quarantined extents, lists through the pool. Several, because each link has to come from
+  // memory: as many are fetched at a time.
+  static constexpr uint32_t kLists = 8;
+  struct List {
     uint64_t head = 0;
     uint64_t tail = 0;
+  };
+  struct Batch {
+    uint64_t first_stamp_ns = 0;
+    uint64_t stamp_ns = 0;
+    uint64_t extents = 0;
+    List lists[kLists];
   };
 
   Extent allocate_large(uint64_t bytes);
@@ -136,8 +143,9 @@ class Slab {
   void list_slab(uint32_t id);
   void unlist_slab(uint32_t id);
   void quarantine(uint64_t offset, uint64_t bytes);
+  void recycle(const Batch& batch);
   void recycle(uint64_t offset);
-  static void append(Batch& batch, const Batch& more, const Slab& slab);
+  void append(Batch& batch, const Batch& more) const;
 
   uint64_t link(uint64_t offset) const;
   void set_link(uint64_t offset, uint64_t to) const;
