@@ -29,6 +29,12 @@ class ByteBuffer {
     return data_.get() + size_;
   }
   void added(size_t bytes) { size_ += bytes; }
+  // `bytes` lie elsewhere.
+  void append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+    added(bytes.size());
+  }
 
   // Becomes `bytes`, which may lie within it.
   void assign(std::string_view bytes) {

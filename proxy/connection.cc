@@ -96,8 +96,10 @@ void Connection::unblock(Block reason) {
 void Connection::execute(Arguments arguments) {
   const Command* container = nullptr;
   const Command* command = worker_.commands().resolve(arguments, &container);
-  // Large arguments stay where they are.
-  if (must_wait(command)) return deferred_.assign(arguments.begin(), arguments.end());
+  if (must_wait(command)) {
+    for (LargeArgument& large : large_) large.detach();
+    return deferred_.assign(arguments.begin(), arguments.end());
+  }
   if (!large_.empty()) {
     patched_.assign(arguments.begin(), arguments.end());
     for (const LargeArgument& large : large_) {

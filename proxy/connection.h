@@ -193,9 +193,14 @@ class Connection {
   void read_large();
   bool check_read(ssize_t bytes);
   void end_of_input();
-  void consume(char* data, size_t bytes);
-  bool begin_large(std::string_view input);
-  bool plan_large(Arguments arguments, size_t index, uint64_t length);
+  char* room_for_values(bool wanted);
+  void consume_behind_rest(const char* block, size_t bytes);
+  void consume(char* data, size_t bytes, std::string_view block = {});
+  std::string_view show_more(std::string_view input, size_t most);
+  bool begin_large(std::string_view& input);
+  bool plan_large(Arguments arguments, size_t index, uint64_t length, size_t arrived);
+  LargeArgument registered_value(size_t index, uint64_t length, size_t arrived);
+  size_t take_payload(std::string_view bytes);
   size_t fill_large(std::string_view bytes);
   void drain_overflow();
   void wait_for_space(const LargeArgument& argument);
@@ -258,13 +263,18 @@ class Connection {
   bool authenticated_ = false;
   AclUserPointer user_;
   bool advancing_ = false, consuming_ = false;
-  bool expects_large_ = false;  // the last large argument was worth a read of its own
+  bool expects_large_ = false;   // the last large argument was worth a read of its own
+  bool expects_values_ = false;  // what was read last had large ones that were not
   bool dirty_ = false, runnable_ = false, waits_for_arena_ = false,
        waits_for_puts_ = false;  // in the worker's list of that name
   bool puts_large_ = false;      // what it sent last were large values, for
   uint16_t put_server_ = 0;      // this server
 
   resp::RequestParser parser_;
+  // While it is consumed: what was read into registered memory and is not parsed yet, and how many
+  // bytes at the end of what is parsed are those before it.
+  std::string_view beyond_;
+  size_t shown_ = 0;
   ByteBuffer rest_;      // bytes read and not consumed
   ByteBuffer overflow_;  // read payload of a large argument that has no room yet, and on
   std::vector<LargeArgument> large_;       // of the command being read or executed

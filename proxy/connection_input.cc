@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "proxy/connection.h"
 #include "proxy/upload.h"
@@ -20,6 +21,10 @@ constexpr size_t kWorthMoving = size_t{16} * 1024;
 // little is read that its neighbour, likely as large, is not copied either.
 constexpr uint64_t kWorthPlacing = uint64_t{32} * 1024;
 constexpr size_t kShortRead = 1024;
+// Of what is read into registered memory so much is copied to be parsed, at a time: where a value
+// likely follows, and where commands do.
+constexpr size_t kLookAtHeader = 256;
+constexpr size_t kLookAtCommands = 4096;
 // And one of this size fills the cache: Worker::takes_puts(). Of smaller ones, what is read at
 // once.
 constexpr uint64_t kWorthWaiting = uint64_t{64} * 1024;
@@ -95,13 +100,12 @@ void Connection::read_commands() {
     rest_.added(static_cast<size_t>(bytes));
     return consume(rest_.data(), rest_.size());
   }
-  char* const buffer = worker_.read_buffer();
-  const size_t kept = rest_.size();
-  if (kept > 0) std::memcpy(buffer, rest_.data(), kept);
-  const ssize_t bytes = read_bytes(buffer + kept, bytes_to_read());
+  char* const block = room_for_values(expects_values_);
+  char* const to = block != nullptr ? block : worker_.read_buffer().plain() + rest_.size();
+  const ssize_t bytes = read_bytes(to, bytes_to_read());
   if (!check_read(bytes)) return;
-  rest_.clear();
-  consume(buffer, kept + static_cast<size_t>(bytes));
+  expects_values_ = false;
+  consume_behind_rest(block, static_cast<size_t>(bytes));
 }
 
 // The payload goes where it belongs; what follows it, into the worker's buffer.
@@ -111,9 +115,9 @@ void Connection::read_large() {
   if (space.empty()) return wait_for_space(argument);
   const bool to_the_end =
       tls_ == nullptr && space.size() == argument.missing() && rest_.size() <= kWorthMoving;
-  char* const buffer = worker_.read_buffer();
-  const size_t kept = rest_.size();
-  const iovec vector[2] = {{space.data(), space.size()}, {buffer + kept, bytes_to_read()}};
+  char* const block = room_for_values(to_the_end && argument.length() < kWorthPlacing);
+  char* const beyond_at = block != nullptr ? block : worker_.read_buffer().plain() + rest_.size();
+  const iovec vector[2] = {{space.data(), space.size()}, {beyond_at, bytes_to_read()}};
   const ssize_t bytes = tls_ != nullptr
                             ? read_bytes(reinterpret_cast<char*>(space.data()), space.size())
                             : ::readv(fd_, vector, to_the_end ? 2 : 1);
@@ -123,10 +127,22 @@ void Connection::read_large() {
   if (!argument.complete()) return;
   parser_.large_argument_taken(0);
   const size_t beyond = static_cast<size_t>(bytes) - taken;
-  if (beyond == 0) return;
-  if (kept > 0) std::memcpy(buffer, rest_.data(), kept);
+  if (beyond > 0) consume_behind_rest(block, beyond);
+}
+
+// Null: not `wanted`, or there is none.
+char* Connection::room_for_values(bool wanted) {
+  return wanted ? worker_.read_buffer().registered(worker_.client()) : nullptr;
+}
+
+// What was read into the block, or, if that is null, into the worker's plain memory, where there
+// was room for the rest before it.
+void Connection::consume_behind_rest(const char* block, size_t bytes) {
+  char* const plain = worker_.read_buffer().plain();
+  const size_t kept = rest_.size();
+  if (kept > 0) std::memcpy(plain, rest_.data(), kept);
   rest_.clear();
-  consume(buffer, kept + beyond);
+  block != nullptr ? consume(plain, kept, {block, bytes}) : consume(plain, kept + bytes);
 }
 
 // An upload has no chunk free, or no registered memory for one.
@@ -137,11 +153,16 @@ void Connection::wait_for_space(const LargeArgument& argument) {
 }
 
 // Parses and issues everything in `data`, as far as nothing blocks; the rest is kept. `data` is the
-// worker's buffer, or rest_ itself.
-void Connection::consume(char* data, size_t bytes) {
+// worker's plain memory, or rest_ itself. `block`: what follows, in registered memory. Who has its
+// key can change it meanwhile, so nothing there is parsed: it is copied to the plain memory first,
+// some bytes at a time, which is little when most of it are values.
+void Connection::consume(char* data, size_t bytes, std::string_view block) {
   const StageTimer timer(worker_.stage_times(), Stage::kParse);
   std::string_view input(data, bytes);
+  beyond_ = block;
+  shown_ = 0;
   consuming_ = true;
+  if (!beyond_.empty()) input = show_more(input, kLookAtHeader);
   while (!blocked() && !closed()) {
     const resp::ParseResult result = parser_.parse(input);
     if (result == resp::ParseResult::kCommand) {
@@ -152,46 +173,90 @@ void Connection::consume(char* data, size_t bytes) {
     input.remove_prefix(parser_.consumed());
     finish_quick();
     if (result == resp::ParseResult::kLargeArgument && begin_large(input)) {
-      if (large_.back().complete()) continue;
-      input = input.substr(0, parser_.large_begin());
-      break;
+      if (!large_.back().complete()) break;
+      if (shown_ == 0 && !beyond_.empty()) input = show_more(input, kLookAtHeader);
+      continue;
     }
     if (result == resp::ParseResult::kError) protocol_error(parser_.error());
-    break;
+    if (result != resp::ParseResult::kNeedMore || beyond_.empty()) break;
+    input = show_more(input, kLookAtCommands);
   }
   finish_quick();
   consuming_ = false;
+  const std::string_view beyond = std::exchange(beyond_, {});
   if (closed()) return rest_.release();
-  if (input.empty()) {
-    rest_.clear();
-  } else {
-    rest_.assign(input);
-    if (query_too_large()) return;
-  }
+  rest_.assign(input);
+  rest_.append(beyond);
+  if (query_too_large()) return;
   if (blocked()) want_reading(false);
 }
 
-// A large argument begins in `input`. False: it cannot be taken now, and parse() will say it again.
-bool Connection::begin_large(std::string_view input) {
+// Copies so many of the next bytes behind `input`: what is to be parsed now.
+std::string_view Connection::show_more(std::string_view input, size_t most) {
+  char* const plain = worker_.read_buffer().plain();
+  const size_t bytes = std::min(most, beyond_.size());
+  std::memmove(plain, input.data(), input.size());
+  std::memcpy(plain + input.size(), beyond_.data(), bytes);
+  beyond_.remove_prefix(bytes);
+  shown_ += bytes;
+  return {plain, input.size() + bytes};
+}
+
+// A large argument begins in `input`, which becomes what is to be parsed next. False: it cannot be
+// taken now, and parse() will say it again.
+bool Connection::begin_large(std::string_view& input) {
   const Arguments arguments = parser_.arguments();
   const size_t index = arguments.size() - 1;
   const uint64_t length = parser_.large_length(index);
-  expects_large_ = length >= kWorthPlacing;
-  if (!plan_large(arguments, index, length)) return false;
-  LargeArgument& argument = large_.back();
   const std::string_view arrived = input.substr(parser_.large_begin());
-  const size_t taken = fill_large(arrived);
-  if (argument.complete()) {
+  expects_large_ = length >= kWorthPlacing;
+  expects_values_ = !expects_large_;
+  if (!plan_large(arguments, index, length, arrived.size())) return false;
+  LargeArgument& argument = large_.back();
+  const size_t taken = take_payload(arrived);
+  if (taken == arrived.size() && !argument.complete()) {
+    beyond_.remove_prefix(take_payload(beyond_));
+    input = input.substr(0, parser_.large_begin());
+    shown_ = 0;
+    if (argument.complete()) parser_.large_argument_taken(0);
+  } else if (argument.complete()) {
     parser_.large_argument_taken(taken);
-  } else if (taken < arrived.size()) {
+  }
+  if (!argument.complete() && (taken < arrived.size() || !beyond_.empty())) {
     overflow_.assign(arrived.substr(taken));
+    overflow_.append(std::exchange(beyond_, {}));
+    input = input.substr(0, parser_.large_begin());
     wait_for_space(argument);
   }
   return true;
 }
 
+// Payload that was read: it stays where it is, or is copied to where it belongs, as far as there is
+// room; how much it was.
+size_t Connection::take_payload(std::string_view bytes) {
+  LargeArgument& argument = large_.back();
+  if (!argument.in_read_buffer()) return fill_large(bytes);
+  const size_t taken = std::min<uint64_t>(bytes.size(), argument.missing());
+  argument.advance(taken);
+  return taken;
+}
+
+// A registered buffer for a value of which the last `arrived` bytes of what is parsed are the first
+// ones: where it lies, if that is registered memory.
+LargeArgument Connection::registered_value(size_t index, uint64_t length, size_t arrived) {
+  ValueBuffer buffer;
+  if (beyond_.data() != nullptr && arrived <= shown_) {
+    buffer = worker_.read_buffer().keep(beyond_.data() - arrived, length);
+  }
+  const bool stays = static_cast<bool>(buffer);
+  if (!stays) buffer = worker_.client().allocate(static_cast<uint32_t>(length));
+  if (buffer) buffer.set_length(static_cast<uint32_t>(length));
+  return stays ? LargeArgument::received(index, length, std::move(buffer))
+               : LargeArgument::registered(index, length, std::move(buffer));
+}
+
 // Decides where the argument goes: appends it to large_.
-bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) {
+bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length, size_t arrived) {
   const auto add = [this](LargeArgument argument) {
     large_.push_back(std::move(argument));
     return true;
@@ -205,14 +270,11 @@ bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length) 
     return add(LargeArgument::discarded(index, length));
   }
   if (is_value && length <= worker_.client().max_single_put()) {
-    ValueBuffer buffer = worker_.client().allocate(static_cast<uint32_t>(length));
-    if (!buffer) {
-      block(kArena);
-      worker_.wait_for_arena(*this);
-      return false;
-    }
-    buffer.set_length(static_cast<uint32_t>(length));
-    return add(LargeArgument::registered(index, length, std::move(buffer)));
+    LargeArgument argument = registered_value(index, length, arrived);
+    if (argument.has_memory()) return add(std::move(argument));
+    block(kArena);
+    worker_.wait_for_arena(*this);
+    return false;
   }
   if (is_value) {
     // Not begun without room for a chunk: the server would hold the value's place for nothing.
@@ -263,11 +325,7 @@ void Connection::drain_overflow() {
     return;
   }
   parser_.large_argument_taken(0);
-  const std::string_view beyond = overflow_.view();
-  if (!beyond.empty()) {
-    std::memcpy(rest_.room(beyond.size()), beyond.data(), beyond.size());
-    rest_.added(beyond.size());
-  }
+  rest_.append(overflow_.view());
   overflow_.release();
 }
 

@@ -20,6 +20,12 @@ LargeArgument LargeArgument::registered(size_t index, uint64_t length, ValueBuff
   return argument;
 }
 
+LargeArgument LargeArgument::received(size_t index, uint64_t length, ValueBuffer buffer) {
+  LargeArgument argument = registered(index, length, std::move(buffer));
+  argument.in_read_buffer_ = true;
+  return argument;
+}
+
 LargeArgument LargeArgument::uploaded(size_t index, uint64_t length, Upload& upload) {
   LargeArgument argument(Kind::kUpload, index, length);
   argument.upload_ = &upload;
@@ -80,7 +86,7 @@ std::string_view LargeArgument::view() const {
 }
 
 void LargeArgument::spill() {
-  if (kind_ != Kind::kRegistered || complete()) return;
+  if (kind_ != Kind::kRegistered) return;
   kind_ = Kind::kHeap;
   heap_capacity_ = std::min(length_, std::max(kFirstHeapBytes, filled_));
   heap_ = std::make_unique_for_overwrite<std::byte[]>(heap_capacity_);

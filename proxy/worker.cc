@@ -55,8 +55,6 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
       stats_(commands_.rows().size()),
       stage_times_(proxy.options().stage_times ? std::make_unique<StageTimes>() : nullptr),
       base_(event_base_new()),
-      // A rest of at most 16 KiB stands in front of what is read.
-      read_buffer_(std::make_unique_for_overwrite<char[]>(2 * kReadBytes)),
       trash_(std::make_unique_for_overwrite<std::byte[]>(kReadBytes)),
       has_company_(available_cores() > 1),
       owned_client_(std::move(client)),
@@ -96,6 +94,7 @@ Worker::~Worker() {
     end_gathering(request);
     request.finish();
   }
+  read_buffer_.release();
   owned_client_.reset();
   connections_.clear();
   uploads_.clear();
@@ -208,6 +207,7 @@ void Worker::finish_turn() {
     dirty_now_.clear();
   }
   flush();
+  read_buffer_.tidy();
   if (reap_ || !uploads_.empty() || !streams_.empty()) reap();
 }
 

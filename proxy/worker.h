@@ -30,6 +30,7 @@
 #include "proxy/pin_waiters.h"
 #include "proxy/quick_gets.h"
 #include "proxy/quick_sets.h"
+#include "proxy/read_buffer.h"
 #include "proxy/request.h"
 #include "proxy/settings.h"
 #include "proxy/stage_times.h"
@@ -53,7 +54,7 @@ using EventPointer = std::unique_ptr<event, EventDeleter>;
 
 class Worker {
  public:
-  static constexpr size_t kReadBytes = size_t{64} * 1024;
+  static constexpr size_t kReadBytes = ReadBuffer::kReadBytes;
 
   // `proxy` outlives the worker.
   Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client);
@@ -180,7 +181,7 @@ class Worker {
   Pool<SetRun>& set_runs() { return set_runs_; }
   // Where replies go that nobody wants; emptied each time.
   OutputChain& sink();
-  char* read_buffer() { return read_buffer_.get(); }
+  ReadBuffer& read_buffer() { return read_buffer_; }
   std::span<std::byte> trash() { return {trash_.get(), kReadBytes}; }
 
   template <typename Visit>
@@ -232,7 +233,7 @@ class Worker {
   QuickSets quick_sets_;
   Pool<SetRun> set_runs_{256};
   PinWaiters pin_waiters_{*this};
-  std::unique_ptr<char[]> read_buffer_;
+  ReadBuffer read_buffer_;
   std::unique_ptr<std::byte[]> trash_;
 
   std::list<Connection> connections_;

@@ -7,9 +7,17 @@
 namespace rdmakv {
 
 void ValueBuffer::reset() {
-  if (data_ != nullptr) arena_->release(data_, capacity_);
+  if (data_ != nullptr) arena_->release(block_);
   data_ = nullptr;
   capacity_ = length_ = 0;
+}
+
+ValueBuffer ValueBuffer::part(uint32_t offset, uint32_t bytes) const {
+  return arena_->part(*this, block_, offset, bytes);
+}
+
+bool ValueBuffer::is_shared() const {
+  return data_ != nullptr && arena_->is_shared(block_);
 }
 
 BufferArena::BufferArena(std::unique_ptr<MemoryRegion> region) : region_(std::move(region)) {
@@ -61,15 +69,25 @@ ValueBuffer BufferArena::allocate(uint32_t bytes) {
     --order;
     push(order, page + (1u << order));
   }
+  pages_[page].references = 1;
+  pages_[page].order = static_cast<uint8_t>(wanted);
   const uint32_t capacity = kSmallest << wanted;
   free_bytes_ -= capacity;
-  return ValueBuffer(this, region_->data() + size_t{page} * kSmallest, capacity);
+  return ValueBuffer(this, page, region_->data() + size_t{page} * kSmallest, capacity);
 }
 
-void BufferArena::release(std::byte* data, uint32_t capacity) {
-  auto page = static_cast<uint32_t>(static_cast<size_t>(data - region_->data()) / kSmallest);
-  auto order = static_cast<uint32_t>(std::bit_width(capacity / kSmallest) - 1);
-  free_bytes_ += capacity;
+ValueBuffer BufferArena::part(const ValueBuffer& of, uint32_t block, uint32_t offset,
+                              uint32_t bytes) {
+  assert(offset <= of.capacity() && bytes <= of.capacity() - offset);
+  ++pages_[block].references;
+  return ValueBuffer(this, block, of.data() + offset, bytes);
+}
+
+void BufferArena::release(uint32_t page) {
+  assert(pages_[page].references > 0);
+  if (--pages_[page].references > 0) return;
+  uint32_t order = pages_[page].order;
+  free_bytes_ += uint64_t{kSmallest} << order;
   while (order < kOrders - 1) {
     const uint32_t buddy = page ^ (1u << order);
     if (pages_[buddy].free_order != order + 1) break;

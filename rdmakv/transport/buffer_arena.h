@@ -32,7 +32,9 @@ class BufferArena {
 
  private:
   friend class ValueBuffer;
-  void release(std::byte* data, uint32_t capacity);
+  ValueBuffer part(const ValueBuffer& of, uint32_t block, uint32_t offset, uint32_t bytes);
+  bool is_shared(uint32_t page) const { return pages_[page].references > 1; }
+  void release(uint32_t page);
 
   static constexpr uint32_t kOrders = 9;  // 4 KiB << 0 .. 4 KiB << 8
   static constexpr uint32_t kNone = ~uint32_t{0};
@@ -41,7 +43,9 @@ class BufferArena {
   struct Page {
     uint32_t previous = kNone;
     uint32_t next = kNone;
-    uint8_t free_order = 0;  // 1 + order of the free block that begins here, else 0
+    uint32_t references = 0;  // to the block in use that begins here
+    uint8_t order = 0;        // of that block
+    uint8_t free_order = 0;   // 1 + order of the free block that begins here, else 0
   };
   void push(uint32_t order, uint32_t page);
   void remove(uint32_t order, uint32_t page);

@@ -74,6 +74,26 @@ TEST(BufferArena, AMovedBufferReturnsOnce) {
   EXPECT_EQ(arena.free_bytes(), kMiB);
 }
 
+TEST(BufferArena, ABufferReturnsWithTheLastOfItsParts) {
+  BufferArena arena(region(kMiB));
+  ValueBuffer whole = arena.allocate(64 * 1024);
+  EXPECT_FALSE(whole.is_shared());
+  ValueBuffer first = whole.part(100, 5000);
+  ValueBuffer second = first.part(4999, 1);
+  EXPECT_EQ(first.data(), whole.data() + 100);
+  EXPECT_EQ(first.capacity(), 5000u);
+  EXPECT_EQ(second.data(), whole.data() + 5099);
+  EXPECT_TRUE(whole.is_shared());
+  whole.reset();
+  ValueBuffer moved = std::move(second);
+  first.reset();
+  EXPECT_FALSE(moved.is_shared());
+  EXPECT_EQ(arena.free_bytes(), kMiB - 64 * 1024);
+  moved.reset();
+  EXPECT_EQ(arena.free_bytes(), kMiB);
+  EXPECT_TRUE(arena.allocate(kMiB));
+}
+
 TEST(BufferArena, BuffersNeverOverlap) {
   BufferArena arena(region(4 * kMiB));
   std::mt19937 random(1);
