@@ -90,6 +90,8 @@ void function_flush(Request& request, Arguments arguments);
 void function_help(Request& request, Arguments arguments);
 void function_list(Request& request, Arguments arguments);
 void get(Request& request, Arguments arguments);
+// All of it but that the operation is for the caller to submit.
+void prepare_get(Request& request, Arguments arguments);
 void getbit(Request& request, Arguments arguments);
 void getdel(Request& request, Arguments arguments);
 void getex(Request& request, Arguments arguments);

@@ -61,6 +61,12 @@ void get(Request& request, Arguments arguments) {
   request.submit(&get_done);
 }
 
+void prepare_get(Request& request, Arguments arguments) {
+  request.operation.kind = OperationKind::kGet;
+  request.set_key(arguments[1]);
+  request.prepare(&get_done);
+}
+
 void set(Request& request, Arguments arguments) {
   Operation& operation = request.operation;
   std::string_view comparison;

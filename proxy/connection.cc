@@ -163,18 +163,32 @@ void Connection::reject(Request& request, std::string_view text) {
 }
 
 Request& Connection::new_request(const Command* command, uint32_t commands) {
-  Request& request = *worker_.requests().take();
-  request.connection_ = this;
-  request.command_ = command;
+  Request& request = take_request(command);
   request.commands_ = commands;
   request.protocol_ = session_.protocol;
   request.silent_ = session_.reply_off || session_.skip_reply;
   request.started_us_ = worker_.now_us();
+  queue_.push(request);
+  return request;
+}
+
+Request& Connection::take_request(const Command* command) {
+  Request& request = *worker_.requests().take();
+  request.connection_ = this;
+  request.command_ = command;
   request.done_ = false;
   request.failed_ = 0;
   request.waiting_reply_.attach(worker_.output_pools());
-  queue_.push(request);
   return request;
+}
+
+Request& Connection::split_request(Request& request, size_t commands) {
+  Request& rest = take_request(request.command_);
+  rest.protocol_ = request.protocol_;
+  rest.silent_ = request.silent_;
+  rest.started_us_ = request.started_us_;
+  queue_.split(request, static_cast<uint32_t>(commands), rest);
+  return rest;
 }
 
 // As Redis's commandCheckExistence. Its formats stop at a NUL, as C strings do.
@@ -281,6 +295,13 @@ void Connection::note_slow(const Request& request, uint64_t elapsed_us) {
   worker_.note_slow(*this, request, elapsed_us);
 }
 
+// Those of a run each by itself.
+void Connection::note_slow_all(Request& request, uint64_t elapsed_us) {
+  if (request.sets_ != nullptr) return note_slow_sets(request, elapsed_us);
+  if (request.gets_ != nullptr) return note_slow_gets(request, elapsed_us);
+  note_slow(request, elapsed_us);
+}
+
 void Connection::request_finished(Request& request) {
   if (request.command_ != nullptr) {
     CommandStats& stats = worker_.stats().commands[request.command_->index];
@@ -289,8 +310,7 @@ void Connection::request_finished(Request& request) {
     stats.microseconds.add(elapsed_us * request.commands_);
     if (request.failed_ > 0) stats.failed.add(std::min(request.failed_, request.commands_));
     if (elapsed_us >= worker_.notable_us()) [[unlikely]]
-      request.sets_ != nullptr ? note_slow_sets(request, elapsed_us)
-                               : note_slow(request, elapsed_us);
+      note_slow_all(request, elapsed_us);
   }
   settle_room(request);
   if (queue_.head() == &request) advance_queue();

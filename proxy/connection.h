@@ -95,6 +95,8 @@ class Connection {
   bool output_full() const;
   void output_grew();
   void request_finished(Request& request);
+  // A Request, right behind `request`, for all but the first `commands` of its commands.
+  Request& split_request(Request& request, size_t commands);
   void block(Block reason) { blocked_ |= reason; }
   void unblock(Block reason);
   bool blocked() const { return blocked_ != 0; }
@@ -113,6 +115,7 @@ class Connection {
   // Before `operation` of `request` is submitted: says how large a value it may have lent. The
   // bytes that its reply is reckoned at.
   uint64_t reserve_room(Request& request, Operation& operation);
+  void hold_room(Request& request, uint64_t bytes);
   // So many bytes of those of `request` are not needed, or are in the output by now.
   void give_room_back(Request& request, uint64_t bytes);
   // Nothing of it is under way: from now on it takes what waits for its turn.
@@ -216,11 +219,14 @@ class Connection {
   bool may_be_quick_get() const;
   bool take_quick_get(Arguments arguments);
   void answer_quick();
+  size_t answer_at_once(std::span<const std::string_view> keys);
+  size_t ask_for_gets(std::span<const std::string_view> keys);
   // quick_sets.cc
   bool may_be_quick_set() const;
   bool take_quick_set(Arguments arguments);
   void issue_quick();
   void note_slow_sets(Request& request, uint64_t elapsed_us);
+  void note_slow_gets(Request& request, uint64_t elapsed_us);
 
   // connection_guard.cc
   bool admit(Request& request, Arguments arguments);
@@ -234,7 +240,9 @@ class Connection {
   void queue(Request& request, Arguments arguments);
   void reject(Request& request, std::string_view text);
   void note_slow(const Request& request, uint64_t elapsed_us);
+  void note_slow_all(Request& request, uint64_t elapsed_us);
   Request& new_request(const Command* command, uint32_t commands = 1);
+  Request& take_request(const Command* command);
   void reject_unknown(Request& request, Arguments arguments, const Command* container);
   bool must_wait(const Command* command);
   void finish_command();

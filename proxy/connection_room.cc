@@ -73,9 +73,13 @@ uint64_t Connection::reserve_room(Request& request, Operation& operation) {
   const uint64_t room = room_to_lend();
   operation.lend_most = static_cast<uint32_t>(std::min<uint64_t>(room, UINT32_MAX));
   const uint64_t held = std::max<uint64_t>(room, wire::kLargeValue);
-  request.held_ += held;
-  held_ += held;
+  hold_room(request, held);
   return held;
+}
+
+void Connection::hold_room(Request& request, uint64_t bytes) {
+  request.held_ += bytes;
+  held_ += bytes;
 }
 
 void Connection::give_room_back(Request& request, uint64_t bytes) {
@@ -107,6 +111,7 @@ void Connection::unblock_in_flight() {
 bool Connection::order_matters(const Request& request, std::string_view key) const {
   for (const Request* later = request.next_; later != nullptr; later = later->next_) {
     if (later->command_ == nullptr) continue;
+    if (later->gets_ != nullptr && !later->gets_->asks_for(key)) continue;
     const Command& command = *later->command_;
     const bool writes = (command.flags & kWrite) != 0 || command.handler == commands::exec;
     if (command.first_key == 0 && !writes) continue;

@@ -15,6 +15,8 @@ namespace {
 // Replies of so many bytes are written before more are made, while they are in the cache.
 constexpr size_t kWorthWriting = size_t{256} * 1024;
 
+static_assert(AtOnceReader::kMost <= GetRun::kMost);
+
 class Answers final : public AtOnce {
  public:
   Answers(OutputChain& output, resp::Protocol protocol, Client& client)
@@ -68,10 +70,13 @@ class Answers final : public AtOnce {
 
 }  // namespace
 
-// And all of a batch may have to become Requests after all.
+// Either they are answered at once, which only the next in turn can be, or they are asked for. And
+// all of a batch may have to become Requests after all, which must not be too many.
 bool Connection::may_be_quick_get() const {
-  return worker_.at_once() != nullptr && queue_.empty() && may_go_unseen() &&
-         worker_.settings().pipeline_limit >= AtOnceReader::kMost;
+  const bool at_once = worker_.at_once() != nullptr && queue_.empty();
+  return (at_once || worker_.get_runner() != nullptr) && may_go_unseen() &&
+         queue_.size() + AtOnceReader::kMost <=
+             (at_once ? worker_.settings().pipeline_limit.load() : in_flight_limit());
 }
 
 bool Connection::take_quick_get(Arguments arguments) {
@@ -90,6 +95,19 @@ void Connection::answer_quick() {
   QuickGets& quick = worker_.quick_gets();
   if (quick.empty()) return;
   const std::span<const std::string_view> keys = quick.keys();
+  size_t done = queue_.empty() ? answer_at_once(keys) : 0;
+  if (worker_.get_runner() != nullptr) done += ask_for_gets(keys.subspan(done));
+  for (; done < keys.size() && !closed(); ++done) {
+    const std::string_view arguments[] = {quick.name(), keys[done]};
+    execute(arguments);
+  }
+  quick.clear();
+}
+
+// How many of the gathered keys could be.
+size_t Connection::answer_at_once(std::span<const std::string_view> keys) {
+  if (worker_.at_once() == nullptr) return 0;
+  const Command& command = worker_.quick_gets().command();
   size_t done = 0;
   for (bool more = true; more && done < keys.size() && !closed() && !output_full();) {
     Answers answers(output_, session_.protocol, worker_.client());
@@ -98,18 +116,47 @@ void Connection::answer_quick() {
     more = answers.full();
     WorkerStats& stats = worker_.stats();
     stats.processed.add(answered);
-    stats.commands[quick.command().index].calls.add(answered);
+    stats.commands[command.index].calls.add(answered);
     stats.hits.add(answers.found());
     stats.misses.add(answered - answers.found());
-    if (answered > 0) last_command_ = &quick.command();
+    if (answered > 0) last_command_ = &command;
     if (output_.pending() >= kWorthWriting) write_pending();
     if (answered > 0 && !closed()) output_grew();
   }
-  for (; done < keys.size() && !closed(); ++done) {
-    const std::string_view arguments[] = {quick.name(), keys[done]};
-    execute(arguments);
+  return done;
+}
+
+// How many of the gathered keys are under way, in runs.
+size_t Connection::ask_for_gets(std::span<const std::string_view> keys) {
+  const Command& command = worker_.quick_gets().command();
+  size_t done = 0;
+  for (size_t taken = 1; taken > 0 && done < keys.size() && !closed() && !output_full();) {
+    QuickGetRun& run = *worker_.get_runs().take();
+    run.keep(keys.subspan(done));
+    taken = worker_.get_runner()->get_run(run);
+    if (taken == 0) {
+      worker_.get_runs().give(&run);
+      break;
+    }
+    done += taken;
+    Request& request = new_request(&command, static_cast<uint32_t>(taken));
+    run.begin(worker_, request);
+    hold_room(request, taken * wire::kLargeValue);
+    worker_.submitted();
+    worker_.stats().processed.add(taken);
+    last_command_ = &command;
   }
-  quick.clear();
+  if (queue_.size() >= in_flight_limit() || replies_fill_up()) block(kInFlight);
+  return done;
+}
+
+// For the slow log.
+void Connection::note_slow_gets(Request& request, uint64_t elapsed_us) {
+  request.argument_count_ = 2;
+  request.gets_->for_each_key(request, [&](std::string_view key) {
+    request.operation.key = key;
+    note_slow(request, elapsed_us);
+  });
 }
 
 }  // namespace rdmakv::proxy

@@ -100,7 +100,7 @@ void Connection::issue_quick() {
   if (queue_.size() >= in_flight_limit() || replies_fill_up()) block(kInFlight);
 }
 
-// For the slow log, each by itself.
+// For the slow log.
 void Connection::note_slow_sets(Request& request, uint64_t elapsed_us) {
   for (uint32_t i = 0; i < request.commands_; ++i) {
     const wire::PutView put = request.sets_->kept(i);

@@ -4,6 +4,14 @@
 
 namespace rdmakv::proxy {
 
+void ReplyQueue::split(Request& request, uint32_t commands, Request& rest) {
+  rest.commands_ = request.commands_ - commands;
+  request.commands_ = commands;
+  rest.next_ = request.next_;
+  request.next_ = &rest;
+  if (tail_ == &request) tail_ = &rest;
+}
+
 Request& ReplyQueue::pop() {
   Request& request = *head_;
   assert(request.done_);

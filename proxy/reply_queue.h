@@ -17,6 +17,8 @@ class ReplyQueue {
     tail_ = &request;
     size_ += request.commands_;
   }
+  // `rest`, right behind `request`, takes over all but the first `commands` of its commands.
+  void split(Request& request, uint32_t commands, Request& rest);
   // Takes the head, which must be done, off.
   Request& pop();
 

@@ -51,10 +51,19 @@ LargeArgument* Request::large_argument(size_t index) const {
 }
 
 void Request::submit(Continuation then) {
+  await(then);
+  issue(operation);
+}
+
+void Request::prepare(Continuation then) {
+  await(then);
+  connection_->reserve_room(*this, operation);
+}
+
+void Request::await(Continuation then) {
   continuation = then;
   operation.done = &Request::operation_done;
   operation.context = this;
-  issue(operation);
 }
 
 uint64_t Request::issue(Operation& another) {

@@ -26,6 +26,7 @@ namespace rdmakv::proxy {
 
 class Connection;
 class Fanout;
+class QuickGetRun;
 class SetRun;
 class TransactionRun;
 class ValueStream;
@@ -89,6 +90,8 @@ class Request {
 
   // Submits `operation`; `then` runs when it is done.
   void submit(Continuation then);
+  // The same, but that it is for the caller to submit it.
+  void prepare(Continuation then);
   // Sends an operation, which comes back through its `done`; `operation` or another one. Within a
   // transaction it becomes a part of that. Returns the bytes reserved for the value that it may
   // bring (Connection::reserve_room()).
@@ -171,9 +174,11 @@ class Request {
 
  private:
   friend class Connection;
+  friend class QuickGetRun;
   friend class ReplyQueue;
   friend class Worker;
   static void operation_done(Operation& operation);
+  void await(Continuation then);
 
   Request* next_ = nullptr;
   Connection* connection_ = nullptr;
@@ -196,6 +201,7 @@ class Request {
   uint32_t failed_ = 0;    // error replies
   uint32_t commands_ = 1;  // that it stands for
   SetRun* sets_ = nullptr;
+  QuickGetRun* gets_ = nullptr;
 };
 
 }  // namespace rdmakv::proxy

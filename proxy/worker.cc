@@ -40,6 +40,11 @@ constexpr std::string_view kProtected =
     "password for the default user. NOTE: You only need to do one of the above things in order for "
     "the server to start accepting connections from the outside.\r\n";
 
+GetRunner* runner_of_gets(Client& client) {
+  GetRunner* const runner = get_runner(client);
+  return runner != nullptr && runner->takes_gets() ? runner : nullptr;
+}
+
 uint64_t steady_us() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                    std::chrono::steady_clock::now().time_since_epoch())
@@ -60,6 +65,7 @@ Worker::Worker(Proxy& proxy, unsigned index, std::unique_ptr<Client> client)
       owned_client_(std::move(client)),
       client_(owned_client_.get()),
       at_once_(at_once_reader(*client_)),
+      get_runner_(runner_of_gets(*client_)),
       put_runner_(rdmakv::put_runner(*client_)),
       pinned_memory_(pinned_memory_of(*client_)),
       wakeup_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
@@ -352,6 +358,7 @@ void Worker::release(Request& request) {
   request.fanout = nullptr;
   request.stream = nullptr;
   request.run.reset();
+  request.gets_ = nullptr;
   if (request.sets_ != nullptr) set_runs_.give(std::exchange(request.sets_, nullptr));
   request.part_of_ = nullptr;
   request.at_head_ = nullptr;

@@ -28,6 +28,7 @@
 #include "proxy/listener.h"
 #include "proxy/output_buffer.h"
 #include "proxy/pin_waiters.h"
+#include "proxy/quick_get_run.h"
 #include "proxy/quick_gets.h"
 #include "proxy/quick_sets.h"
 #include "proxy/read_buffer.h"
@@ -83,6 +84,7 @@ class Worker {
   unsigned index() const { return index_; }
   Client& client() const { return *client_; }
   AtOnceReader* at_once() const { return at_once_; }     // the client's; null: it has none
+  GetRunner* get_runner() const { return get_runner_; }  // likewise; or it takes nothing
   PutRunner* put_runner() const { return put_runner_; }  // likewise
   PinnedMemory* pinned_memory() const { return pinned_memory_; }
   event_base* base() const { return base_.get(); }
@@ -179,6 +181,7 @@ class Worker {
   QuickGets& quick_gets() { return quick_gets_; }
   QuickSets& quick_sets() { return quick_sets_; }
   Pool<SetRun>& set_runs() { return set_runs_; }
+  Pool<QuickGetRun>& get_runs() { return get_runs_; }
   // Where replies go that nobody wants; emptied each time.
   OutputChain& sink();
   ReadBuffer& read_buffer() { return read_buffer_; }
@@ -232,6 +235,7 @@ class Worker {
   QuickGets quick_gets_;
   QuickSets quick_sets_;
   Pool<SetRun> set_runs_{256};
+  Pool<QuickGetRun> get_runs_{256};
   PinWaiters pin_waiters_{*this};
   ReadBuffer read_buffer_;
   std::unique_ptr<std::byte[]> trash_;
@@ -271,6 +275,7 @@ class Worker {
   std::unique_ptr<Client> owned_client_;
   Client* const client_;  // good until its destructor, which calls back, has ended
   AtOnceReader* const at_once_;
+  GetRunner* const get_runner_;
   PutRunner* const put_runner_;
   PinnedMemory* const pinned_memory_;
   EventPointer client_event_, wakeup_event_, tick_event_, arena_event_, put_event_, pin_event_,

@@ -126,7 +126,7 @@ Status ClientCore::set_up(Fabric& on, const ClientOptions& wanted) {
 ClientCore::~ClientCore() {
   closing_ = true;
   for (const auto& session : sessions_) session->end_all(Code::kCancelled);
-  while (!finished_.empty() || finished_runs_ != nullptr) end_finished();
+  while (anything_finished()) end_finished();
   sessions_.clear();
   if (timer_fd_ >= 0) close(timer_fd_);
   if (epoll_fd_ >= 0) close(epoll_fd_);
@@ -205,6 +205,23 @@ void ClientCore::submit(Operation& operation) {
     operation.code = Code::kCancelled;
     return;
   }
+  begin(operation);
+  if (operation.deadline_ns == 0) {
+    if (submitting_ns_ == 0) submitting_ns_ = steady_ns();
+    operation.internal[kDeadline] = submitting_ns_ + options.timeout_ns;
+  }
+  if (const Code code = check(operation); code != Code::kOk) {
+    operation.code = code;
+    finish(operation);
+  } else if (is_gathered(operation.kind)) {
+    start_gather(operation);
+  } else {
+    route(operation);
+  }
+}
+
+// It is under way from now on, and nothing has come of it yet.
+void ClientCore::begin(Operation& operation) {
   operation.internal[kUnderWay] = 1;
   ++under_way_;
   operation.code = Code::kOk;
@@ -223,18 +240,6 @@ void ClientCore::submit(Operation& operation) {
   if (operation.kind != OperationKind::kReadPinned) operation.buffer.reset();
   operation.internal[kAllowed] = operation.deadline_ns != 0 ? 0 : options.timeout_ns;
   operation.internal[kDeadline] = operation.deadline_ns;
-  if (operation.deadline_ns == 0) {
-    if (submitting_ns_ == 0) submitting_ns_ = steady_ns();
-    operation.internal[kDeadline] = submitting_ns_ + options.timeout_ns;
-  }
-  if (const Code code = check(operation); code != Code::kOk) {
-    operation.code = code;
-    finish(operation);
-  } else if (is_gathered(operation.kind)) {
-    start_gather(operation);
-  } else {
-    route(operation);
-  }
 }
 
 // Whether that worker has all keys that the operation names; a malformed one is for it to refuse.
@@ -423,8 +428,10 @@ void ClientCore::on_time(uint64_t now) {
 void ClientCore::end_finished() {
   OperationQueue finished = finished_.take_all();
   PutRun* runs = std::exchange(finished_runs_, nullptr);
+  GetRun* get_runs = std::exchange(finished_get_runs_, nullptr);
   while (Operation* operation = finished.pop_front()) finish_now(*operation);
   while (runs != nullptr) finish_now(*std::exchange(runs, runs->next));
+  while (get_runs != nullptr) finish_now(*std::exchange(get_runs, get_runs->next));
 }
 
 void ClientCore::bury(uint64_t now) {
@@ -437,7 +444,7 @@ bool ClientCore::busy() const {
 }
 
 bool ClientCore::arm() {
-  if (held_ > 0 || !finished_.empty() || finished_runs_ != nullptr || !dirty_.empty()) return false;
+  if (held_ > 0 || anything_finished() || !dirty_.empty()) return false;
   if (!queue->arm()) return false;
   held_ = queue->poll(batch_);
   if (held_ > 0) return false;

@@ -15,6 +15,7 @@
 
 #include "rdmakv/client/at_once.h"
 #include "rdmakv/client/gather.h"
+#include "rdmakv/client/get_run.h"
 #include "rdmakv/client/pinned_memory.h"
 #include "rdmakv/client/put_run.h"
 #include "rdmakv/client/session.h"
@@ -25,6 +26,7 @@ namespace rdmakv {
 
 class ClientCore final : public Client,
                          public AtOnceReader,
+                         public GetRunner,
                          public PutRunner,
                          public PinnedMemory,
                          private SessionContext {
@@ -36,6 +38,8 @@ class ClientCore final : public Client,
 
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
+  bool takes_gets() const override;
+  size_t get_run(GetRun& run) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
   std::span<const std::byte> pinned(const Ticket& pin, uint64_t offset, uint64_t length) override;
   bool pinned_holds(const Ticket& pin) override;
@@ -76,10 +80,14 @@ class ClientCore final : public Client,
   void finish_now(Operation& operation) override;
   void finish(PutRun& run) override;
   void finish_now(PutRun& run) override;
+  Operation& stand_in(GetRun& run, size_t index, uint16_t server, uint64_t deadline_ns) override;
+  void finish(GetRun& run) override;
+  void finish_now(GetRun& run) override;
   void welcomed(Session& session) override;
   void connect_failed(Session& session) override;
   void mark_dirty(Session& session) override;
 
+  void begin(Operation& operation);
   Code check(const Operation& operation) const;
   void route(Operation& operation);
   bool all_on(SlotMap::Place place, const Operation& operation) const;
@@ -94,6 +102,9 @@ class ClientCore final : public Client,
   size_t take_completions(uint64_t now);
   void handle(std::span<const Completion> completions, uint64_t now);
   void on_time(uint64_t now);
+  bool anything_finished() const {
+    return !finished_.empty() || finished_runs_ != nullptr || finished_get_runs_ != nullptr;
+  }
   void end_finished();
   void bury(uint64_t now);
   void pump_dirty(uint64_t now);
@@ -111,6 +122,7 @@ class ClientCore final : public Client,
   std::vector<Session*> pumping_;
   OperationQueue finished_;
   PutRun* finished_runs_ = nullptr;
+  GetRun* finished_get_runs_ = nullptr;
   std::deque<Gather> gathers_;
   std::vector<Gather*> free_gathers_;
   // What arm() found; handled by the next poll().

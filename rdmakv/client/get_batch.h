@@ -1,28 +1,34 @@
-// The gets of one request under way (kGets). Pooled; one client's, on its thread.
+// The gets of one request under way (kGets), Operations or of runs. Pooled; one client's, on its
+// thread.
 #pragma once
 
 #include <cstdint>
 
 #include "protocol/kv_gets.h"
 #include "rdmakv/client/batch_pool.h"
+#include "rdmakv/client/get_run.h"
 #include "rdmakv/client/operation.h"
 
 namespace rdmakv {
 
 struct GetBatch {
   struct Get {
-    Operation* operation;  // null: it has ended
+    Operation* operation;  // null: it has ended, or is of
+    GetRun* run;           // this run; null: likewise
     uint64_t hash;
+    uint16_t index;  // in its run
   };
   uint32_t count = 0;
-  uint64_t expected = 0;  // bytes of their results, about
+  uint32_t of_runs = 0;      // those that have not ended
+  uint64_t deadline_ns = 0;  // of those of runs
+  uint64_t expected = 0;     // bytes of their results, about
   Get gets[wire::kMostGets];
 
   void begin() {
-    count = 0;
+    count = of_runs = 0;
     expected = 0;
   }
-  // Hands over every operation that `wanted` holds for.
+  // Hands over every operation that `wanted` holds for. Those of runs are none.
   template <typename Wanted, typename Take>
   void extract(Wanted&& wanted, Take&& take) {
     for (uint32_t i = 0; i < count; ++i) {

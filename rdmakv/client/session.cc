@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint32_t kMaxReads = 8;       // READs of pinned values in flight
 constexpr uint32_t kSpareReceives = 8;  // beyond the credits
+constexpr uint32_t kEmulatedMessageBytes = 16 * 1024;
 constexpr uint32_t kSmallestMessage = 512;
 constexpr size_t kReleasesExpected = 256;
 
@@ -113,7 +114,9 @@ void Session::connect(uint64_t now) {
   EndpointOptions options;
   options.receive_slots = credits + kSpareReceives;
   options.send_slots = credits + kSpareReceives;
-  options.message_bytes = wire::kMessageBytes;
+  options.message_bytes = context_.options.message_bytes != 0 ? context_.options.message_bytes
+                          : context_.emulated                 ? kEmulatedMessageBytes
+                                                              : wire::kMessageBytes;
   options.max_work = 2 * credits + 64;
   if (limits.max_work != 0) options.max_work = std::min(options.max_work, limits.max_work);
   if (limits.max_reads != 0) options.max_reads = std::min(options.max_reads, limits.max_reads);
@@ -282,6 +285,7 @@ void Session::fail_sent(bool was_ready) {
       give_back_puts(slot);
     }
     if (slot.gets != nullptr) {
+      hand_over_all(*slot.gets);
       slot.gets->extract([](const Operation&) { return true; }, sort);
       release_gets(slot);
     }
@@ -339,7 +343,10 @@ void Session::end_all(Code code) {
     Operation* operation = std::exchange(slot.operation, nullptr);
     if (operation != nullptr) end(*operation, code);
     if (slot.puts != nullptr) end_puts(slot, code);
-    if (slot.gets != nullptr) slot.gets->extract(all, finish);
+    if (slot.gets != nullptr) {
+      hand_over_all(*slot.gets);
+      slot.gets->extract(all, finish);
+    }
   }
 }
 
@@ -383,6 +390,8 @@ void Session::expire(uint64_t now) {
                                     : context_.due(slot.puts->deadline_ns);
     }
     if (slot.gets != nullptr) {
+      if (slot.gets->deadline_ns <= now) hand_over_all(*slot.gets);
+      if (slot.gets->of_runs > 0) context_.due(slot.gets->deadline_ns);
       slot.gets->extract(late, [&](Operation& operation) { end(operation, Code::kTimeout); });
       slot.gets->for_each(keep);
     }

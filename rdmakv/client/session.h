@@ -20,9 +20,9 @@
 // enqueue(). An operation that must wait for room in the ring or for a registered buffer holds back
 // those behind it; a GET that gets no landing buffer is sent without one. A large PUT holds back
 // those behind it until its commit is on its way. READs are not executed in order with requests:
-// where that matters, for operations on one key, order_ (key_order.h) sees to it. Puts of runs
-// (put_run.h) pass the queue by: they are taken only while it is empty, and written into the open
-// message, which pump() sends.
+// where that matters, for operations on one key, order_ (key_order.h) sees to it. Puts and gets of
+// runs (put_run.h, get_run.h) pass the queue by: they are taken only while it is empty, and written
+// into the open message, which pump() sends.
 //
 // States:
 //   kIdle -> kConnecting -> kHandshaking -> kReady -> kDying -> kBackoff -> kConnecting ...
@@ -68,6 +68,12 @@ class SessionContext {
   // Likewise of a run whose puts have all ended.
   virtual void finish(PutRun& run) = 0;
   virtual void finish_now(PutRun& run) = 0;
+  // The Operation that takes the place of a get that was sent, or is about to be, under way until
+  // `deadline_ns`. Does not touch the sessions.
+  virtual Operation& stand_in(GetRun& run, size_t index, uint16_t server, uint64_t deadline_ns) = 0;
+  // Of a run whose gets are all answered, or have their Operations.
+  virtual void finish(GetRun& run) = 0;
+  virtual void finish_now(GetRun& run) = 0;
   // The handshake is over and the session about to send. May take its queue and enqueue again.
   virtual void welcomed(Session& session) = 0;
   // It could not connect; its queue has been ended already.
@@ -122,6 +128,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   // Takes put `index` of `run`, to be sent by pump(). False: it cannot be done like this, or not
   // now.
   bool add_put(const wire::PutView& put, PutRun& run, uint16_t index, uint64_t now);
+  // Likewise the get of run.keys[index].
+  bool add_get(GetRun& run, uint16_t index, uint64_t now);
   // Connects even though nothing waits, and again whenever the connection breaks.
   void want();
   // The server has no such worker any more: closes, and connects only when something waits.
@@ -250,6 +258,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool close_message();
   bool send_unsent();
   void take_back_unsent();
+  uint32_t begin_shared(wire::Opcode opcode, RequestStep step, uint64_t bytes, uint64_t now);
+  bool passes_queue() const;
 
   // session_puts.cc
   bool begin_puts(uint64_t bytes, uint64_t now);
@@ -260,13 +270,20 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void give_back_puts(RequestSlot& slot);
 
   // session_gets.cc
+  static bool is_before_a_get(const Operation& operation);
   bool has_company(const Operation& get) const;
-  uint64_t expected_value(uint64_t hash, const Operation& get) const;
-  bool may_share(uint64_t hash, const Operation& get) const;
+  uint64_t expected_value(uint64_t hash, std::string_view key) const;
+  bool may_share(uint64_t hash, std::string_view key, uint64_t expected) const;
   void note_value_length(uint64_t bytes);
   enum class Shared : uint8_t { kTaken, kNo, kWait };  // as DirectReader::Begun
-  Shared share_get(Operation& operation);
-  bool begin_gets(uint64_t bytes);
+  Shared share_get(Operation& operation, bool company, uint64_t now);
+  bool send_waiting_gets(uint64_t now);
+  std::byte* extend_gets(std::string_view key, uint64_t expected);
+  std::byte* begin_gets(std::string_view key, uint64_t now);
+  void write_get(std::byte* at, std::string_view key, const GetBatch::Get& get, uint64_t expected);
+  bool answer_get(const GetBatch::Get& get, const wire::ReplyView& reply);
+  Operation& hand_over(GetBatch& batch, GetBatch::Get& get);
+  void hand_over_all(GetBatch& batch);
   const char* take_gets(uint32_t index, const wire::ReplyView& reply);
   void take_back_gets(uint32_t index);
   void release_gets(RequestSlot& slot);
@@ -311,6 +328,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void take_pin(Operation& operation, const wire::ReplyHeader& reply);
   void hear(uint64_t clock_ms, uint64_t now, uint64_t asked_at);
   void learn(const Operation& operation, const Asked& asked, const wire::ReplyHeader& reply);
+  void learn_value(uint64_t hash, std::string_view key, const wire::ReplyHeader& reply);
 
   // PinnedReader::Events
   void read_done(Operation& operation) override;

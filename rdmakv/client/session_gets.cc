@@ -1,5 +1,6 @@
-// Session: GETs by request that wait next to each other share one (protocol/kv_gets.h). They are
-// operations like any other, and end one by one.
+// Session: GETs by request that wait next to each other share one (protocol/kv_gets.h), be they
+// Operations, which end one by one, or of runs (get_run.h). Of these, whatever is not simply
+// answered becomes an Operation, and goes on as one.
 #include "protocol/kv_gets.h"
 
 #include <algorithm>
@@ -16,11 +17,11 @@ namespace {
 // A longer value comes at a lower price by itself, into a landing buffer.
 constexpr uint64_t kMostSharedValue = 1024;
 
-bool is_before_a_get(const Operation& operation) {
+}  // namespace
+
+bool Session::is_before_a_get(const Operation& operation) {
   return operation.next != nullptr && operation.next->kind == OperationKind::kGet;
 }
-
-}  // namespace
 
 // Whether there is a request for the GET at the head of the queue to join, or another GET behind
 // it.
@@ -28,20 +29,20 @@ bool Session::has_company(const Operation& get) const {
   return gets_ != nullptr || is_before_a_get(get);
 }
 
-// About as long is the value that it will bring.
-uint64_t Session::expected_value(uint64_t hash, const Operation& get) const {
+// About as long is the value that a get will bring.
+uint64_t Session::expected_value(uint64_t hash, std::string_view key) const {
   const uint64_t entry = context_.locations->length_of(hash, index_);
   if (entry == 0) return usual_value_;
-  const uint64_t around = wire::entry_bytes(get.key.size(), 0, false);
+  const uint64_t around = wire::entry_bytes(key.size(), 0, false);
   return entry > around ? entry - around : 0;
 }
 
 // Not beside a READ for an earlier GET of the key, which may come to be asked behind it.
-bool Session::may_share(uint64_t hash, const Operation& get) const {
-  return get.internal[kByRequest] == 0 && get.key.size() <= wire::kMostGetKeyBytes &&
-         fits_message(0, wire::get_bytes(get.key.size())) &&
+bool Session::may_share(uint64_t hash, std::string_view key, uint64_t expected) const {
+  return expected <= kMostSharedValue && key.size() <= wire::kMostGetKeyBytes &&
+         fits_message(0, wire::get_bytes(key.size())) &&
          wire::most_gets(endpoint_->options().message_bytes) > 1 &&
-         order_.may_look(KeyOrder::of(hash)) && expected_value(hash, get) <= kMostSharedValue;
+         order_.may_look(KeyOrder::of(hash));
 }
 
 void Session::note_value_length(uint64_t bytes) {
@@ -49,62 +50,112 @@ void Session::note_value_length(uint64_t bytes) {
 }
 
 // Takes the GET at the head of the queue into the request that takes more of them, or into a new
-// one if another is behind it.
-Session::Shared Session::share_get(Operation& operation) {
+// one if it has company: another behind it, or about to come.
+Session::Shared Session::share_get(Operation& operation, bool company, uint64_t now) {
   const uint64_t hash = hash_of(operation.key);
-  if (!may_share(hash, operation)) return Shared::kNo;
-  const uint32_t message_bytes = endpoint_->options().message_bytes;
-  const uint64_t bytes = wire::get_bytes(operation.key.size());
-  const uint64_t expected = wire::get_result_bytes(expected_value(hash, operation), false);
-  std::byte* at = nullptr;
-  if (gets_ != nullptr && gets_->count < wire::most_gets(message_bytes) &&
-      gets_->expected + expected <= wire::get_results_room(message_bytes)) {
-    at = builder_.extend_request(static_cast<uint32_t>(bytes));
+  const uint64_t expected = expected_value(hash, operation.key);
+  if (operation.internal[kByRequest] != 0 || !may_share(hash, operation.key, expected)) {
+    return Shared::kNo;
   }
+  std::byte* at = extend_gets(operation.key, expected);
   if (at == nullptr) {
-    if (!is_before_a_get(operation)) return Shared::kNo;
-    if (!begin_gets(bytes)) return Shared::kWait;
-    at = builder_.extend_request(static_cast<uint32_t>(bytes));
+    if (!company) return Shared::kNo;
+    at = begin_gets(operation.key, now);
+    if (at == nullptr) return Shared::kWait;
   }
   queue_.pop_front();
-  wire::write_get(at, operation.key);
-  order_.request_begins(KeyOrder::of(hash));
-  context_.locations->prefetch(hash);  // the reply tells the location
-  gets_->gets[gets_->count++] = {&operation, hash};
-  gets_->expected += expected;
+  write_get(at, operation.key, {&operation, nullptr, hash, 0}, expected);
   return Shared::kTaken;
 }
 
-// A new request, in the open message or a new one, with room for `bytes`.
-bool Session::begin_gets(uint64_t bytes) {
-  gets_ = nullptr;
-  puts_ = nullptr;
-  if (table_.full()) return false;
-  const uint64_t whole = sizeof(wire::RequestHeader) + bytes;
-  if (!open_ || builder_.room() < whole || builder_.count() == wire::kMaxRequestsPerMessage) {
-    if (!close_message() || !open_message()) {
-      blocked_ = true;
-      return false;
-    }
+// GETs that wait by themselves have company by one of a run. Whether none waits any more, nor
+// anything else.
+bool Session::send_waiting_gets(uint64_t now) {
+  if (queue_.empty()) return passes_queue();
+  if (state_ != State::kReady || !detours_.empty() || !unsent_.empty()) return false;
+  while (!queue_.empty()) {
+    Operation& waiting = *queue_.front();
+    if (waiting.kind != OperationKind::kGet) return false;
+    count_from(waiting, now);
+    if (share_get(waiting, true, now) != Shared::kTaken) return false;
   }
-  wire::RequestHeader header;
-  header.opcode = wire::Opcode::kGets;
-  const uint32_t index = table_.take();
-  RequestSlot& slot = table_.slot(index);
-  header.id = table_.id(index);
-  header.sequence = context_.next_sequence++;
-  const bool fits = builder_.room() >= whole && builder_.add_request(header, {}, {});
-  assert(fits);  // an empty message takes it: may_share()
-  static_cast<void>(fits);
-  slot.operation = nullptr;
-  slot.step = RequestStep::kGets;
-  slot.opcode = header.opcode;
-  slot.order = KeyOrder::kNone;
-  slot.sent_ns = now_ns_;
-  slot.gets = gets_ = &context_.get_batches.take();
-  open_slots_.push_back(index);
-  ++context_.counts.requests;
   return true;
+}
+
+bool Session::add_get(GetRun& run, uint16_t index, uint64_t now) {
+  if (!send_waiting_gets(now) || (gets_ == nullptr && run.keys.size() == 1)) return false;
+  const std::string_view key = run.keys[index];
+  const uint64_t hash = hash_of(key);
+  const uint64_t expected = expected_value(hash, key);
+  if (!may_share(hash, key, expected)) return false;
+  std::byte* at = extend_gets(key, expected);
+  if (at == nullptr) at = begin_gets(key, now);
+  if (at == nullptr) return false;
+  write_get(at, key, {nullptr, &run, hash, index}, expected);
+  ++gets_->of_runs;
+  ++run.open;
+  context_.due(gets_->deadline_ns);
+  return true;
+}
+
+// Room for the get, of about such a value, in the request that takes more of them. Null: none does,
+// or not that one.
+std::byte* Session::extend_gets(std::string_view key, uint64_t expected) {
+  if (gets_ == nullptr) return nullptr;
+  const uint32_t message_bytes = endpoint_->options().message_bytes;
+  const uint64_t results = gets_->expected + wire::get_result_bytes(expected, false);
+  if (gets_->count == wire::most_gets(message_bytes) ||
+      results > wire::get_results_room(message_bytes)) {
+    return nullptr;
+  }
+  return builder_.extend_request(static_cast<uint32_t>(wire::get_bytes(key.size())));
+}
+
+// Room for the get in a new request. Null: not now.
+std::byte* Session::begin_gets(std::string_view key, uint64_t now) {
+  const uint64_t bytes = wire::get_bytes(key.size());
+  const uint32_t index = begin_shared(wire::Opcode::kGets, RequestStep::kGets, bytes, now);
+  if (index == RequestTable::kNone) return nullptr;
+  table_.slot(index).gets = gets_ = &context_.get_batches.take();
+  gets_->deadline_ns = now + context_.options.timeout_ns;
+  return builder_.extend_request(static_cast<uint32_t>(bytes));
+}
+
+void Session::write_get(std::byte* at, std::string_view key, const GetBatch::Get& get,
+                        uint64_t expected) {
+  wire::write_get(at, key);
+  order_.request_begins(KeyOrder::of(get.hash));
+  context_.locations->prefetch(get.hash);  // the reply tells the location
+  gets_->gets[gets_->count++] = get;
+  gets_->expected += wire::get_result_bytes(expected, false);
+}
+
+// The get of a run is answered, if it is as simple as that.
+bool Session::answer_get(const GetBatch::Get& get, const wire::ReplyView& reply) {
+  const wire::ReplyHeader& header = reply.header;
+  const bool found = header.status == wire::ReplyStatus::kOk;
+  const uint16_t brings = header.flags & (wire::kHasValue | wire::kPinned);
+  if (!found && header.status != wire::ReplyStatus::kNotFound) return false;
+  if (brings != (found ? wire::kHasValue : 0)) return false;
+  learn_value(get.hash, get.run->keys[get.index], header);
+  if (found) note_value_length(header.value_length);
+  get.run->take(get.index, {found, header.version, header.expiry_ms, reply.value});
+  return true;
+}
+
+// The Operation that goes on in the place of the get of a run.
+Operation& Session::hand_over(GetBatch& batch, GetBatch::Get& get) {
+  GetRun& run = *std::exchange(get.run, nullptr);
+  --batch.of_runs;
+  get.operation = &context_.stand_in(run, get.index, server_, batch.deadline_ns);
+  if (--run.open == 0) context_.finish(run);
+  return *get.operation;
+}
+
+void Session::hand_over_all(GetBatch& batch) {
+  for (uint32_t i = 0; i < batch.count && batch.of_runs > 0; ++i) {
+    if (batch.gets[i].run != nullptr) hand_over(batch, batch.gets[i]);
+  }
 }
 
 // Null, or what is wrong with the reply; what had not ended by then is still waited for.
@@ -123,6 +174,15 @@ const char* Session::take_gets(uint32_t index, const wire::ReplyView& reply) {
     wire::ReplyView one;
     one.header.status = reply.header.status;
     if (!refused && !reader.next(one)) return "results of gets that make no sense";
+    if (get.run != nullptr) {
+      if (answer_get(get, one)) {
+        --batch.of_runs;
+        GetRun& run = *std::exchange(get.run, nullptr);
+        if (--run.open == 0) context_.finish_now(run);
+        continue;
+      }
+      hand_over(batch, get);
+    }
     if (get.operation == nullptr) {  // too late; what is kept for it is not wanted
       if ((one.header.flags & wire::kPinned) != 0) give_up_pin(one.header.ticket);
       continue;
@@ -139,7 +199,8 @@ const char* Session::take_gets(uint32_t index, const wire::ReplyView& reply) {
 
 // They were not sent: back to where they were in the queue.
 void Session::take_back_gets(uint32_t index) {
-  const GetBatch& batch = *table_.slot(index).gets;
+  GetBatch& batch = *table_.slot(index).gets;
+  hand_over_all(batch);
   for (uint32_t i = batch.count; i > 0; --i) {
     if (batch.gets[i - 1].operation != nullptr) queue_.push_front(*batch.gets[i - 1].operation);
   }

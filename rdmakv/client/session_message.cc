@@ -7,6 +7,7 @@
 // While there is an unsent message no other one is opened, so nothing passes it. open_slots_ are
 // the slots of the requests in the one or the other: when the connection breaks, those have
 // certainly not been sent (take_back_unsent()).
+#include <cassert>
 #include <cstring>
 
 #include "rdmakv/client/session.h"
@@ -36,6 +37,45 @@ bool Session::open_message() {
   if (!open_) return false;
   builder_ = wire::MessageBuilder({open_.data, open_.capacity}, wire::MessageKind::kRequests);
   return true;
+}
+
+// Nothing waits that would have to go before what is written into the open message.
+bool Session::passes_queue() const {
+  return state_ == State::kReady && queue_.empty() && detours_.empty() && unsent_.empty();
+}
+
+// A new request that takes puts or gets, in the open message or a new one, with room for `bytes` of
+// them. Its slot; kNone: no credit, or no room.
+uint32_t Session::begin_shared(wire::Opcode opcode, RequestStep step, uint64_t bytes,
+                               uint64_t now) {
+  puts_ = nullptr;
+  gets_ = nullptr;
+  if (table_.full()) return RequestTable::kNone;
+  const uint64_t whole = sizeof(wire::RequestHeader) + bytes;
+  if (!open_ || builder_.room() < whole || builder_.count() == wire::kMaxRequestsPerMessage) {
+    if (!close_message() || !open_message()) {
+      blocked_ = true;
+      return RequestTable::kNone;
+    }
+  }
+  if (builder_.room() < whole) return RequestTable::kNone;
+  wire::RequestHeader header;
+  header.opcode = opcode;
+  const uint32_t index = table_.take();
+  RequestSlot& slot = table_.slot(index);
+  header.id = table_.id(index);
+  header.sequence = context_.next_sequence++;
+  const bool added = builder_.add_request(header, {}, {});
+  assert(added);
+  static_cast<void>(added);
+  slot.operation = nullptr;
+  slot.step = step;
+  slot.opcode = opcode;
+  slot.order = KeyOrder::kNone;
+  slot.sent_ns = now;
+  open_slots_.push_back(index);
+  ++context_.counts.requests;
+  return index;
 }
 
 // Sends the open message. False: the Endpoint has no room for it. Then it is kept, and nothing is

@@ -10,9 +10,7 @@
 namespace rdmakv {
 
 bool Session::add_put(const wire::PutView& put, PutRun& run, uint16_t index, uint64_t now) {
-  if (state_ != State::kReady || !queue_.empty() || !detours_.empty() || !unsent_.empty()) {
-    return false;
-  }
+  if (!passes_queue()) return false;
   const bool expires = put.expiry_ms != 0;
   const uint64_t bytes = wire::put_bytes(put.key.size(), put.value.size(), expires);
   if (put.key.size() > wire::kMostPutKeyBytes || bytes > wire::kLargeValue || put.expiry_ms < 0) {
@@ -40,33 +38,11 @@ bool Session::add_put(const wire::PutView& put, PutRun& run, uint16_t index, uin
 
 // A new request, in the open message or a new one, with room for `bytes`.
 bool Session::begin_puts(uint64_t bytes, uint64_t now) {
-  puts_ = nullptr;
-  gets_ = nullptr;
-  if (table_.full()) return false;
-  if (!open_ || builder_.room() < sizeof(wire::RequestHeader) + bytes) {
-    if (!close_message() || !open_message()) return false;
-  }
-  if (builder_.room() < sizeof(wire::RequestHeader) + bytes) return false;
-  wire::RequestHeader header;
-  header.opcode = wire::Opcode::kPuts;
-  const uint32_t index = table_.take();
-  RequestSlot& slot = table_.slot(index);
-  header.id = table_.id(index);
-  header.sequence = context_.next_sequence++;
-  if (!builder_.add_request(header, {}, {})) {  // as many requests as go into a message
-    table_.give_back(index);
-    return false;
-  }
-  slot.operation = nullptr;
-  slot.step = RequestStep::kPuts;
-  slot.opcode = header.opcode;
-  slot.order = KeyOrder::kNone;
-  slot.sent_ns = now;
-  slot.puts = puts_ = &context_.put_batches.take();
+  const uint32_t index = begin_shared(wire::Opcode::kPuts, RequestStep::kPuts, bytes, now);
+  if (index == RequestTable::kNone) return false;
+  table_.slot(index).puts = puts_ = &context_.put_batches.take();
   puts_->deadline_ns = now + context_.options.timeout_ns;
   context_.due(puts_->deadline_ns);
-  open_slots_.push_back(index);
-  ++context_.counts.requests;
   return true;
 }
 

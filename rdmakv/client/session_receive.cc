@@ -269,6 +269,10 @@ void Session::take_pin(Operation& operation, const wire::ReplyHeader& reply) {
 void Session::learn(const Operation& operation, const Asked& asked,
                     const wire::ReplyHeader& reply) {
   if (!asked.keyed || operation.code == Code::kBusy) return;
+  const bool is_get = operation.kind == OperationKind::kGet;
+  if (is_get && operation.code == Code::kOk && (reply.flags & wire::kPinned) == 0) {
+    return learn_value(asked.hash, operation.key, reply);
+  }
   if ((reply.flags & wire::kPinned) == 0) {
     learn_cas(asked.hash, operation.key, {reply.location, reply.generation, wire::kGenerationMask},
               reply.version, reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
@@ -297,6 +301,17 @@ void Session::learn(const Operation& operation, const Asked& asked,
           : (reply.flags & wire::kExpiryField) != 0;
   const uint64_t length = wire::entry_bytes(operation.key.size(), value_length, expiry_field);
   context_.locations->learn(asked.hash, index_,
+                            {reply.location, reply.generation, static_cast<uint32_t>(length)});
+}
+
+// Likewise from a GET's reply that brings the value, or says that there is none.
+void Session::learn_value(uint64_t hash, std::string_view key, const wire::ReplyHeader& reply) {
+  learn_cas(hash, key, {reply.location, reply.generation, wire::kGenerationMask}, reply.version,
+            reply.expiry_ms, (reply.flags & wire::kCasClass) != 0);
+  if (reply.location == 0) return context_.locations->forget(hash, index_);
+  const uint64_t length =
+      wire::entry_bytes(key.size(), reply.value_length, (reply.flags & wire::kExpiryField) != 0);
+  context_.locations->learn(hash, index_,
                             {reply.location, reply.generation, static_cast<uint32_t>(length)});
 }
 

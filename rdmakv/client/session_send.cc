@@ -125,7 +125,7 @@ bool Session::try_send(Operation& operation) {
   if (operation.kind == OperationKind::kGet) {
     DirectReader::Begun begun = DirectReader::Begun::kNo;
     if (send_direct(operation, begun)) return begun == DirectReader::Begun::kTaken;
-    const Shared shared = share_get(operation);
+    const Shared shared = share_get(operation, is_before_a_get(operation), now_ns_);
     if (shared != Shared::kNo) return shared == Shared::kTaken;
   }
   return send_plain(operation);
@@ -138,7 +138,7 @@ bool Session::send_direct(Operation& operation, DirectReader::Begun& begun) {
   const bool look_up = path == GetPath::kOneSided || context_.reads_are_loads;
   const uint64_t hash = hash_of(operation.key);
   if (path == GetPath::kAuto && context_.emulated && has_company(operation) &&
-      may_share(hash, operation)) {
+      may_share(hash, operation.key, expected_value(hash, operation.key))) {
     return false;
   }
   begun = direct_.begin(operation, hash, look_up);

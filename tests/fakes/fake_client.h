@@ -13,13 +13,18 @@
 #include <vector>
 
 #include "rdmakv/client/at_once.h"
+#include "rdmakv/client/get_run.h"
 #include "rdmakv/client/pinned_memory.h"
 #include "rdmakv/client/put_run.h"
 #include "rdmakv/transport/buffer_arena.h"
 
 namespace rdmakv::fakes {
 
-class FakeClient final : public Client, public AtOnceReader, public PutRunner, public PinnedMemory {
+class FakeClient final : public Client,
+                         public AtOnceReader,
+                         public GetRunner,
+                         public PutRunner,
+                         public PinnedMemory {
  public:
   struct Options {
     uint64_t arena_bytes = 8 << 20;
@@ -41,6 +46,8 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner, p
 
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
+  bool takes_gets() const override { return true; }
+  size_t get_run(GetRun& run) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
   bool has_pinned_memory() const override { return options_.pinned_memory; }
   std::span<const std::byte> pinned(const Ticket& pin, uint64_t offset, uint64_t length) override;
@@ -72,6 +79,8 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner, p
   size_t answered_at_once = 0;
   size_t in_runs = 0;  // so many puts, at most, does one put_run() take
   size_t runs = 0, puts_in_runs = 0;
+  size_t in_get_runs = 0;  // likewise gets, one get_run()
+  size_t get_runs = 0, gets_in_runs = 0;
   // So many more times do pins hold when asked, or looked at; then all are void, and their bytes
   // others.
   size_t pins_hold = ~size_t{0};
@@ -117,6 +126,15 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner, p
     std::vector<RunPut*>* spare = nullptr;
   };
   static void run_put_done(Operation& operation);
+  // Likewise a get.
+  struct RunGet {
+    Operation operation;
+    std::string key;
+    GetRun* run = nullptr;
+    size_t index = 0;
+    std::vector<RunGet*>* spare = nullptr;
+  };
+  static void run_get_done(Operation& operation);
 
   void count_hold();
   void run(Operation& operation);
@@ -149,6 +167,8 @@ class FakeClient final : public Client, public AtOnceReader, public PutRunner, p
   std::vector<Operation*> flushed_, running_;
   std::vector<std::unique_ptr<RunPut>> run_puts_;
   std::vector<RunPut*> spare_run_puts_;
+  std::vector<std::unique_ptr<RunGet>> run_gets_;
+  std::vector<RunGet*> spare_run_gets_;
   std::vector<Ended> ended_;        // ran, `done` not called
   std::vector<std::string> spare_;  // strings whose memory is used again
   std::map<uint64_t, std::string> pins_;

@@ -1,5 +1,5 @@
-// FakeClient: what needs no Operation of the caller's: GETs answered at once, runs of puts, pinned
-// values in their place.
+// FakeClient: what needs no Operation of the caller's: GETs answered at once, runs of gets and of
+// puts, pinned values in their place.
 #include <algorithm>
 #include <cstring>
 
@@ -7,6 +7,22 @@
 #include "tests/fakes/fake_client.h"
 
 namespace rdmakv::fakes {
+namespace {
+
+template <typename Item>
+Item& take_spare(std::vector<std::unique_ptr<Item>>& all, std::vector<Item*>& spare) {
+  if (spare.empty()) {
+    all.push_back(std::make_unique<Item>());
+    spare.push_back(all.back().get());
+    spare.reserve(all.size());
+  }
+  Item& item = *spare.back();
+  spare.pop_back();
+  item.spare = &spare;
+  return item;
+}
+
+}  // namespace
 
 size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& answers) {
   const size_t count = std::min(keys.size(), at_once);
@@ -34,6 +50,48 @@ size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& a
   return count;
 }
 
+size_t FakeClient::get_run(GetRun& run) {
+  const size_t count = std::min({run.keys.size(), in_get_runs, GetRun::kMost});
+  run.taken = run.open = static_cast<uint32_t>(count);
+  if (count > 0) ++get_runs;
+  gets_in_runs += count;
+  for (size_t i = 0; i < count; ++i) {
+    RunGet& get = take_spare(run_gets_, spare_run_gets_);
+    get.key = run.keys[i];
+    get.run = &run;
+    get.index = i;
+    get.operation.kind = OperationKind::kGet;
+    get.operation.key = get.key;
+    get.operation.lend_most = 0;  // a larger one becomes an Operation
+    get.operation.done = &FakeClient::run_get_done;
+    get.operation.context = &get;
+    submit(get.operation);
+    --total_;
+  }
+  return count;
+}
+
+void FakeClient::run_get_done(Operation& operation) {
+  auto& get = *static_cast<RunGet*>(operation.context);
+  GetRun& run = *get.run;
+  const size_t index = get.index;
+  const bool found = operation.code == Code::kOk;
+  if (operation.code == Code::kNotFound || (found && !operation.ticket)) {
+    run.take(index, {found, operation.version, operation.expiry, operation.value});
+    get.spare->push_back(&get);
+  } else {
+    Operation& other = run.stand_in(index);
+    other.code = operation.code;
+    other.version = operation.version;
+    other.value_length = operation.value_length;
+    other.value = operation.value;
+    other.ticket = std::exchange(operation.ticket, {});
+    get.spare->push_back(&get);
+    other.done(other);
+  }
+  if (--run.open == 0) run.done();
+}
+
 // Each is an Operation here; as with the real one, none may be before what waits.
 size_t FakeClient::put_run(std::span<const wire::PutView> puts, PutRun& run) {
   const size_t count = std::min({puts.size(), in_runs, PutRun::kMost});
@@ -42,18 +100,11 @@ size_t FakeClient::put_run(std::span<const wire::PutView> puts, PutRun& run) {
   if (count > 0) ++runs;
   puts_in_runs += count;
   for (size_t i = 0; i < count; ++i) {
-    if (spare_run_puts_.empty()) {
-      run_puts_.push_back(std::make_unique<RunPut>());
-      spare_run_puts_.push_back(run_puts_.back().get());
-      spare_run_puts_.reserve(run_puts_.size());
-    }
-    RunPut& put = *spare_run_puts_.back();
-    spare_run_puts_.pop_back();
+    RunPut& put = take_spare(run_puts_, spare_run_puts_);
     put.key = puts[i].key;
     put.value.assign(reinterpret_cast<const char*>(puts[i].value.data()), puts[i].value.size());
     put.run = &run;
     put.index = i;
-    put.spare = &spare_run_puts_;
     put.operation.kind = OperationKind::kPut;
     put.operation.key = put.key;
     put.operation.input = std::as_bytes(std::span(put.value));
