@@ -24,6 +24,7 @@ set(rdmakv_cpp_headers
   rdmakv/client/at_once.h
   rdmakv/client/client.h
   rdmakv/client/future.h
+  rdmakv/client/get_run.h
   rdmakv/client/open_for_server.h
   rdmakv/client/operation.h
   rdmakv/client/put_run.h
