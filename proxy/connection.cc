@@ -452,7 +452,12 @@ std::string Connection::describe() const {
   std::string events = reading_ ? "r" : "";
   if (writing_) events += "w";
   std::string flags;
-  const bool in_multi = transaction_ != nullptr && transaction_->open();
+  const bool queues = transaction_ != nullptr && transaction_->open();
+  const TransactionRun* run = queue_.head() != nullptr ? queue_.head()->run.get() : nullptr;
+  const bool in_multi = queues || run != nullptr;
+  const size_t in_transaction = run != nullptr ? run->command_count()
+                                : queues       ? transaction_->commands().size()
+                                               : 0;
   if (session_.monitor) flags += 'O';
   if (in_multi) flags += 'x';
   if ((blocked_ & kPaused) != 0) flags += 'b';
@@ -467,10 +472,9 @@ std::string Connection::describe() const {
       "omem={} "
       "tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
       id_, address_, local_address_, fd_, session_.name, seconds(created_us_),
-      seconds(last_activity_us_), flags,
-      in_multi ? static_cast<int64_t>(transaction_->commands().size()) : -1,
+      seconds(last_activity_us_), flags, in_multi ? static_cast<int64_t>(in_transaction) : -1,
       transaction_ == nullptr ? 0 : transaction_->watched().size(), rest_.size(),
-      rest_.capacity() - rest_.size(), in_multi ? transaction_->bytes() : 0, queue_.size(), pending,
+      rest_.capacity() - rest_.size(), queues ? transaction_->bytes() : 0, queue_.size(), pending,
       sizeof(Connection) + rest_.capacity() + pending, events,
       last_command_ == nullptr ? "NULL" : last_command_->name, user_->name(),
       session_.protocol == resp::Protocol::kResp3 ? 3 : 2, session_.library_name,

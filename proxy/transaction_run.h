@@ -44,6 +44,7 @@ class TransactionRun {
   // Whether this worker's keys are asked for in the step.
   bool takes_place_at(uint16_t server, uint16_t worker) const;
   void command_finished();
+  size_t command_count() const { return commands_.size(); }
   // Nothing took place: what its commands say is not wanted.
   bool discarding() const { return discarding_; }
 

@@ -267,6 +267,24 @@ class ConnectionAndClient(Differential):
             for expected, got in zip(play(redis), play(proxy)):
                 self.assertEqual(got, expected)
 
+    def test_what_a_transaction_tells_of_its_client(self):
+        def told(line):
+            return [field for field in line.split(" ") if field.startswith(("name=", "flags=", "multi=", "cmd=", "user="))]
+
+        for redis, proxy in self.pairs():
+            seen = []
+            for asks in (redis, proxy):
+                with Connection(asks.socket.getpeername()[1]) as other:
+                    for words in (["CLIENT", "SETNAME", "other"], ["WATCH", "k"]):
+                        other.call(*words)
+                    for words in (["CLIENT", "SETNAME", "asks"], ["SET", "k", 1], ["WATCH", "nosuch"], ["MULTI"],
+                                  ["CLIENT", "INFO"], ["CLIENT", "LIST"], ["PING"]):
+                        asks.call(*words)
+                    own, everyone, _ = decode(asks.call("EXEC"))
+                    lines = [told(line) for line in everyone.decode().splitlines()]
+                    seen.append([told(own.decode()), sorted(line for line in lines if line[0] in ("name=asks", "name=other"))])
+            self.assertEqual(*seen)
+
     def test_a_watched_key_expires(self):
         for redis, proxy in self.pairs():
             for asks in (redis, proxy):

@@ -3,6 +3,7 @@
 notice.
 """
 
+import os
 import re
 import signal
 import tempfile
@@ -120,6 +121,41 @@ class Load(threading.Thread):
         self.done.set()
         self.join(PATIENCE)
         self.client.close()
+
+
+class OneOfThreeHangs(unittest.TestCase):
+    def test_it_holds_up_its_own_keys_only(self):
+        with Servers() as servers, servers.connect() as client, servers.connect() as waits, servers.connect() as watches:
+            fill(client)
+            every = [["SET", key, key] for key in KEYS]
+            servers.kill(1)  # which tells its keys
+            replies, _ = pipeline(client, every)
+            hung, others = ([key for key, reply in zip(KEYS, replies) if reply.startswith(kind)] for kind in (b"-", b"+"))
+            servers.start(1)
+            while set(pipeline(client, every)[0]) != {b"+OK\r\n"}:
+                time.sleep(0.02)
+            self.assertEqual(watches.call("WATCH", hung[0], others[0]), b"+OK\r\n")
+            pid = servers.servers[1].pid
+            os.kill(pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, pid, os.WSTOPPED)
+            try:
+                waits.send(encode("SET", hung[0], "late"))
+                for _ in range(3):
+                    commands = [words for key in others for words in (["SET", key, "new"], ["INCR", f"{{{key}}}n"], ["GET", key])]
+                    replies, _ = pipeline(client, commands)
+                    self.assertEqual([reply[:1] for reply in replies], [b"+", b":", b"$"] * len(others))
+                # What concerns all servers does not wait as long as the timeout is.
+                info = decode(client.call("INFO", "backends")).decode()
+                self.assertIn(f"backend1:name={servers.name(1)},", info)
+                flags = re.findall(r" flags=(\w+) .* watch=2 ", decode(client.call("CLIENT", "LIST")).decode())
+                self.assertEqual(flags, ["d"])
+                waits.socket.setblocking(False)
+                self.assertRaises(BlockingIOError, waits.socket.recv, 1)
+                waits.socket.settimeout(PATIENCE)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            self.assertEqual(waits.reply(), b"+OK\r\n")
+            self.assertEqual(client.call("GET", hung[0]), b"$4\r\nlate\r\n")
 
 
 class OneOfThreeIsKilled(unittest.TestCase):
