@@ -46,7 +46,7 @@ std::vector<Command> all_rows() {
   std::vector<Command> rows;
   for (const std::vector<Command>& group :
        {string_command_rows(), bitmap_command_rows(), key_command_rows(), version_command_rows(),
-        server_command_rows()}) {
+        connection_command_rows(), server_command_rows()}) {
     rows.insert(rows.end(), group.begin(), group.end());
   }
   return rows;

@@ -159,6 +159,7 @@ std::vector<Command> string_command_rows();
 std::vector<Command> bitmap_command_rows();
 std::vector<Command> key_command_rows();
 std::vector<Command> version_command_rows();
+std::vector<Command> connection_command_rows();
 std::vector<Command> server_command_rows();
 
 // What a command does to its keys, as ACL key patterns tell reading from writing; a mix of both is

@@ -6,6 +6,7 @@ Soft-RoCE VM over verbs, there at the address SOFTROCE_ADDRESS.
     scenarios.py [TEST...]      ends with unittest's summary and a line "N passed, N failed"
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -252,13 +253,18 @@ class OwnStack(unittest.TestCase):
             pass
         return b"".join(pieces)
 
-    def test_a_value_that_is_being_written_to_a_client_stays_as_it_was(self):
+    @contextlib.contextmanager
+    def read_slowly(self):
+        """A value that some clients have begun to read: the programs, a client, the readers, and what each is to get."""
         value = pattern(16 << 20, 1)
         whole = b"$%d\r\n%s\r\n+PONG\r\n" % (len(value), value)
         with make_stack(memory=128, workers=1) as stack, \
                 redis.Redis(port=stack.port, socket_timeout=PATIENCE) as client:
             client.set("big", value)
-            readers = self.slow_readers(stack, 4)
+            yield stack, client, self.slow_readers(stack, 4), whole
+
+    def test_a_value_that_is_being_written_to_a_client_stays_as_it_was(self):
+        with self.read_slowly() as (_, client, readers, whole):
             client.set("big", "small")
             client.flushall()
             for round in range(3):
@@ -272,12 +278,7 @@ class OwnStack(unittest.TestCase):
             self.assertTrue(eventually(lambda: client.set("large", pattern(80 << 20, 2))))
 
     def test_a_server_that_is_killed_while_clients_read_a_value(self):
-        value = pattern(16 << 20, 1)
-        whole = b"$%d\r\n%s\r\n+PONG\r\n" % (len(value), value)
-        with make_stack(memory=128, workers=1) as stack, \
-                redis.Redis(port=stack.port, socket_timeout=PATIENCE) as client:
-            client.set("big", value)
-            readers = self.slow_readers(stack, 4)
+        with self.read_slowly() as (stack, client, readers, whole):
             stack.server.stop(signal.SIGKILL)
             stack.start_server()
             eventually(lambda: client.set("big", pattern(16 << 20, 2)))
