@@ -27,7 +27,7 @@ Status touch_small(std::byte* data, size_t bytes, size_t page) {
 // How many bytes from `data` on have been put into huge pages, one after the other. A huge page is
 // made of the one small page that has been touched and 511 that have not, so nothing is copied.
 size_t touch_huge(std::byte* data, size_t bytes) {
-  constexpr int kPatience = 8;  // pages refused: no memory in one piece is left
+  constexpr int kPatience = 8;  // pages refused in a row: no memory in one piece is left
   const size_t huge = transparent_huge_page_bytes();
   if (huge == 0 || bytes < huge || reinterpret_cast<uintptr_t>(data) % huge != 0) return 0;
   madvise(data, bytes, MADV_HUGEPAGE);  // so that the first touch may do, where settings allow it
@@ -37,6 +37,7 @@ size_t touch_huge(std::byte* data, size_t bytes) {
     if (madvise(data + at, 4096, MADV_POPULATE_WRITE) != 0) break;
     if (madvise(data + at, huge, MADV_COLLAPSE) == 0) {
       made += huge;
+      refused = 0;
     } else if (errno == EINVAL) {
       break;  // not here
     } else {
