@@ -4,6 +4,9 @@ import argparse
 import random
 import time
 
+from programs import Stack
+from several_servers import Servers
+
 
 def parse(description):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -13,7 +16,13 @@ def parse(description):
     parser.add_argument("--session", type=int)
     parser.add_argument("--length", type=int, default=300, help="commands of a session")
     parser.add_argument("--go-on", action="store_true")
+    parser.add_argument("--servers", type=int, default=1, help="of two workers each, behind the proxy")
     return parser.parse_args()
+
+
+def programs(options):
+    """Of this project, to be entered."""
+    return Stack(workers=2, threads=2, memory=256) if options.servers == 1 else Servers(options.servers)
 
 
 def numbers(options):

@@ -5,6 +5,7 @@ in pipelines and in transactions, on two connections in either protocol, most of
 
 Options: --seed N, else a new one; it is printed, and the same seed makes the same commands. --sessions N, or
 --minutes M. --session N: only that one, which a finding names. --go-on: shows all findings, not only the first.
+--servers N: so many kv_servers.
 """
 
 import collections
@@ -14,7 +15,6 @@ import time
 
 import generated_runs
 from differential import show
-from programs import Stack
 from resp import Connection, decode, encode
 from version_model import ARITY, MOST, MOST_VERSION, Model, Unknown, digest, mismatch, wanted
 
@@ -316,7 +316,7 @@ def run(options, port):
 def main():
     options = generated_runs.parse(__doc__)
     print(f"--seed {options.seed}", flush=True)
-    with Stack(workers=2, threads=2, memory=256) as stack:
+    with generated_runs.programs(options) as stack:
         sys.exit(run(options, stack.port))
 
 
