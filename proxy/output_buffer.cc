@@ -20,6 +20,17 @@ ssize_t stale() {
   return -1;
 }
 
+// Most often there is one, for which the kernel has less to do.
+ssize_t send_pieces(int fd, std::span<iovec> pieces) {
+  if (pieces.size() == 1) {
+    return ::send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+  }
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  return ::sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 void OutputChain::grow(size_t bytes) {
@@ -166,10 +177,7 @@ ssize_t OutputChain::write_to(int fd) {
   }
   if (count == 0) return 0;
   if (source != nullptr && !source->holds()) return stale();
-  msghdr message{};
-  message.msg_iov = vector;
-  message.msg_iovlen = static_cast<size_t>(count);
-  const ssize_t written = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  const ssize_t written = send_pieces(fd, {vector, static_cast<size_t>(count)});
   if (written > 0 && source != nullptr && !source->holds()) return stale();
   if (written > 0) consume(static_cast<size_t>(written));
   // A chunk without bytes is not kept: the connection may be idle from now on.

@@ -4,13 +4,6 @@
 
 namespace rdmakv::proxy {
 
-void SlowLog::add(SlowLogEntry entry, size_t most) {
-  const std::lock_guard lock(mutex_);
-  entry.id = next_id_++;
-  entries_.push_front(std::move(entry));
-  if (entries_.size() > most) entries_.resize(most);
-}
-
 std::vector<SlowLogEntry> SlowLog::latest(size_t count) const {
   const std::lock_guard lock(mutex_);
   return {entries_.begin(),

@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rdmakv::proxy {
@@ -23,8 +24,21 @@ class SlowLog {
   static constexpr size_t kMostArguments = 32;
   static constexpr size_t kMostBytes = 128;  // of an argument
 
-  // Sets the entry's id. `most`: slowlog-max-len.
-  void add(SlowLogEntry entry, size_t most);
+  // fill(entry) says everything but its id, in an entry that may have been another: where commands
+  // wait long, many are slow, and the memory of the oldest is used again. `most`: slowlog-max-len.
+  template <typename Fill>
+  void add(size_t most, Fill&& fill) {
+    const std::lock_guard lock(mutex_);
+    SlowLogEntry entry;
+    if (!entries_.empty() && entries_.size() >= most) {
+      entry = std::move(entries_.back());
+      entries_.pop_back();
+    }
+    entry.id = next_id_++;
+    fill(entry);
+    entries_.push_front(std::move(entry));
+    if (entries_.size() > most) entries_.resize(most);
+  }
   std::vector<SlowLogEntry> latest(size_t count) const;
   size_t size() const;
   void clear();

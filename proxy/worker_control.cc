@@ -23,27 +23,33 @@ int64_t wall_clock_s() {
 
 // Of a command whose arguments are gone, what its operation still has: the key and the value. The
 // others are counted.
-std::vector<std::string> remaining_arguments(const Request& request) {
-  if (request.kept_arguments() != nullptr) return *request.kept_arguments();
-  std::vector<std::string> arguments;
+void tell_arguments(const Request& request, std::vector<std::string>& arguments) {
+  if (request.kept_arguments() != nullptr) {
+    arguments = *request.kept_arguments();
+    return;
+  }
+  size_t count = 0;
+  const auto add = [&](std::string_view argument) {
+    if (count == arguments.size()) arguments.emplace_back();
+    arguments[count++] = argument;
+  };
   for (std::string_view name = request.command().name; !name.empty();) {
     const std::string_view word = name.substr(0, name.find('|'));
-    arguments.emplace_back(word);
+    add(word);
     name.remove_prefix(std::min(word.size() + 1, name.size()));
   }
   const Operation& operation = request.operation;
   if (request.command().first_key != 0 && request.fanout == nullptr && !operation.key.empty()) {
-    arguments.push_back(cut_argument(operation.key));
+    add(cut_argument(operation.key));
     if (!operation.input.empty() && request.command().value_argument == 2) {
-      arguments.push_back(cut_argument(
+      add(cut_argument(
           {reinterpret_cast<const char*>(operation.input.data()), operation.input.size()}));
     }
   }
-  if (request.argument_count() > arguments.size()) {
-    arguments.push_back("... (" + std::to_string(request.argument_count() - arguments.size()) +
-                        " more arguments)");
+  if (request.argument_count() > count) {
+    add("... (" + std::to_string(request.argument_count() - count) + " more arguments)");
   }
-  return arguments;
+  arguments.resize(count);
 }
 
 }  // namespace
@@ -93,13 +99,13 @@ void Worker::note_slow(const Connection& connection, const Request& request, uin
   const int64_t slow_us = now.slow_log_us;
   if (slow_us < 0 || elapsed_us < static_cast<uint64_t>(slow_us)) return;
   if ((command.flags & kSkipSlowlog) != 0) return;
-  SlowLogEntry entry;
-  entry.time_s = wall_clock_s();
-  entry.duration_us = elapsed_us;
-  entry.arguments = remaining_arguments(request);
-  entry.address = connection.address();
-  entry.client_name = connection.name();
-  proxy_.slow_log().add(std::move(entry), now.slow_log_entries);
+  proxy_.slow_log().add(now.slow_log_entries, [&](SlowLogEntry& entry) {
+    entry.time_s = wall_clock_s();
+    entry.duration_us = elapsed_us;
+    tell_arguments(request, entry.arguments);
+    entry.address = connection.address();
+    entry.client_name = connection.name();
+  });
 }
 
 // ---- CLIENT PAUSE ------------------------------------------------------------------------------

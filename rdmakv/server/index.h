@@ -46,12 +46,18 @@ class Index {
       fetch_line(&buckets_[bucket]);
     }
   }
-  // Calls visit(offset) for what may be the key's entry, as far as its buckets tell.
+  // Calls visit(place, offset) for what may be the key's entry, as far as its buckets tell.
   template <typename Visit>
   void visit_candidates(uint64_t hash, Visit&& visit) const;
 
   // Where the key is, or nowhere.
   Place find(uint64_t hash, std::string_view key) const;
+  // The same; `likely`, one of the places that visit_candidates() has named, is looked at first,
+  // whatever has happened since.
+  Place find(uint64_t hash, std::string_view key, Place likely) const {
+    const uint64_t offset = likely ? offset_at(likely) : 0;
+    return offset != 0 && entries_.holds(offset, hash, key) ? likely : find(hash, key);
+  }
   // Where the slot of a key with this hash is that leads to `offset`, or nowhere.
   Place find_offset(uint64_t hash, uint64_t offset) const;
   // Where a key that is not in the index can be inserted, or nowhere: the index is full for it.
@@ -153,8 +159,9 @@ void Index::visit_candidates(uint64_t hash, Visit&& visit) const {
   for (const uint32_t bucket : place.bucket) {
     for (uint32_t slots = slots_with(buckets_[bucket], place.fingerprint); slots != 0;
          slots &= slots - 1) {
-      const uint64_t offset = buckets_[bucket].slots[std::countr_zero(slots)] >> 28;
-      if (offset != 0) visit(offset);
+      const auto slot = static_cast<uint32_t>(std::countr_zero(slots));
+      const uint64_t offset = buckets_[bucket].slots[slot] >> 28;
+      if (offset != 0) visit(Place{bucket, slot, 0}, offset);
     }
   }
 }

@@ -185,8 +185,8 @@ Partition::Found Partition::look_at(Index::Place place) {
 
 // An expired key is removed, and not found. (None of the cas class expires, so no client can be
 // first.)
-Partition::Found Partition::look_up(std::string_view key, uint64_t hash) {
-  const Index::Place place = index_.find(hash, key);
+Partition::Found Partition::look_up(std::string_view key, uint64_t hash, Index::Place likely) {
+  const Index::Place place = index_.find(hash, key, likely);
   if (!place) return {};
   const Found found = look_at(place);
   if (found.cas_class && found.view.key != key) return {};  // put there this moment, by a client

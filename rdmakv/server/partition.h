@@ -149,14 +149,17 @@ class Partition {
   const Index& index() const { return index_; }
   uint64_t hash_of(std::string_view key) const { return wire::hash_key(key, options_.seed); }
   // Has what may be the entry of a key with this hash fetched into the processor's cache, if its
-  // buckets (Index::prefetch()) are there already.
-  void prefetch_entry(uint64_t hash) const {
-    index_.visit_candidates(hash, [this](uint64_t offset) {
+  // buckets (Index::prefetch()) are there already. Where it likely is.
+  Index::Place prefetch_entry(uint64_t hash) const {
+    Index::Place likely = Index::nowhere();
+    index_.visit_candidates(hash, [&](Index::Place place, uint64_t offset) {
+      if (!likely) likely = place;
       if (entries_.in_cas(offset)) return;
       constexpr size_t kCacheLine = 64;
       fetch_line(slab_.at(offset));  // its first word will change
       fetch_line(slab_.at(offset) + kCacheLine);
     });
+    return likely;
   }
   const PartitionCounters& counters() const { return counters_; }
   uint64_t max_value_bytes() const;
@@ -235,7 +238,8 @@ class Partition {
     if (step_hook_ != nullptr) step_hook_(step_context_, step);
   }
   Found look_at(Index::Place place);
-  Found look_up(std::string_view key, uint64_t hash);
+  // `likely`: as Index::find() has it.
+  Found look_up(std::string_view key, uint64_t hash, Index::Place likely = Index::nowhere());
   Applied remove(const Found& found, std::string_view key, uint64_t hash);
   // Repeats attempt() while clients are first; kTooMany when they are too often.
   template <typename Attempt>
@@ -265,7 +269,12 @@ class Partition {
                   Session& session, Outcome& out);
   // partition_gets.cc
   void gets(Value value, Session& session, Outcome& out);
-  uint64_t get_into(std::span<std::byte> to, std::string_view key, uint64_t hash, Session& session);
+  struct KeyToGet {
+    std::string_view key;
+    uint64_t hash;
+    Index::Place likely;
+  };
+  uint64_t get_into(std::span<std::byte> to, const KeyToGet& get, Session& session);
   // partition_puts.cc
   void puts(Value value, Session& session, Outcome& out);
   wire::PutResult put_plain(const wire::PutView& put, uint64_t hash, Session& session);

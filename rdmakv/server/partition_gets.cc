@@ -16,21 +16,20 @@ void Partition::gets(Value value, Session& session, Outcome& out) {
   if (value.size() > wire::kMostGetsBytes) return;
   if (!value.empty()) std::memcpy(puts_.get(), value.data(), value.size());
   wire::GetsReader reader({puts_.get(), value.size()});
-  std::string_view keys[wire::kMostGets];
-  uint64_t hashes[wire::kMostGets];
+  KeyToGet gets[wire::kMostGets];
   size_t count = 0;
-  while (count < wire::kMostGets && reader.next(keys[count])) {
-    hashes[count] = hash_of(keys[count]);
-    index_.prefetch(hashes[count]);
+  while (count < wire::kMostGets && reader.next(gets[count].key)) {
+    gets[count].hash = hash_of(gets[count].key);
+    index_.prefetch(gets[count].hash);
     ++count;
   }
   uint64_t room = session.inline_limit / 8 * 8;
   if (!reader.whole() || count * wire::kMostGetResultHead > room) return;
-  for (size_t i = 0; i < count; ++i) prefetch_entry(hashes[i]);
+  for (size_t i = 0; i < count; ++i) gets[i].likely = prefetch_entry(gets[i].hash);
   std::byte* to = results_.get();
   for (size_t i = 0; i < count; ++i) {
     const uint64_t kept = (count - i - 1) * wire::kMostGetResultHead;
-    const uint64_t used = get_into({to, room - kept}, keys[i], hashes[i], session);
+    const uint64_t used = get_into({to, room - kept}, gets[i], session);
     to += used;
     room -= used;
   }
@@ -41,14 +40,14 @@ void Partition::gets(Value value, Session& session, Outcome& out) {
 }
 
 // What a kGet would be answered, written to `to`; how many bytes of it were used.
-uint64_t Partition::get_into(std::span<std::byte> to, std::string_view key, uint64_t hash,
-                             Session& session) {
+uint64_t Partition::get_into(std::span<std::byte> to, const KeyToGet& get, Session& session) {
+  const auto& [key, hash, likely] = get;
   Outcome one;
   if (!owns(key)) {
     one.reply.status = ReplyStatus::kWrongWorker;
     return wire::write_get_result(to.data(), one.reply, {});
   }
-  Found found = look_up(key, hash);
+  Found found = look_up(key, hash, likely);
   const auto fits = [&] {
     return wire::get_result_bytes(found.view.value.size(), found.expiry_ms() != 0) <= to.size();
   };

@@ -58,6 +58,32 @@ TEST_F(IndexTest, FindsWhatWasInserted) {
   EXPECT_EQ(index_.size(), 0u);
 }
 
+// A place that was named before is believed only as far as it is true now.
+TEST_F(IndexTest, ALikelyPlaceMayHaveBecomeWrong) {
+  ASSERT_TRUE(insert("a"));
+  ASSERT_TRUE(insert("b"));
+  const uint64_t hash = wire::hash_key("a", 0);
+  Index::Place likely = Index::nowhere();
+  const auto name = [&](Index::Place place, uint64_t) { likely = place; };
+  index_.visit_candidates(hash, name);
+  const auto is_found = [&](Index::Place by) {
+    const Index::Place place = index_.find(hash, "a", by);
+    return place && index_.at(place).offset == index_.at(find("a")).offset;
+  };
+  EXPECT_TRUE(is_found(likely));
+  EXPECT_TRUE(is_found(Index::nowhere()));
+  EXPECT_TRUE(is_found(find("b"))) << "another key's";
+  wire::Slot slot;
+  slot.offset = entry("a");
+  index_.replace(likely, slot);
+  EXPECT_EQ(index_.at(index_.find(hash, "a", likely)).offset, slot.offset) << "the newer entry";
+  index_.remove(likely);
+  EXPECT_FALSE(index_.find(hash, "a", likely)) << "nothing is there";
+  slot.offset = entry("c");
+  index_.insert(likely, hash, slot);
+  EXPECT_FALSE(index_.find(hash, "a", likely)) << "another key's now";
+}
+
 TEST_F(IndexTest, SlotTellsFingerprintAndPlace) {
   ASSERT_TRUE(insert("key"));
   const wire::KeyPlace place = wire::key_place(wire::hash_key("key", 0), kBuckets);

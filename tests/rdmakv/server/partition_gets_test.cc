@@ -51,7 +51,8 @@ TEST(PartitionGetsTest, EachIsAnsweredAsByItself) {
   box.put("expired", "e", box.now_ms() + 10);
   box.put("empty", "");
   box.clock.pass_ms(20);
-  const std::vector<std::string> keys = {"a", "missing", "", "expires", "expired", "empty", "a"};
+  const std::vector<std::string> keys = {"a",       "missing", "",      "expires",
+                                         "expired", "expired", "empty", "a"};
   const std::vector<Got> all = get_all(box, keys);
   for (size_t i = 0; i < keys.size(); ++i) {
     const Told alone = box.get(keys[i]);
