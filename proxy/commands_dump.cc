@@ -59,7 +59,9 @@ void end_large_dump(Request& request) {
 // Piece by piece, as the server has it.
 void stream_dump(Request& request) {
   const Operation& operation = request.operation;
-  auto& state = static_cast<DumpState&>(*request.state);
+  auto owner = std::make_unique<DumpState>();
+  DumpState& state = *owner;
+  request.state = std::move(owner);
   const std::string head = dump_head(operation.value_length);
   state.crc = crc64(0, head);
   request.reply().bulk_header(head.size() + operation.value_length + kDumpFooterBytes);
@@ -73,14 +75,15 @@ void stream_dump(Request& request) {
 
 // A value that the server keeps pinned: all of it is needed to see whether it gets smaller.
 void dump_large(Request& request) {
+  if (!request.worker().settings().dump_compression) return stream_dump(request);
   ValueGather::start_pinned(request, [](Request& going, ValueGather::Values values) {
     auto owner = std::make_unique<DumpState>();
     DumpState& state = *owner;
-    going.state = std::move(owner);
     state.payload = dump_compressed(values.front());
     values.clear();
     going.worker().time_has_passed();
     if (state.payload.empty()) return stream_dump(going);
+    going.state = std::move(owner);
     going.worker().release_pin(std::exchange(going.operation.ticket, {}));
     going.reply().bulk_header(state.payload.size());
     state.write_on(going);
@@ -95,7 +98,8 @@ void dump_done(Request& request) {
     request.connection().note_reply_bytes(operation.value_length);
     return park_pinned(request, &dump_large);
   }
-  request.reply().bulk(dump_string(text(operation.value)));
+  const bool compress = request.worker().settings().dump_compression;
+  request.reply().bulk(dump_string(text(operation.value), compress));
   request.finish();
 }
 

@@ -257,6 +257,7 @@ std::vector<Parameter> make_parameters() {
        .least = kMb,
        .most = 512 * kMb},
       {.name = "protected-mode", .flag = &Settings::protected_mode},
+      {.name = "rdbcompression", .flag = &Settings::dump_compression},
       {.name = "requirepass",
        .get = [](const Proxy& p) { return p.access().default_password(); },
        .set = set_password},

@@ -201,9 +201,9 @@ uint64_t crc64(uint64_t crc, std::string_view bytes) {
   return crc;
 }
 
-std::string dump_string(std::string_view value) {
+std::string dump_string(std::string_view value, bool compress) {
   std::string payload(1, '\0');
-  if (!append_integer(payload, value) && !append_compressed(payload, value)) {
+  if (!append_integer(payload, value) && !(compress && append_compressed(payload, value))) {
     append_length(payload, value.size());
     payload.append(value);
   }

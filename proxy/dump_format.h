@@ -25,8 +25,9 @@ inline constexpr size_t kMostDecompressed = size_t{512} << 20;
 // CRC-64 as Redis has it (Jones's polynomial, reflected, no inversions), continued from `crc`.
 uint64_t crc64(uint64_t crc, std::string_view bytes);
 
-// The whole payload of a value: integers and what LZF makes smaller as Redis does it.
-std::string dump_string(std::string_view value);
+// The whole payload of a value: integers, and what LZF makes smaller unless it is not to
+// `compress`, as Redis does it.
+std::string dump_string(std::string_view value, bool compress = true);
 
 // The payload of a value that is no integer and that LZF makes smaller; empty: it does not.
 std::string dump_compressed(std::string_view value);

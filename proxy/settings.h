@@ -29,6 +29,7 @@ struct Settings {
   std::atomic<uint64_t> output_soft_limit_bytes{0};
   std::atomic<uint64_t> output_soft_limit_s{0};
   std::atomic<bool> protected_mode{true};
+  std::atomic<bool> dump_compression{true};  // rdbcompression
   // Keys of a transaction: all of one worker, instead of all of one hash slot.
   std::atomic<bool> transactions_per_worker{false};
   std::atomic<uint64_t> acl_log_entries{128};

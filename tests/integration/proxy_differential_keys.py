@@ -279,6 +279,19 @@ class Keys(Differential):
                 self.same(redis, proxy, "RESTORE", "b", 0, ours, "REPLACE")
                 self.same(redis, proxy, "GET", "b")
 
+    def test_dumps_without_compression(self):
+        for redis, proxy in self.pairs():
+            self.same(redis, proxy, "CONFIG", "GET", "rdbcompression")
+            try:
+                for value in ("no", "maybe"):
+                    self.same(redis, proxy, "CONFIG", "SET", "rdbcompression", value)
+                for size in (10, 1000, 70_000, 300_000):
+                    self.same(redis, proxy, "SET", "a", b"text " * (size // 5))
+                    self.assertTrue(redis.call("DUMP", "a") == proxy.call("DUMP", "a"), size)
+            finally:
+                self.same(redis, proxy, "CONFIG", "SET", "rdbcompression", "yes")
+            self.assertLess(len(proxy.call("DUMP", "a")), 10_000)
+
     def test_dumps_in_a_pipeline(self):
         """Many at once, so that values of all sizes stay at the server; in order, before what changes them; also in a
         transaction."""
