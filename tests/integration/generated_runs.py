@@ -35,3 +35,22 @@ def numbers(options):
     while time.monotonic() < end if end else number < options.sessions:
         yield number
         number += 1
+
+
+class Finding(Exception):
+    """What is wrong; begins with the name of the command and a colon."""
+
+
+class Findings:
+    """The first of each command is shown."""
+
+    def __init__(self, options):
+        self.options, self.commands = options, set()
+
+    def add(self, finding, number, past):
+        """False: this is enough."""
+        command = str(finding).split(":")[0]
+        if command not in self.commands:
+            self.commands.add(command)
+            print(f"FINDING, --seed {self.options.seed} --session {number}: {finding}\n  " + "\n  ".join(past), flush=True)
+        return self.options.go_on

@@ -15,8 +15,11 @@ import time
 
 import generated_runs
 from differential import show
+from generated_runs import Finding, Findings
 from resp import Connection, decode, encode
-from version_model import ARITY, MOST, MOST_VERSION, Model, Unknown, digest, mismatch, wanted
+from version_model import ARITY, Model, digest
+from version_options import MOST, MOST_VERSION
+from version_replies import Unknown, mismatch, wanted
 
 FAR = 2 * 10 ** 9  # seconds, as a time or from now on; nothing else expires
 ONE_SLOT = [b"{t}", b"{t}2", b"{t}3"]
@@ -32,10 +35,6 @@ TIMES = {  # all of them far away or long past
 WEIGHTS = collections.Counter({name: 2 for name in ARITY})
 WEIGHTS.update({name: 4 for name in ("set", "cas", "exset", "excas", "excad", "exincrby", "exappend", "exsetver", "getv",
                                      "exget", "delex", "msetex", "digest")})
-
-
-class Finding(Exception):
-    pass
 
 
 class Maker:
@@ -291,26 +290,22 @@ class Session:
 
 
 def run(options, port):
-    counts, findings, sessions = collections.Counter(), {}, 0
+    counts, findings, sessions = collections.Counter(), Findings(options), 0
     for number in generated_runs.numbers(options):
         session = Session(port, options.seed, number)
         sessions += 1
         try:
             session.run(options.length)
         except Finding as finding:
-            first = str(finding).split(":")[0]
-            if first not in findings:
-                findings[first] = number
-                print(f"FINDING, --seed {options.seed} --session {number}: {finding}\n  " + "\n  ".join(session.past), flush=True)
-            if not options.go_on:
+            if not findings.add(finding, number, session.past):
                 return 1
         counts += session.counts
-    print(f"{sessions} sessions, {sum(counts.values())} commands of {len(counts)} kinds, {len(findings)} findings")
+    print(f"{sessions} sessions, {sum(counts.values())} commands of {len(counts)} kinds, {len(findings.commands)} findings")
     missing = sorted(set(ARITY) - set(counts))
     if options.session is None and sessions >= 50 and missing:
         print("never sent:", *missing)
         return 1
-    return 1 if findings else 0
+    return 1 if findings.commands else 0
 
 
 def main():
