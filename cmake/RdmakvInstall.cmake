@@ -36,6 +36,7 @@ set(rdmakv_cpp_headers
   rdmakv/transport/fabric.h
   rdmakv/transport/local_atomics.h
   rdmakv/transport/memory.h
+  rdmakv/transport/pages.h
   rdmakv/transport/status.h
   rdmakv/transport/value_buffer.h)
 foreach(header ${rdmakv_cpp_headers})
