@@ -82,6 +82,8 @@ class Connection {
   bool tidy(uint64_t now_us);
   // Nothing read or written since, and nothing under way.
   bool idle_since(uint64_t time_us) const { return last_activity_us_ < time_us && queue_.empty(); }
+  // Looks for bytes that were not worth waking up for.
+  void read_what_came();
   // Moves what it holds of registered memory to the heap when its client has been idle since
   // `before_us`.
   void spill_if_stalled(uint64_t before_us);
@@ -191,6 +193,8 @@ class Connection {
 
   // connection_input.cc
   void read_some();
+  void read_once();
+  void wake_for_what_is_missing();
   void read_commands();
   size_t bytes_to_read() const;
   void read_large();
@@ -279,6 +283,9 @@ class Connection {
   uint16_t put_server_ = 0;      // this server
 
   resp::RequestParser parser_;
+  uint64_t awaited_ = 0;  // payload of a large argument that begins in rest_ and is in the kernel,
+                          // or not there yet
+  int low_water_ = 1;     // the socket's SO_RCVLOWAT
   // While it is consumed: what was read into registered memory and is not parsed yet, and how many
   // bytes at the end of what is parsed are those before it.
   std::string_view beyond_;

@@ -1,4 +1,5 @@
 // Connection: from the socket to execute().
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -29,9 +30,39 @@ constexpr size_t kLookAtCommands = 4096;
 // once.
 constexpr uint64_t kWorthWaiting = uint64_t{64} * 1024;
 
+// One of this size is left in the kernel until it is there as a whole, or so much of it; if not
+// more of it than a little has been read.
+constexpr uint64_t kWorthAwaiting = uint64_t{192} * 1024;
+constexpr uint64_t kMostAwaited = uint64_t{256} * 1024;
+constexpr uint64_t kLittleRead = 4096;
+
 }  // namespace
 
 void Connection::read_some() {
+  read_once();
+  wake_for_what_is_missing();
+}
+
+// The client has sent nothing for long, as it seems: but what is awaited may be coming in slowly.
+void Connection::read_what_came() {
+  if (low_water_ > 1 && reading_) read_some();
+}
+
+// Only so many bytes, or the end of the stream, or a full window, are to be told of. What waits in
+// the kernel holds no registered memory meanwhile; the buffer that it comes to is one that was used
+// a moment ago, so it is in the cache, and it is all there when the server copies it. And this
+// thread wakes up once for it.
+void Connection::wake_for_what_is_missing() {
+  if (closed() || tls_ != nullptr) return;
+  const uint64_t bytes = filling_large() ? large_.back().missing() : awaited_;
+  const auto mark = bytes >= kWorthAwaiting ? static_cast<int>(std::min(bytes, kMostAwaited)) : 1;
+  if (mark == low_water_) return;
+  if (low_water_ > 1 && mark > low_water_ && mark - low_water_ < static_cast<int>(kLittleRead))
+    return;
+  if (::setsockopt(fd_, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark)) == 0) low_water_ = mark;
+}
+
+void Connection::read_once() {
   if (blocked()) return want_reading(false);
   if (filling_large()) return read_large();
   if (std::exchange(puts_large_, false) && !worker_.takes_puts(put_server_)) {
@@ -40,10 +71,10 @@ void Connection::read_some() {
     return want_reading(false);
   }
   const bool expected = expects_large_;
-  read_commands();
+  awaited_ != 0 ? consume(rest_.data(), rest_.size()) : read_commands();
   if (!expected || closed() || blocked()) return;
-  expects_large_ = filling_large();
-  if (expects_large_) read_large();
+  expects_large_ = filling_large() || awaited_ != 0;
+  if (filling_large()) read_large();
 }
 
 // There may be nothing to be read: then the event loop tells when there is.
@@ -212,6 +243,7 @@ bool Connection::begin_large(std::string_view& input) {
   expects_large_ = length >= kWorthPlacing;
   expects_values_ = !expects_large_;
   if (!plan_large(arguments, index, length, arrived.size())) return false;
+  awaited_ = 0;
   LargeArgument& argument = large_.back();
   const size_t taken = take_payload(arrived);
   if (taken == arrived.size() && !argument.complete()) {
@@ -270,6 +302,11 @@ bool Connection::plan_large(Arguments arguments, size_t index, uint64_t length, 
     return add(LargeArgument::discarded(index, length));
   }
   if (is_value && length <= worker_.client().max_single_put()) {
+    if (awaited_ == 0 && tls_ == nullptr && length >= kWorthAwaiting && arrived <= kLittleRead &&
+        beyond_.empty()) {
+      awaited_ = length - arrived;
+      return false;
+    }
     LargeArgument argument = registered_value(index, length, arrived);
     if (argument.has_memory()) return add(std::move(argument));
     block(kArena);
@@ -349,6 +386,7 @@ void Connection::resume() {
   if (closed() || blocked()) return;
   if (filling_large() && !overflow_.empty()) drain_overflow();
   if (!rest_.empty() && !filling_large()) consume(rest_.data(), rest_.size());
+  wake_for_what_is_missing();
   if (closed() || blocked()) return;
   want_reading(true);
   if (tls_ != nullptr && tls_->established() && tls_->pending()) read_some();

@@ -18,8 +18,8 @@ namespace {
 constexpr timeval kTick = {1, 0};
 constexpr timeval kArenaTick = {0, 5'000};
 constexpr timeval kPutTick = {0, 5'000};
-// Half of what a core's second cache holds, often.
-constexpr uint64_t kMostPutBytes = uint64_t{1} << 20;
+// With what the kernel has of them, half of what a core's second cache holds, often.
+constexpr uint64_t kMostPutBytes = uint64_t{512} * 1024;
 // A server that has answered no large PUT for so long is not waited for.
 constexpr uint64_t kPromptUs = 2'000;
 constexpr timeval kSampleTick = {0, InstantaneousRates::kPeriodUs};
@@ -489,7 +489,9 @@ void Worker::tick() {
     again |= connection.tidy(now);
     if (timeout_us == 0 || connection.session().monitor) continue;
     again = true;
-    if (connection.idle_since(now - std::min(now, timeout_us))) {
+    const uint64_t before = now - std::min(now, timeout_us);
+    if (connection.idle_since(before)) connection.read_what_came();
+    if (!connection.closed() && connection.idle_since(before)) {
       connection.close("idle for longer than `timeout`");
     }
   }

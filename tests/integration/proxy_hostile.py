@@ -5,6 +5,7 @@ do not notice. Also what happens when the server or the port is not there."""
 import os
 import pathlib
 import random
+import re
 import resource
 import signal
 import socket
@@ -174,6 +175,24 @@ class Hostile(unittest.TestCase):
                     self.expect_large(other, size, i)
         for client in silent:
             client.close()
+
+    def test_a_value_that_comes_in_pieces_is_read_when_it_is_there(self):
+        def reads(client):
+            return int(re.search(rb"total_reads_processed:(\d+)", client.call("INFO", "stats"))[1])
+
+        value = bytes(range(256)) * 1024
+        with self.client() as client, self.client() as other:
+            before = reads(other)
+            data = encode("SET", "pieces", value) + encode("STRLEN", "pieces")
+            # Its first piece tells how much there is to come. Of each the proxy could have read before it answers.
+            pieces = [data[:2000], *(data[at:at + 16384] for at in range(2000, len(data), 16384))]
+            for piece in pieces:
+                client.send(piece)
+                other.call("PING")
+            self.assertEqual(client.reply(), b"+OK\r\n")
+            self.assertEqual(client.reply(), b":262144\r\n")
+            self.assertLess(reads(other) - before - len(pieces), 6)
+            self.assertEqual(client.call("GET", "pieces"), b"$262144\r\n%s\r\n" % value)
 
     def test_clients_that_stall_in_the_middle_of_a_value(self):
         stalled = []
