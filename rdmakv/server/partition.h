@@ -277,8 +277,10 @@ class Partition {
   uint64_t get_into(std::span<std::byte> to, const KeyToGet& get, Session& session);
   // partition_puts.cc
   void puts(Value value, Session& session, Outcome& out);
-  wire::PutResult put_plain(const wire::PutView& put, uint64_t hash, Session& session);
-  bool replace_plain(const wire::PutView& put, uint64_t hash, wire::PutResult& result);
+  wire::PutResult put_plain(const wire::PutView& put, uint64_t hash, Index::Place likely,
+                            Session& session);
+  bool replace_plain(const wire::PutView& put, uint64_t hash, Index::Place likely,
+                     wire::PutResult& result);
   Applied store(Change& change, Value value, const Uploaded* uploaded, bool cas_class,
                 Outcome& out);
   Applied remove_as_expired(const Change& change, Outcome& out);

@@ -20,6 +20,7 @@ void Partition::puts(Value value, Session& session, Outcome& out) {
   if (!value.empty()) std::memcpy(puts_.get(), value.data(), value.size());
   wire::PutsReader reader({puts_.get(), value.size()});
   uint64_t hashes[wire::kMostPuts];
+  Index::Place likely[wire::kMostPuts];
   size_t count = 0;
   while (count < wire::kMostPuts && reader.next(put_views_[count])) {
     hashes[count] = hash_of(put_views_[count].key);
@@ -30,19 +31,20 @@ void Partition::puts(Value value, Session& session, Outcome& out) {
     out.reply.status = ReplyStatus::kBadRequest;
     return;
   }
-  for (size_t i = 0; i < count; ++i) prefetch_entry(hashes[i]);
+  for (size_t i = 0; i < count; ++i) likely[i] = prefetch_entry(hashes[i]);
   for (size_t i = 0; i < count; ++i) {
-    put_results_[i] = put_plain(put_views_[i], hashes[i], session).encode();
+    put_results_[i] = put_plain(put_views_[i], hashes[i], likely[i], session).encode();
   }
   counters_.requests[static_cast<size_t>(wire::Opcode::kPut)] += count;
   out.has_value = true;
   out.value = std::as_bytes(std::span(put_results_).first(count));
 }
 
-PutResult Partition::put_plain(const PutView& put, uint64_t hash, Session& session) {
+PutResult Partition::put_plain(const PutView& put, uint64_t hash, Index::Place likely,
+                               Session& session) {
   if (!owns(put.key)) return {ReplyStatus::kWrongWorker};
   PutResult result;
-  if (put.expiry_ms == 0 && replace_plain(put, hash, result)) return result;
+  if (put.expiry_ms == 0 && replace_plain(put, hash, likely, result)) return result;
   if (wants_tending()) tend(kRelocationsPerRequest);
   Request request;
   request.opcode = wire::Opcode::kPut;
@@ -60,8 +62,9 @@ PutResult Partition::put_plain(const PutView& put, uint64_t hash, Session& sessi
 // The usual case: the key has an entry in the pool, and neither that nor the new one expires. What
 // put() does, without what does not apply. False: something else is the case, or there is no room
 // at once; nothing has changed.
-bool Partition::replace_plain(const PutView& put, uint64_t hash, PutResult& result) {
-  const Index::Place place = index_.find(hash, put.key);
+bool Partition::replace_plain(const PutView& put, uint64_t hash, Index::Place likely,
+                              PutResult& result) {
+  const Index::Place place = index_.find(hash, put.key, likely);
   if (!place) return false;
   const uint64_t offset = index_.offset_at(place);
   if (entries_.in_cas(offset)) return false;
