@@ -194,6 +194,7 @@ class Connection {
   // connection_input.cc
   void read_some();
   void read_once();
+  bool puts_must_wait() const;
   void wake_for_what_is_missing();
   void read_commands();
   size_t bytes_to_read() const;
@@ -281,6 +282,7 @@ class Connection {
        waits_for_puts_ = false;  // in the worker's list of that name
   bool puts_large_ = false;      // what it sent last were large values, for
   uint16_t put_server_ = 0;      // this server
+  bool puts_run_ = false;        // ... or SETs that share requests
 
   resp::RequestParser parser_;
   uint64_t awaited_ = 0;  // payload of a large argument that begins in rest_ and is in the kernel,

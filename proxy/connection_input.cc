@@ -65,16 +65,21 @@ void Connection::wake_for_what_is_missing() {
 void Connection::read_once() {
   if (blocked()) return want_reading(false);
   if (filling_large()) return read_large();
-  if (std::exchange(puts_large_, false) && !worker_.takes_puts(put_server_)) {
-    puts_large_ = true;
+  if (puts_must_wait()) {
     worker_.wait_for_puts(*this);
     return want_reading(false);
   }
+  puts_large_ = puts_run_ = false;
   const bool expected = expects_large_;
   awaited_ != 0 ? consume(rest_.data(), rest_.size()) : read_commands();
   if (!expected || closed() || blocked()) return;
   expects_large_ = filling_large() || awaited_ != 0;
   if (filling_large()) read_large();
+}
+
+// What it likely sends next is for a server that is to take more of what was sent before, first.
+bool Connection::puts_must_wait() const {
+  return (puts_large_ && !worker_.takes_puts(put_server_)) || (puts_run_ && !worker_.takes_runs());
 }
 
 // There may be nothing to be read: then the event loop tells when there is.

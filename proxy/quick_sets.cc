@@ -19,6 +19,7 @@ constexpr auto kManyOks = [] {
 
 void sets_done(PutRun& run) {
   auto& request = *static_cast<Request*>(run.context);
+  request.worker().run_ended();
   if (run.failed == 0) {
     request.output().append({kManyOks.data(), kOk.size() * run.taken});
     return request.finish();
@@ -84,6 +85,8 @@ void Connection::issue_quick() {
   SetRun& run = *worker_.set_runs().take();
   run.done = &sets_done;
   const size_t taken = worker_.put_runner()->put_run(puts, run);
+  if (run.full) worker_.runs_are_full();
+  puts_run_ = true;
   if (taken > 0) {
     run.keep(quick, taken);
     Request& request = new_request(&quick.command(), static_cast<uint32_t>(taken));

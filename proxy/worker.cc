@@ -271,6 +271,14 @@ void Worker::put_ends(uint16_t server, uint64_t bytes) {
   puts_[server].ended_us = now_us();
 }
 
+bool Worker::takes_runs() const {
+  return !runs_full_ || now_us() - std::min(now_us(), runs_full_since_us_) > kPromptUs;
+}
+
+void Worker::runs_are_full() {
+  if (!std::exchange(runs_full_, true)) runs_full_since_us_ = now_us();
+}
+
 void Worker::wait_for_puts(Connection& connection) {
   if (std::exchange(connection.waits_for_puts_, true)) return;
   put_waiters_.push_back(&connection);
@@ -282,7 +290,7 @@ void Worker::serve_put_waiters() {
   for (size_t left = put_waiters_.size(); left > 0; --left) {
     Connection& connection = *put_waiters_.front();
     put_waiters_.pop_front();
-    if (!takes_puts(connection.put_server_)) {
+    if (connection.puts_must_wait()) {
       put_waiters_.push_back(&connection);
       continue;
     }

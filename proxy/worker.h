@@ -161,6 +161,11 @@ class Worker {
   bool takes_puts(uint16_t server) const;
   void put_begins(uint16_t server, uint64_t bytes);
   void put_ends(uint16_t server, uint64_t bytes);
+  // Likewise runs of SETs, when as many requests are under way to a server as may be: what is read
+  // beyond that has to have a request each.
+  bool takes_runs() const;
+  void runs_are_full();
+  void run_ended() { runs_full_ = false; }
   // `connection` goes on reading when its server takes more.
   void wait_for_puts(Connection& connection);
 
@@ -252,6 +257,8 @@ class Worker {
     uint64_t ended_us = 0;  // when the last one ended
   };
   std::vector<Puts> puts_;  // by server
+  bool runs_full_ = false;
+  uint64_t runs_full_since_us_ = 0;
   std::deque<Connection*> put_waiters_;
   std::vector<Request*> gathering_;
   std::vector<Connection*> monitors_;

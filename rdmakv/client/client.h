@@ -62,8 +62,8 @@ struct ClientOptions {
   std::string secret;      // empty: none
   uint32_t credits = 128;  // requests outstanding per connection, at most what servers grant
   // Of the buffers of small messages, some 2 * credits of them at each end of a connection, at most
-  // what servers agree to. 0: wire::kMessageBytes; 16 KiB where the device is emulated by software,
-  // where a message costs much and memory does not.
+  // what servers agree to. 0: wire::kMessageBytes; 16 KiB where the device is emulated by software
+  // and over shared memory, where a message costs more than memory does.
   uint32_t message_bytes = 0;
   uint64_t arena_bytes = 64ull << 20;   // registered memory for large values; a multiple of 1 MiB
   uint32_t landing_bytes = 64 * 1024;   // landing buffer of a GET whose value's size is not known

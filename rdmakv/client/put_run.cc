@@ -10,6 +10,7 @@ namespace rdmakv {
 
 size_t ClientCore::put_run(std::span<const wire::PutView> puts, PutRun& run) {
   run.taken = run.failed = run.open = 0;
+  run.full = false;
   if (closing_) return 0;
   if (submitting_ns_ == 0) submitting_ns_ = steady_ns();
   const auto most = static_cast<uint16_t>(std::min(puts.size(), PutRun::kMost));
@@ -17,7 +18,11 @@ size_t ClientCore::put_run(std::span<const wire::PutView> puts, PutRun& run) {
   for (; count < most; ++count) {
     const SlotMap::Place place = map_.place_of_key(puts[count].key);
     Session* const session = session_of(place.server, place.worker);
-    if (session == nullptr || !session->add_put(puts[count], run, count, submitting_ns_)) break;
+    if (session == nullptr) break;
+    if (!session->add_put(puts[count], run, count, submitting_ns_)) {
+      run.full = session->full();
+      break;
+    }
     mark_dirty(*session);
   }
   std::fill_n(run.codes, count, Code::kOk);

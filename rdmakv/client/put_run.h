@@ -28,6 +28,9 @@ struct PutRun {
   Code codes[kMost];        // if any failed: what each ended with,
   uint16_t servers[kMost];  // and, where it is not kOk, the server that it went to
 
+  // ---- of put_run() ----
+  bool full = false;  // it stopped because as many requests as may be are under way to a server
+
   // ---- the client's own, while the run is under way ----
   uint32_t open = 0;
   PutRun* next = nullptr;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint32_t kMaxReads = 8;       // READs of pinned values in flight
 constexpr uint32_t kSpareReceives = 8;  // beyond the credits
-constexpr uint32_t kEmulatedMessageBytes = 16 * 1024;
+constexpr uint32_t kLongMessageBytes = 16 * 1024;
 constexpr uint32_t kSmallestMessage = 512;
 constexpr size_t kReleasesExpected = 256;
 
@@ -114,8 +114,9 @@ void Session::connect(uint64_t now) {
   EndpointOptions options;
   options.receive_slots = credits + kSpareReceives;
   options.send_slots = credits + kSpareReceives;
+  const bool memory_is_cheap = context_.emulated || limits.reads_are_loads;  // no adapter's
   options.message_bytes = context_.options.message_bytes != 0 ? context_.options.message_bytes
-                          : context_.emulated                 ? kEmulatedMessageBytes
+                          : memory_is_cheap                   ? kLongMessageBytes
                                                               : wire::kMessageBytes;
   options.max_work = 2 * credits + 64;
   if (limits.max_work != 0) options.max_work = std::min(options.max_work, limits.max_work);

@@ -130,6 +130,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool add_put(const wire::PutView& put, PutRun& run, uint16_t index, uint64_t now);
   // Likewise the get of run.keys[index].
   bool add_get(GetRun& run, uint16_t index, uint64_t now);
+  // Connected, and as many requests are under way as may be, or messages.
+  bool full() const { return state_ == State::kReady && (table_.full() || blocked_); }
   // Connects even though nothing waits, and again whenever the connection breaks.
   void want();
   // The server has no such worker any more: closes, and connects only when something waits.

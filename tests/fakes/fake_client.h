@@ -77,7 +77,8 @@ class FakeClient final : public Client,
   std::function<Code(const Operation&)> fault;
   size_t at_once = 0;  // so many keys, at most, does one get_at_once() answer
   size_t answered_at_once = 0;
-  size_t in_runs = 0;  // so many puts, at most, does one put_run() take
+  size_t in_runs = 0;      // so many puts, at most, does one put_run() take
+  bool runs_full = false;  // whether it says that this was for want of credits
   size_t runs = 0, puts_in_runs = 0;
   size_t in_get_runs = 0;  // likewise gets, one get_run()
   size_t get_runs = 0, gets_in_runs = 0;

@@ -96,6 +96,7 @@ void FakeClient::run_get_done(Operation& operation) {
 size_t FakeClient::put_run(std::span<const wire::PutView> puts, PutRun& run) {
   const size_t count = std::min({puts.size(), in_runs, PutRun::kMost});
   run.failed = 0;
+  run.full = runs_full && count < puts.size();
   run.taken = run.open = static_cast<uint32_t>(count);
   if (count > 0) ++runs;
   puts_in_runs += count;

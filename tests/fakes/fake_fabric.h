@@ -209,10 +209,8 @@ class FakeFabric final : public Fabric {
                                            ConnectionHandler& handler) override;
   FabricLimits limits() const override {
     FabricLimits limits{1u << 30, 1u << 16, 16, 1024, true, true, true};
-    if (emulated_reads) {
-      limits.reads_are_loads = false;
-      limits.emulated = true;
-    }
+    if (emulated_reads || adapter) limits.reads_are_loads = false;
+    limits.emulated = emulated_reads;
     return limits;
   }
   std::string_view name() const override { return "fake"; }
@@ -224,6 +222,7 @@ class FakeFabric final : public Fabric {
   Status connect_error;         // connect() itself fails
   bool hold_connect = false;    // kConnected does not come
   bool emulated_reads = false;  // as over Soft-RoCE, and not as over shared memory
+  bool adapter = false;         // as over an RDMA adapter, likewise
   bool hold_reads = false;      // READs complete at complete_reads()
   int fail_posts = 0;           // so many posts fail
   uint32_t agreed_message_bytes = 0;

@@ -127,6 +127,29 @@ TEST_F(QuickSetsTest, WhatIsNotTakenGoesTheOrdinaryWay) {
   }
 }
 
+// When credits have run out, clients that sent SETs last are not read for a moment: until a run
+// ends, or it has taken too long.
+TEST_F(QuickSetsTest, WhoSendsThemWaitsForCredits) {
+  TestClient other = connect();
+  send(other, sets(1));
+  EXPECT_EQ(other.take(), oks(1));
+  fake_->in_runs = 2;
+  fake_->runs_full = true;
+  for (const bool ends : {true, false}) {
+    const size_t before = fake_->submitted();
+    fake_->hold();
+    send(client_, sets(4));
+    send(other, sets(3, "w"));
+    if (ends) fake_->release();
+    while (fake_->submitted() < before + 3) run();
+    fake_->release();
+    run();
+    EXPECT_EQ(client_.take(), oks(4));
+    EXPECT_EQ(other.take(), oks(3));
+    EXPECT_EQ(fake_->store["k2"].value, "w");
+  }
+}
+
 TEST_F(QuickSetsTest, EachSaysHowItEnded) {
   fake_->fault = [](const Operation& operation) {
     if (operation.key == "k1") return Code::kNoSpace;

@@ -228,7 +228,7 @@ TEST_F(AtOnceTest, OneWakeUpForABatch) {
   put(*client, "a", "1");
   std::vector<std::string> keys;
   for (int i = 0; i < 100; ++i) keys.push_back("key" + std::to_string(i));
-  const std::string value(64, 'v');
+  const std::string value(400, 'v');
   for (int round = 0; round < 50; ++round) {
     std::vector<TestOperation> puts;
     puts.reserve(keys.size());

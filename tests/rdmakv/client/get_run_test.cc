@@ -190,12 +190,16 @@ TEST_F(GetRunTest, AMessageThatHoldsNoMoreRequestsIsFollowedByAnother) {
   for (const TestRun& run : puts) EXPECT_EQ(run.dones, 2);
 }
 
-TEST_F(GetRunTest, MessagesAreLongerWhereADeviceIsEmulated) {
+TEST_F(GetRunTest, MessagesAreLongerWhereNoAdapterHasToKeepThem) {
   open_and_connect();
-  EXPECT_EQ(fabric.endpoint()->options().message_bytes, wire::kMessageBytes);
+  EXPECT_EQ(fabric.endpoint()->options().message_bytes, 16u * 1024);
   fabric.emulated_reads = true;
   open_and_connect();
   EXPECT_EQ(fabric.endpoint()->options().message_bytes, 16u * 1024);
+  fabric.emulated_reads = false;
+  fabric.adapter = true;
+  open_and_connect();
+  EXPECT_EQ(fabric.endpoint()->options().message_bytes, wire::kMessageBytes);
 }
 
 TEST_F(GetRunTest, APinnedValueGoesOnAsAnOperation) {

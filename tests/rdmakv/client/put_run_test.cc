@@ -8,6 +8,7 @@ namespace {
 
 class PutRunTest : public FailureTest {
  protected:
+  PutRunTest() { fabric.agreed_message_bytes = wire::kMessageBytes; }
   // `count` puts of keys k0, k1, ...; how many were taken.
   size_t put(TestRun& run, size_t count, std::string_view value = "v") {
     std::vector<std::string> keys;
@@ -75,6 +76,7 @@ TEST_F(PutRunTest, NotBeforeTheConnectionIsThere) {
   open();
   TestRun run;
   EXPECT_EQ(put(run, 3), 0u);
+  EXPECT_FALSE(run.full);
   drive();
   EXPECT_EQ(run.dones, 0);
 }
@@ -89,6 +91,7 @@ TEST_F(PutRunTest, WhatNoRequestHasRoomForIsNotTaken) {
   TestRun none;
   const wire::PutView too_long[] = {{key, bytes_of("1"), 0}};
   EXPECT_EQ(put_runner(*client)->put_run(too_long, none), 0u);
+  EXPECT_FALSE(run.full || none.full);
   drive();
   expect_codes(run, Code::kOk);
 }
@@ -120,13 +123,16 @@ TEST_F(PutRunTest, NoMoreRequestsThanCredits) {
   const std::string value(3000, 'v');
   TestRun run, next;
   EXPECT_EQ(put(run, 5, value), 2u) << "one a message";
+  EXPECT_TRUE(run.full);
   client->flush();
   EXPECT_EQ(put(next, 1), 0u);
+  EXPECT_TRUE(next.full);
   server().hold = false;
   server().answer_held();
   drive();
   expect_codes(run, Code::kOk);
   EXPECT_EQ(put(next, 1), 1u);
+  EXPECT_FALSE(next.full);
   drive();
   expect_codes(next, Code::kOk);
 }

@@ -76,6 +76,7 @@ TEST_F(SessionTest, SmallRequestsShareOneMessageAndOneDoorbell) {
 }
 
 TEST_F(SessionTest, AFullMessageIsSentAndTheNextOneFilled) {
+  fabric.agreed_message_bytes = wire::kMessageBytes;
   open_and_connect();
   const int before = fabric.doorbells;
   const std::string value(1000, 'v');
