@@ -26,7 +26,7 @@ constexpr size_t kShortRead = 1024;
 // likely follows, and where commands do.
 constexpr size_t kLookAtHeader = 256;
 constexpr size_t kLookAtCommands = 4096;
-// And one of this size fills the cache: Worker::takes_puts(). Of smaller ones, what is read at
+// And one of this size fills the cache: proxy/put_window.h. Of smaller ones, what is read at
 // once.
 constexpr uint64_t kWorthWaiting = uint64_t{64} * 1024;
 
@@ -79,7 +79,9 @@ void Connection::read_once() {
 
 // What it likely sends next is for a server that is to take more of what was sent before, first.
 bool Connection::puts_must_wait() const {
-  return (puts_large_ && !worker_.takes_puts(put_server_)) || (puts_run_ && !worker_.takes_runs());
+  const PutWindow& window = worker_.put_window();
+  return (puts_large_ && !window.takes_large(put_server_, worker_.now_us())) ||
+         (puts_run_ && !window.takes_runs(worker_.now_us()));
 }
 
 // There may be nothing to be read: then the event loop tells when there is.
@@ -96,7 +98,7 @@ void Connection::put_submitted(Request& request, uint64_t bytes) {
   put_server_ = request.operation.server;
   request.put_server_ = put_server_;
   request.put_bytes_ = bytes;
-  worker_.put_begins(put_server_, bytes);
+  worker_.put_window().begins(put_server_, bytes);
 }
 
 size_t Connection::bytes_to_read() const {

@@ -19,7 +19,7 @@ constexpr auto kManyOks = [] {
 
 void sets_done(PutRun& run) {
   auto& request = *static_cast<Request*>(run.context);
-  request.worker().run_ended();
+  request.worker().put_window().run_ended();
   if (run.failed == 0) {
     request.output().append({kManyOks.data(), kOk.size() * run.taken});
     return request.finish();
@@ -85,7 +85,7 @@ void Connection::issue_quick() {
   SetRun& run = *worker_.set_runs().take();
   run.done = &sets_done;
   const size_t taken = worker_.put_runner()->put_run(puts, run);
-  if (run.full) worker_.runs_are_full();
+  if (run.full) worker_.put_window().runs_full(worker_.now_us());
   puts_run_ = true;
   if (taken > 0) {
     run.keep(quick, taken);

@@ -79,7 +79,9 @@ uint64_t Request::issue(Operation& another) {
 void Request::operation_done(Operation& operation) {
   auto& request = *static_cast<Request*>(operation.context);
   if (request.put_bytes_ != 0) {
-    request.worker().put_ends(request.put_server_, std::exchange(request.put_bytes_, 0));
+    Worker& worker = request.worker();
+    worker.put_window().ends(request.put_server_, std::exchange(request.put_bytes_, 0),
+                             worker.now_us());
   }
   request.continuation(request);
 }

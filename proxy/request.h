@@ -191,7 +191,7 @@ class Request {
   Continuation at_head_ = nullptr;
   uint64_t started_us_ = 0;
   uint64_t held_ = 0;       // of Connection::held_
-  uint64_t put_bytes_ = 0;  // of Worker::put_begins(), while under way
+  uint64_t put_bytes_ = 0;  // of PutWindow::begins(), while under way
   uint16_t put_server_ = 0;
   uint32_t argument_count_ = 0;
   std::unique_ptr<std::vector<std::string>> kept_arguments_;

@@ -18,10 +18,6 @@ namespace {
 constexpr timeval kTick = {1, 0};
 constexpr timeval kArenaTick = {0, 5'000};
 constexpr timeval kPutTick = {0, 5'000};
-// With what the kernel has of them, half of what a core's second cache holds, often.
-constexpr uint64_t kMostPutBytes = uint64_t{512} * 1024;
-// A server that has answered no large PUT for so long is not waited for.
-constexpr uint64_t kPromptUs = 2'000;
 constexpr timeval kSampleTick = {0, InstantaneousRates::kPeriodUs};
 constexpr timeval kPinTick = {0, 10'000};
 
@@ -254,30 +250,7 @@ void Worker::on_arena_tick(evutil_socket_t, short, void* self) {
   event_add(worker.arena_event_.get(), &kArenaTick);
 }
 
-// ---- large values on their way to servers ------------------------------------------------------
-
-bool Worker::takes_puts(uint16_t server) const {
-  if (server >= puts_.size() || puts_[server].bytes < kMostPutBytes) return true;
-  return now_us() - std::min(now_us(), puts_[server].ended_us) > kPromptUs;
-}
-
-void Worker::put_begins(uint16_t server, uint64_t bytes) {
-  if (server >= puts_.size()) puts_.resize(size_t{server} + 1);
-  puts_[server].bytes += bytes;
-}
-
-void Worker::put_ends(uint16_t server, uint64_t bytes) {
-  puts_[server].bytes -= bytes;
-  puts_[server].ended_us = now_us();
-}
-
-bool Worker::takes_runs() const {
-  return !runs_full_ || now_us() - std::min(now_us(), runs_full_since_us_) > kPromptUs;
-}
-
-void Worker::runs_are_full() {
-  if (!std::exchange(runs_full_, true)) runs_full_since_us_ = now_us();
-}
+// ---- clients whose puts wait (put_window.h) -----------------------------------------------------
 
 void Worker::wait_for_puts(Connection& connection) {
   if (std::exchange(connection.waits_for_puts_, true)) return;

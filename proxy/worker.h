@@ -28,6 +28,7 @@
 #include "proxy/listener.h"
 #include "proxy/output_buffer.h"
 #include "proxy/pin_waiters.h"
+#include "proxy/put_window.h"
 #include "proxy/quick_get_run.h"
 #include "proxy/quick_gets.h"
 #include "proxy/quick_sets.h"
@@ -154,18 +155,7 @@ class Worker {
   void start_gathering(Request& request);
   void end_gathering(Request& request);
 
-  // Large values on their way to a server. Not many more are read than the processor's cache holds
-  // until those are answered: what the server, or the adapter, is to take from here is then still
-  // in the cache, and the buffers that come next are too. A server that does not answer soon is not
-  // waited for.
-  bool takes_puts(uint16_t server) const;
-  void put_begins(uint16_t server, uint64_t bytes);
-  void put_ends(uint16_t server, uint64_t bytes);
-  // Likewise runs of SETs, when as many requests are under way to a server as may be: what is read
-  // beyond that has to have a request each.
-  bool takes_runs() const;
-  void runs_are_full();
-  void run_ended() { runs_full_ = false; }
+  PutWindow& put_window() { return put_window_; }
   // `connection` goes on reading when its server takes more.
   void wait_for_puts(Connection& connection);
 
@@ -252,13 +242,7 @@ class Worker {
   std::vector<Connection*> dirty_, dirty_now_;
   std::vector<Connection*> runnable_, runnable_now_;
   std::vector<Connection*> arena_waiters_, arena_waiters_now_;
-  struct Puts {
-    uint64_t bytes = 0;     // under way
-    uint64_t ended_us = 0;  // when the last one ended
-  };
-  std::vector<Puts> puts_;  // by server
-  bool runs_full_ = false;
-  uint64_t runs_full_since_us_ = 0;
+  PutWindow put_window_;
   std::deque<Connection*> put_waiters_;
   std::vector<Request*> gathering_;
   std::vector<Connection*> monitors_;
