@@ -62,7 +62,7 @@ void Connection::on_readable(evutil_socket_t, short, void* self) {
   if (connection.tls_ != nullptr && !connection.tls_->established()) {
     return connection.shake_hands();
   }
-  connection.read_some();
+  connection.read_in_turn();
 }
 
 void Connection::on_writable(evutil_socket_t, short, void* self) {

@@ -193,6 +193,7 @@ class Connection {
 
   // connection_input.cc
   void read_some();
+  void read_in_turn();
   void read_once();
   bool puts_must_wait() const;
   void wake_for_what_is_missing();

@@ -38,6 +38,13 @@ constexpr uint64_t kLittleRead = 4096;
 
 }  // namespace
 
+// Who sends SETs does not pass others that wait with theirs.
+void Connection::read_in_turn() {
+  if (!puts_run_ || !worker_.runs_wait()) return read_some();
+  worker_.wait_for_puts(*this);
+  want_reading(false);
+}
+
 void Connection::read_some() {
   read_once();
   wake_for_what_is_missing();

@@ -8,12 +8,10 @@ namespace {
 
 // With what the kernel has of them, half of what a core's second cache holds, often.
 constexpr uint64_t kMostLargeBytes = uint64_t{512} * 1024;
-// Who has not answered for so long is not waited for.
+// Who has not answered a large value for so long is not waited for.
 constexpr uint64_t kPromptUs = 2'000;
-
-bool is_prompt(uint64_t since_us, uint64_t now_us) {
-  return now_us <= since_us + kPromptUs;
-}
+// Nor for a run; this long, because as much as credits allow takes a while to be read.
+constexpr uint64_t kRunPatienceUs = 20'000;
 
 }  // namespace
 
@@ -29,7 +27,7 @@ void PutWindow::ends(uint16_t server, uint64_t bytes, uint64_t now_us) {
 
 bool PutWindow::takes_large(uint16_t server, uint64_t now_us) const {
   if (server >= large_.size() || large_[server].bytes < kMostLargeBytes) return true;
-  return !is_prompt(large_[server].ended_us, now_us);
+  return now_us > large_[server].ended_us + kPromptUs;
 }
 
 void PutWindow::runs_full(uint64_t now_us) {
@@ -37,7 +35,7 @@ void PutWindow::runs_full(uint64_t now_us) {
 }
 
 bool PutWindow::takes_runs(uint64_t now_us) const {
-  return !runs_full_ || !is_prompt(runs_full_since_us_, now_us);
+  return !runs_full_ || now_us > runs_full_since_us_ + kRunPatienceUs;
 }
 
 }  // namespace rdmakv::proxy

@@ -24,9 +24,10 @@ class PutWindow {
   void ends(uint16_t server, uint64_t bytes, uint64_t now_us);
   bool takes_large(uint16_t server, uint64_t now_us) const;
 
-  // A run could not be taken as a whole, for want of credits; and a run has ended.
+  // A run could not be taken as a whole, for want of credits; and there are enough of them again.
   void runs_full(uint64_t now_us);
-  void run_ended() { runs_full_ = false; }
+  void runs_have_room() { runs_full_ = false; }
+  bool runs_are_full() const { return runs_full_; }
   bool takes_runs(uint64_t now_us) const;
 
  private:

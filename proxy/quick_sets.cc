@@ -19,7 +19,6 @@ constexpr auto kManyOks = [] {
 
 void sets_done(PutRun& run) {
   auto& request = *static_cast<Request*>(run.context);
-  request.worker().put_window().run_ended();
   if (run.failed == 0) {
     request.output().append({kManyOks.data(), kOk.size() * run.taken});
     return request.finish();

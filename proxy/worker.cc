@@ -188,6 +188,7 @@ void Worker::finish_turn() {
     progressed_ = client_->poll() > 0;
   }
   if (!arena_waiters_.empty()) serve_arena_waiters();
+  if (put_window_.runs_are_full() && put_runner_->has_room()) put_window_.runs_have_room();
   if (!put_waiters_.empty()) serve_put_waiters();
   if (!runnable_.empty()) {
     progressed_ = true;
@@ -254,6 +255,7 @@ void Worker::on_arena_tick(evutil_socket_t, short, void* self) {
 
 void Worker::wait_for_puts(Connection& connection) {
   if (std::exchange(connection.waits_for_puts_, true)) return;
+  if (connection.puts_run_) ++run_waiters_;
   put_waiters_.push_back(&connection);
   if (!event_pending(put_event_.get(), EV_TIMEOUT, nullptr)) event_add(put_event_.get(), &kPutTick);
 }
@@ -268,9 +270,14 @@ void Worker::serve_put_waiters() {
       continue;
     }
     progressed_ = true;
-    connection.waits_for_puts_ = false;
+    leave_put_waiters(connection);
     connection.read_on();
   }
+}
+
+// It is not in the list any more.
+void Worker::leave_put_waiters(Connection& connection) {
+  if (std::exchange(connection.waits_for_puts_, false) && connection.puts_run_) --run_waiters_;
 }
 
 void Worker::on_put_tick(evutil_socket_t, short, void* self) {
@@ -364,6 +371,7 @@ void Worker::reap() {
     }
     for (auto* list : {&dirty_, &runnable_, &arena_waiters_}) std::erase(*list, connection);
     std::erase(put_waiters_, connection);
+    leave_put_waiters(*connection);
     it = connections_.erase(it);
   }
 }

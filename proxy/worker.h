@@ -158,6 +158,8 @@ class Worker {
   PutWindow& put_window() { return put_window_; }
   // `connection` goes on reading when its server takes more.
   void wait_for_puts(Connection& connection);
+  // Whether some wait that sent SETs.
+  bool runs_wait() const { return run_waiters_ > 0; }
 
   Upload& start_upload(Connection& connection, std::string_view key, uint64_t total);
   // Writes a pinned value to the output of `request`, which is the head of its queue.
@@ -205,6 +207,7 @@ class Worker {
   void serve_arena_waiters();
   static void on_put_tick(evutil_socket_t fd, short what, void* self);
   void serve_put_waiters();
+  void leave_put_waiters(Connection& connection);
   void reap();
   void tick();
   void arm_tick();
@@ -244,6 +247,7 @@ class Worker {
   std::vector<Connection*> arena_waiters_, arena_waiters_now_;
   PutWindow put_window_;
   std::deque<Connection*> put_waiters_;
+  size_t run_waiters_ = 0;  // of them, those that sent SETs
   std::vector<Request*> gathering_;
   std::vector<Connection*> monitors_;
   std::atomic<bool> has_monitors_{false};  // read by the other workers

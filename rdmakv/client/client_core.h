@@ -41,6 +41,7 @@ class ClientCore final : public Client,
   bool takes_gets() const override;
   size_t get_run(GetRun& run) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
+  bool has_room() const override;
   std::span<const std::byte> pinned(const Ticket& pin, uint64_t offset, uint64_t length) override;
   bool pinned_holds(const Ticket& pin) override;
   bool has_pinned_memory() const override { return reads_are_loads; }

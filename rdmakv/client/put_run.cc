@@ -31,6 +31,11 @@ size_t ClientCore::put_run(std::span<const wire::PutView> puts, PutRun& run) {
   return count;
 }
 
+bool ClientCore::has_room() const {
+  return std::all_of(sessions_.begin(), sessions_.end(),
+                     [](const auto& session) { return session->has_room(); });
+}
+
 // For the end of poll(), or the next.
 void ClientCore::finish(PutRun& run) {
   run.next = std::exchange(finished_runs_, &run);

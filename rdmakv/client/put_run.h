@@ -45,6 +45,9 @@ class PutRunner {
   // Puts keep their order among each other and with the Operations on their keys. Each ends with
   // kOk, or with a code as an Operation; kUnavailable: it has not been sent.
   virtual size_t put_run(std::span<const wire::PutView> puts, PutRun& run) = 0;
+  // After PutRun::full: whether it is worth trying again. Nothing waits for any server that is
+  // connected, and no more is under way to it than half of what may be.
+  virtual bool has_room() const = 0;
 
  protected:
   ~PutRunner() = default;

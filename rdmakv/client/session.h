@@ -132,6 +132,10 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool add_get(GetRun& run, uint16_t index, uint64_t now);
   // Connected, and as many requests are under way as may be, or messages.
   bool full() const { return state_ == State::kReady && (table_.full() || blocked_); }
+  // Not connected, or nothing waits and no more than half of what may be under way is.
+  bool has_room() const {
+    return state_ != State::kReady || (queue_.empty() && table_.in_use() * 2 <= table_.capacity());
+  }
   // Connects even though nothing waits, and again whenever the connection breaks.
   void want();
   // The server has no such worker any more: closes, and connects only when something waits.

@@ -38,12 +38,12 @@ TEST(PutWindow, AServerThatDoesNotAnswerIsNotWaitedFor) {
   EXPECT_TRUE(window.takes_large(0, kLater));
 }
 
-TEST(PutWindow, RunsWaitUntilOneHasEnded) {
+TEST(PutWindow, RunsWaitUntilThereIsRoom) {
   PutWindow window;
   EXPECT_TRUE(window.takes_runs(kNow));
   window.runs_full(kNow);
   EXPECT_FALSE(window.takes_runs(kSoon));
-  window.run_ended();
+  window.runs_have_room();
   EXPECT_TRUE(window.takes_runs(kSoon));
 }
 
@@ -52,7 +52,8 @@ TEST(PutWindow, RunsDoNotWaitForLong) {
   window.runs_full(kNow);
   window.runs_full(kSoon);
   EXPECT_FALSE(window.takes_runs(kSoon));
-  EXPECT_TRUE(window.takes_runs(kLater)) << "from when it was full first";
+  EXPECT_FALSE(window.takes_runs(kLater));
+  EXPECT_TRUE(window.takes_runs(kNow + 21'000)) << "from when it was full first";
 }
 
 }  // namespace

@@ -124,6 +124,7 @@ TEST_F(PutRunTest, NoMoreRequestsThanCredits) {
   TestRun run, next;
   EXPECT_EQ(put(run, 5, value), 2u) << "one a message";
   EXPECT_TRUE(run.full);
+  EXPECT_FALSE(put_runner(*client)->has_room());
   client->flush();
   EXPECT_EQ(put(next, 1), 0u);
   EXPECT_TRUE(next.full);
@@ -131,6 +132,7 @@ TEST_F(PutRunTest, NoMoreRequestsThanCredits) {
   server().answer_held();
   drive();
   expect_codes(run, Code::kOk);
+  EXPECT_TRUE(put_runner(*client)->has_room());
   EXPECT_EQ(put(next, 1), 1u);
   EXPECT_FALSE(next.full);
   drive();
