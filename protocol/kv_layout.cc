@@ -47,14 +47,7 @@ void write_header(std::byte* extent, const EntryFields& fields, std::string_view
 // Small entries are put together in the first cache. To hash what has just been stored has to wait
 // for the stores, and those for the cache lines of the entry, which nobody has touched for long.
 constexpr uint64_t kAssembledBytes = 256;
-
-void write_small_entry(std::byte* extent, const EntryFields& fields, std::string_view key,
-                       std::span<const std::byte> value, uint64_t value_offset) {
-  write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
-  if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
-  const uint64_t bytes = value_offset + value.size() - kChecksummedFrom;
-  store(extent + 8, XXH3_64bits_withSeed(extent + kChecksummedFrom, bytes, fields.seed));
-}
+static_assert(kAssembledBytes < HashedCopy::kWorthwhile);
 
 // Puts a large value into the entry, whose header and key are there; the entry's checksum.
 uint64_t copy_in(std::byte* extent, uint64_t value_offset, std::span<const std::byte> value,
@@ -99,18 +92,15 @@ void write_entry(std::byte* extent, const EntryFields& fields, std::string_view 
                  std::span<const std::byte> value) {
   const uint64_t value_offset = entry_value_offset(key.size(), fields.expiry_field);
   const uint64_t size = value_offset + value.size();
-  if (size <= kAssembledBytes) {
-    alignas(64) std::byte built[kAssembledBytes];
-    write_small_entry(built, fields, key, value, value_offset);
-    std::memcpy(extent + 8, built + 8, size - 8);
-    return;
-  }
-  write_header(extent, fields, key, static_cast<uint32_t>(value.size()));
+  alignas(64) std::byte built[kAssembledBytes];
+  std::byte* const to = size <= kAssembledBytes ? built : extent;
+  write_header(to, fields, key, static_cast<uint32_t>(value.size()));
   if (value.size() >= HashedCopy::kWorthwhile) {
     return store(extent + 8, copy_in(extent, value_offset, value, fields.seed));
   }
-  if (!value.empty()) std::memcpy(extent + value_offset, value.data(), value.size());
-  store(extent + 8, entry_checksum(extent, size, value_offset, fields.seed));
+  if (!value.empty()) std::memcpy(to + value_offset, value.data(), value.size());
+  store(to + 8, entry_checksum(to, size, value_offset, fields.seed));
+  if (to == built) std::memcpy(extent + 8, built + 8, size - 8);
 }
 
 void write_entry_around(std::byte* extent, const EntryFields& fields, std::string_view key,
@@ -137,7 +127,7 @@ bool verify_entry(std::span<const std::byte> bytes, uint64_t seed, std::string_v
   if (load<uint64_t>(bytes.data() + 8) != entry_checksum(bytes.data(), size, value_offset, seed)) {
     return false;
   }
-  out = view_entry(bytes.data());
+  out = view_entry(bytes.data(), meta);
   return true;
 }
 
@@ -148,7 +138,7 @@ bool verify_entry_parts(std::span<const std::byte> head, std::span<const std::by
   const bool has_expiry = (meta_flags(meta) & kEntryHasExpiry) != 0;
   const uint64_t value_offset = entry_value_offset(meta_key_length(meta), has_expiry);
   if (value_offset > head.size() || meta_value_length(meta) != value.size()) return false;
-  EntryView view = view_entry(head.data());
+  EntryView view = view_entry(head.data(), meta);
   if (view.key != key) return false;
   if (value_offset + value.size() < kTwoStepChecksumBytes) return false;  // never in parts
   if (load<uint64_t>(head.data() + 8) !=

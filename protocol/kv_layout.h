@@ -169,15 +169,14 @@ void write_entry(std::byte* extent, const EntryFields& fields, std::string_view 
 void write_entry_around(std::byte* extent, const EntryFields& fields, std::string_view key,
                         uint32_t value_length, uint64_t value_hash);
 
-// The parts of an entry whose memory is trusted (the server's own). Bounds are the caller's
-// business.
-inline EntryView view_entry(const std::byte* extent) {
+// The parts of an entry by its meta word, as that was when the caller checked bounds: whoever else
+// can write to the memory may have changed it since.
+inline EntryView view_entry(const std::byte* extent, uint64_t meta) {
   const auto word = [extent](uint64_t at) {
     uint64_t value;
     std::memcpy(&value, extent + at, sizeof(value));
     return value;
   };
-  const uint64_t meta = word(offsetof(EntryHeader, meta));
   EntryView view;
   view.version = word(offsetof(EntryHeader, version));
   view.user_flags = static_cast<uint16_t>(meta_flags(meta) >> kUserFlagsShift);
@@ -191,6 +190,13 @@ inline EntryView view_entry(const std::byte* extent) {
   view.key = {reinterpret_cast<const char*>(at), key_length};
   view.value = {at + key_length, meta_value_length(meta)};
   return view;
+}
+// The same of an entry whose memory is trusted (the server's own), or whose bounds are checked by
+// what is returned.
+inline EntryView view_entry(const std::byte* extent) {
+  uint64_t meta;
+  std::memcpy(&meta, extent + offsetof(EntryHeader, meta), sizeof(meta));
+  return view_entry(extent, meta);
 }
 
 // The checks of a one-sided reader on `bytes` READ from an entry: lengths within bytes, key equal,

@@ -132,6 +132,18 @@ TEST(Entry, LengthsBeyondTheBytesAreNotFollowed) {
   EXPECT_FALSE(verify_entry(entry, 9, "key", view));
 }
 
+TEST(Entry, AViewGoesByTheLengthsThatWereChecked) {
+  std::vector<std::byte> entry = make_entry({.seed = 1, .version = 9}, "key", "value");
+  const uint64_t meta = make_meta(5, 3, 0);
+  const uint64_t other = make_meta(1u << 29, 60'000, kEntryHasExpiry);
+  std::memcpy(entry.data() + offsetof(EntryHeader, meta), &other, sizeof(other));
+  const EntryView view = view_entry(entry.data(), meta);
+  EXPECT_EQ(view.key, "key");
+  EXPECT_EQ(view.value.size(), 5u);
+  EXPECT_EQ(view.version, 9u);
+  EXPECT_FALSE(view.expiry_field);
+}
+
 TEST(Entry, WriteAroundIsTheSameEntry) {
   for (const size_t length : {0u, 100u, 65'490u, 65'493u, 65'494u, 70'000u}) {
     const std::string value(length, 'w');
