@@ -248,6 +248,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   uint32_t landing_wish(const Operation& operation) const;
   static wire::RequestHeader header_of(const Operation& operation);
   static void add_operands(Operation& operation, Outgoing& out);
+  bool fits_reply(const Outgoing& out, uint64_t hash) const;
   // False, and nothing has happened: no credit, or blocked_.
   bool send_request(Outgoing& out);
   bool may_lend(const Outgoing& out) const;

@@ -314,6 +314,14 @@ bool Session::fits_ring(uint64_t key_length, uint64_t value_length) const {
          ring_.bytes();
 }
 
+// Whether it asks for a value that comes inside the message of its reply, as far as is known. If it
+// has grown since it is kept for us by a pin, as one for which we have no memory.
+bool Session::fits_reply(const Outgoing& out, uint64_t hash) const {
+  if (out.header.opcode != wire::Opcode::kGet) return false;
+  const uint32_t entry = context_.locations->length_of(hash, index_);
+  return entry != 0 && entry <= wire::inline_room(endpoint_->options().message_bytes);
+}
+
 bool Session::send_request(Outgoing& out) {
   if (table_.full()) return false;
   const bool keyed =
@@ -331,7 +339,9 @@ bool Session::send_request(Outgoing& out) {
   slot.ticket = out.header.ticket;
   slot.bytes =
       static_cast<uint32_t>(out.step == RequestStep::kOperation ? out.stored : out.value.size());
-  if (out.landing != 0) slot.landing = context_.arena->allocate(out.landing);
+  if (out.landing != 0 && !fits_reply(out, hash)) {
+    slot.landing = context_.arena->allocate(out.landing);
+  }
   if (slot.landing) {
     const auto offset =
         static_cast<uint64_t>(slot.landing.data() - context_.arena->region().data());

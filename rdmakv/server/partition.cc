@@ -57,15 +57,20 @@ Partition::Partition(const PartitionOptions& options)
       random_(random_u64()),
       puts_(std::make_unique_for_overwrite<std::byte[]>(wire::kMostPutsBytes)) {
   stats_text_.reserve(kStatsReserve);
-  begin_batch();
+  begin_batch(options_.clock->steady_ns());
 }
 
-void Partition::begin_batch() {
+void Partition::begin_batch(uint64_t now_ns) {
+  slab_.tell_time(now_ns);
+  now_ms_ = options_.clock->wall_ms();
+  waited_ = false;
+}
+
+// By a reading of its own, which is after every free of the batch.
+void Partition::end_batch() {
   const uint64_t now_ns = options_.clock->steady_ns();
   slab_.begin(now_ns);
   if (cas_ != nullptr) cas_->begin(now_ns);
-  now_ms_ = options_.clock->wall_ms();
-  waited_ = false;
 }
 
 bool Partition::owns(std::string_view key) const {

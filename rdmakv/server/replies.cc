@@ -137,8 +137,10 @@ void Replies::send_open() {
 }
 
 void Replies::flush() {
-  if (open_ && !builder_.empty()) send_open();
+  const bool sends = open_ && !builder_.empty();
+  if (sends) send_open();
   endpoint_.flush();
+  if (sends) ready();  // so that the next reply finds its message
 }
 
 }  // namespace rdmakv::server

@@ -83,10 +83,14 @@ void Slab::append(Batch& batch, const Batch& more) const {
   batch.extents += more.extents;
 }
 
-void Slab::begin(uint64_t now_ns) {
+void Slab::tell_time(uint64_t now_ns) {
   assert(now_ns >= now_ns_);
   now_ns_ = now_ns;
   generations_.begin(now_ns);
+}
+
+void Slab::begin(uint64_t now_ns) {
+  tell_time(now_ns);
   if (open_.extents != 0) {
     Batch* last = batches_ == 0 ? nullptr : &closed_[(first_batch_ + batches_ - 1) % kBatches];
     // Few batches, however often the clock is read: a young one takes more, and a later stamp.

@@ -78,7 +78,10 @@ class Slab {
   // `pool` stays the caller's and outlives the Slab; its start is aligned to a page.
   Slab(std::span<std::byte> pool, uint32_t most_pins);
 
-  // A new reading of the steady clock, not before the last one. Ends quarantines.
+  // A new reading of the steady clock, not before the last one: what is built from here on is of
+  // its generation.
+  void tell_time(uint64_t now_ns);
+  // Likewise, and ends quarantines.
   void begin(uint64_t now_ns);
   uint32_t generation() const { return generations_.now(); }
   // An entry in the pool, built under this generation, is dead.

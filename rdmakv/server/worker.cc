@@ -246,9 +246,10 @@ void Worker::run() {
     const uint64_t now_ns = options_.clock->steady_ns();
     const bool mail = has_mail_.load(std::memory_order_acquire);
     if (count > 0 || mail || now_ns >= timer_ns_ || blocked_) {
-      partition_->begin_batch();
+      partition_->begin_batch(now_ns);
       if (mail) take_mail(now_ns);
       turn({completions, count}, now_ns);
+      partition_->end_batch();
       if (count > 0 || mail) {
         worked_ns = now_ns;
         armed = false;
@@ -364,7 +365,7 @@ void Worker::sleep(uint64_t now_ns) {
 }
 
 void Worker::shut_down() {
-  partition_->begin_batch();
+  partition_->begin_batch(options_.clock->steady_ns());
   take_mail(options_.clock->steady_ns());
   for (const auto& connection : clients_) {
     connection->flush();

@@ -203,6 +203,66 @@ TEST_F(ValueTest, AGetWithoutALandingBufferIsSentAllTheSame) {
   client.reset();
 }
 
+// What a location is known to hold tells whether room has to be set aside for it.
+TEST_F(ValueTest, AGetOfAValueKnownToBeSmallTakesNoLandingBuffer) {
+  options.get_path = GetPath::kRequest;
+  open_and_connect();
+  const auto put_told = [&](const fakes::FakeRequest& request) {
+    wire::ReplyHeader header;
+    header.version = 1;
+    header.location = 4;
+    header.generation = 3;
+    server().entries[request.key] = {request.value, 1};
+    server().reply(request, header);
+    return true;
+  };
+  for (const size_t size : {size_t{64}, size_t{6000}}) {
+    server().intercept = put_told;
+    const std::string value(size, 'v');
+    TestOperation put(OperationKind::kPut, "k");
+    put.input = bytes_of(value);
+    ASSERT_EQ(run(put), Code::kOk);
+    uint32_t landing = ~0u;
+    server().intercept = [&](const fakes::FakeRequest& request) {
+      landing = request.header.landing_bytes;
+      return false;
+    };
+    TestOperation get(OperationKind::kGet, "k");
+    EXPECT_EQ(run(get), Code::kOk);
+    EXPECT_EQ(landing == 0, size == 64) << size;
+    EXPECT_EQ(get.lent, value);
+    get.buffer.reset();
+  }
+}
+
+TEST_F(ValueTest, AValueThatHasGrownSinceIsPinned) {
+  options.get_path = GetPath::kRequest;
+  open_and_connect();
+  server().intercept = [&](const fakes::FakeRequest& request) {
+    wire::ReplyHeader header;
+    header.version = 1;
+    header.location = 4;
+    header.generation = 3;
+    server().reply(request, header);
+    return true;
+  };
+  TestOperation put(OperationKind::kPut, "k");
+  put.input = bytes_of("small");
+  ASSERT_EQ(run(put), Code::kOk);
+  server().intercept = nullptr;
+  server().entries["k"] = {std::string(20'000, 'g'), 9};
+  std::string destination(20'000, '-');
+  TestOperation copied(OperationKind::kGet, "k");
+  copied.destination = std::as_writable_bytes(std::span<char>(destination));
+  EXPECT_EQ(run(copied), Code::kOk);
+  EXPECT_EQ(destination, server().entries["k"].value);
+  EXPECT_FALSE(copied.ticket);
+  TestOperation lent(OperationKind::kGet, "k");
+  EXPECT_EQ(run(lent), Code::kOk);
+  EXPECT_EQ(lent.lent, destination) << "the location tells its size now";
+  lent.buffer.reset();
+}
+
 TEST_F(ValueTest, APutWaitsForARegisteredBuffer) {
   options.arena_bytes = 1 << 20;
   open_and_connect();

@@ -75,8 +75,13 @@ class CasBox {
     session = std::make_unique<Session>(*partition);
   }
 
+  // At the time that the clock shows now.
+  void new_batch() {
+    partition->end_batch();
+    partition->begin_batch(clock.steady_ns());
+  }
   Told ask(const Ask& ask, Session& from) {
-    partition->begin_batch();
+    new_batch();
     return told_of(partition->execute(header_of(ask), ask.key, bytes_of_value(ask), from),
                    *partition);
   }
@@ -172,7 +177,7 @@ class CasBox {
   CasPool::State state(uint64_t offset) const { return partition->cas_pool()->state(offset); }
   void pass_ms(uint64_t ms) {
     clock.pass_ms(ms);
-    partition->begin_batch();
+    new_batch();
   }
   bool consistent() { return partition->consistent(session ? session->uploads.open() : 0); }
   // Nothing is left when everything was removed and all connections are gone.

@@ -138,7 +138,7 @@ TEST_F(ModifyTest, AnUploadIsTheInput) {
     wire::RequestHeader header;
     header.opcode = Opcode::kUploadBegin;
     header.total = input.size();
-    box_.partition->begin_batch();
+    box_.new_batch();
     const uint64_t ticket = box_.partition->execute(header, key, {}, *box_.session).reply.ticket;
     header = {};
     header.opcode = Opcode::kUploadChunk;

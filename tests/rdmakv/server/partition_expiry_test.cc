@@ -102,14 +102,14 @@ TEST_F(PartitionExpiryTest, SweepFindsWhatNobodyAsksFor) {
   box_.partition->sweep(1 << 20);
   EXPECT_EQ(box_.partition->index().size(), 500u);
   box_.clock.pass_ms(101);
-  box_.partition->begin_batch();
+  box_.new_batch();
   box_.partition->sweep(100);  // bounded steps
   EXPECT_EQ(box_.partition->sweep_due_ms(), 0);
   for (int i = 0; i < 100 && box_.partition->sweep_due_ms() == 0; ++i) box_.partition->sweep(100);
   EXPECT_EQ(box_.partition->index().size(), 250u);
   EXPECT_EQ(box_.partition->sweep_due_ms(), box_.now_ms() - 101 + 9001);
   box_.clock.pass_ms(10'000);
-  box_.partition->begin_batch();
+  box_.new_batch();
   box_.partition->sweep(1 << 20);
   EXPECT_EQ(box_.partition->index().size(), 0u);
   EXPECT_EQ(box_.partition->sweep_due_ms(), ExpirySweep::kNever);

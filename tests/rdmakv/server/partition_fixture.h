@@ -110,9 +110,14 @@ class PartitionBox {
     session = std::make_unique<Session>(*partition);
   }
 
+  // At the time that the clock shows now.
+  void new_batch() {
+    partition->end_batch();
+    partition->begin_batch(clock.steady_ns());
+  }
   // Executes; a pinned value is read and unpinned.
   Told ask(const Ask& ask) {
-    partition->begin_batch();
+    new_batch();
     return told_of(partition->execute(header_of(ask), ask.key, bytes_of_value(ask), *session),
                    *partition);
   }
@@ -140,7 +145,7 @@ class PartitionBox {
     ask({.opcode = Opcode::kClear});
     for (int i = 0; i < 2; ++i) {
       clock.pass_ms(2);
-      partition->begin_batch();
+      new_batch();
     }
     const SlabAccounting a = partition->slab().accounting();
     return a.free_pages == a.usable_pages && a.live_extents == 0 && a.doomed_extents == 0 &&

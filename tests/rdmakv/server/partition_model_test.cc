@@ -115,7 +115,7 @@ class Model {
         break;
       case 9: {
         box_.clock.pass_ns(pick(3'000'000));
-        box_.partition->begin_batch();
+        box_.new_batch();
         if (pick(3) == 0) box_.partition->sweep(static_cast<uint32_t>(pick(200)));
         break;
       }
@@ -249,7 +249,7 @@ class Model {
     wire::RequestHeader header;
     header.opcode = Opcode::kUploadBegin;
     header.total = open.value.size();
-    box_.partition->begin_batch();
+    box_.new_batch();
     const Outcome begun = box_.partition->execute(header, open.key, {}, *box_.session);
     if (begun.reply.status == ReplyStatus::kTooMany) {
       ASSERT_EQ(uploads_.size(), Uploads::kMost);

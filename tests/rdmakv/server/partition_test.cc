@@ -169,7 +169,7 @@ TEST_F(PartitionTest, LargePreviousValueSurvivesUntilItIsSent) {
   const Outcome outcome = box_.partition->execute(header, "k", {}, *box_.session);
   ASSERT_TRUE(outcome.pinned);
   box_.clock.pass_ms(50);
-  box_.partition->begin_batch();
+  box_.new_batch();
   box_.put("other", std::string(100'000, 'y'));
   EXPECT_EQ(outcome.value.size(), large.size());
   EXPECT_EQ(outcome.value[0], std::byte{'x'});
@@ -424,7 +424,7 @@ TEST_F(PartitionTest, OldEntryLeadsToTheNewOneUntilItsPlaceIsReused) {
   const Told a = box_.put("k", "a");
   const Told b = box_.put("k", "b");
   box_.clock.pass_ms(100);
-  box_.partition->begin_batch();
+  box_.new_batch();
   uint64_t bits = 0;
   std::memcpy(&bits, box_.partition->slab().at(a.reply.location), 8);
   const auto word = wire::FirstWord::decode(bits);

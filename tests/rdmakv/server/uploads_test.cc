@@ -20,7 +20,7 @@ class UploadsTest : public testing::Test {
                         std::string_view value = {}) {
     header.key_length = static_cast<uint32_t>(key.size());
     header.value_length = static_cast<uint32_t>(value.size());
-    box_.partition->begin_batch();
+    box_.new_batch();
     return box_.partition
         ->execute(header, key, std::as_bytes(std::span(value.data(), value.size())), *box_.session)
         .reply;
