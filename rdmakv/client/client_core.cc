@@ -378,7 +378,7 @@ size_t ClientCore::poll() {
   if (polling_) return 0;
   polling_ = true;
   ended_ = 0;
-  uint64_t now = steady_ns();
+  const uint64_t now = polled_ns_ = steady_ns();
   take_completions(now);
   if (now >= timer_at_) drain_timer();
   if (now >= next_due) on_time(now);

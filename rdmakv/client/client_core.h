@@ -134,6 +134,7 @@ class ClientCore final : public Client,
   // The steady clock as the first submit() since the last turn read it; 0: not yet. The deadlines
   // of a batch are counted from there.
   uint64_t submitting_ns_ = 0;
+  uint64_t polled_ns_ = 0;  // the steady clock as the latest poll() read it
   bool polling_ = false;
   bool closing_ = false;
   int epoll_fd_ = -1;

@@ -24,10 +24,10 @@ void ClientCore::wait(Operation& operation) {
   uint64_t spin_until = steady_ns() + kSpinNs;
   while (operation.internal[kUnderWay] != 0) {
     if (poll() > 0) {
-      spin_until = steady_ns() + kSpinNs;
+      spin_until = polled_ns_ + kSpinNs;
       continue;
     }
-    if (operation.internal[kUnderWay] != 0 && steady_ns() >= spin_until && arm()) sleep();
+    if (operation.internal[kUnderWay] != 0 && polled_ns_ >= spin_until && arm()) sleep();
   }
 }
 
