@@ -217,7 +217,6 @@ bool Connection::find_value(wire::RequestView& request) {
 // is early enough for the credits: replies to all but the last give back fewer credits than the
 // message took, and it took at least as many as slots.
 void Connection::run(uint64_t now_ns) {
-  touched = true;
   for (;;) {
     if (!reader_.valid() || reader_.header().count > credits_) {
       refuse(wire::RefusalCode::kBadRequest,
@@ -255,7 +254,6 @@ void Connection::run(uint64_t now_ns) {
 }
 
 void Connection::flush() {
-  touched = false;
   if (state_ == State::kReady) replies_->flush();
 }
 

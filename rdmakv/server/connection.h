@@ -76,7 +76,7 @@ class Connection {
   const EndpointCounters& verbs() const { return endpoint_->counters(); }
 
   // The worker's marks.
-  bool touched = false;
+  bool active = false;
   bool quarantine_told = false;
 
  private:

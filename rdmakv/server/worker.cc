@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace rdmakv::server {
 namespace {
@@ -245,7 +246,7 @@ void Worker::run() {
     const size_t count = queue_->poll(completions);
     const uint64_t now_ns = options_.clock->steady_ns();
     const bool mail = has_mail_.load(std::memory_order_acquire);
-    if (count > 0 || mail || now_ns >= timer_ns_ || blocked_) {
+    if (count > 0 || mail || now_ns >= timer_ns_ || !active_.empty()) {
       partition_->begin_batch(now_ns);
       if (mail) take_mail(now_ns);
       turn({completions, count}, now_ns);
@@ -293,24 +294,28 @@ void Worker::turn(std::span<const Completion> completions, uint64_t now_ns) {
       on_turned_away(completion);
       continue;
     }
-    connection->touched = true;
+    if (!std::exchange(connection->active, true)) active_.push_back(connection);
     connection->on_completion(completion, now_ns);
   }
-  bool blocked = false;
-  bool gone = false;
-  for (const auto& connection : clients_) {
-    if (connection->blocked()) connection->resume(now_ns);
-    if (connection->touched) connection->flush();
-    blocked |= connection->blocked();
-    gone |= connection->state() == Connection::State::kGone;
-  }
-  blocked_ = blocked;
-  if (now_ns >= timer_ns_) {
-    housekeeping(now_ns);
-    gone = true;
-  }
-  if (gone) remove_gone(now_ns);
+  finish_active(now_ns);
+  if (now_ns >= timer_ns_) housekeeping(now_ns);
+  remove_gone(now_ns);
   tell_of_lost_keys(now_ns);
+}
+
+// What waited for a send buffer goes on, and what was gathered is sent.
+void Worker::finish_active(uint64_t now_ns) {
+  size_t blocked = 0;
+  for (Connection* const connection : active_) {
+    if (connection->blocked()) connection->resume(now_ns);
+    connection->flush();
+    const bool is_gone = connection->state() == Connection::State::kGone;
+    gone_ |= is_gone;
+    if (connection->state() != Connection::State::kReady) due_ns_ = 0;  // it has a deadline
+    connection->active = connection->blocked() && !is_gone;
+    if (connection->active) active_[blocked++] = connection;
+  }
+  active_.resize(blocked);
 }
 
 void Worker::tell_of_lost_keys(uint64_t now_ns) {
@@ -326,18 +331,28 @@ void Worker::tell_of_lost_keys(uint64_t now_ns) {
 // While there is work this comes round every kTimerNs; a sleeping worker sleeps until it is needed.
 void Worker::housekeeping(uint64_t now_ns) {
   timer_ns_ = now_ns + kTimerNs;
-  for (const auto& connection : clients_) connection->on_time(now_ns);
+  connections_due(now_ns);
   if (partition_->sweep_due_ms() <= partition_->now_ms()) partition_->sweep(kSweepSteps);
   if (partition_->wants_tending()) partition_->tend(kTendSteps);
   if (!quarantine_.empty()) end_quarantines(now_ns);
 }
 
-// When the worker has to wake though nothing comes.
-uint64_t Worker::wake_time(uint64_t now_ns) const {
-  uint64_t wake_ns = blocked_ ? now_ns + kBlockedNs : kNever;
+// When a connection wants on_time() next, at the earliest: all of them are asked only when that has
+// come, so that neither a turn nor a sleep costs more for their number.
+uint64_t Worker::connections_due(uint64_t now_ns) {
+  if (now_ns < due_ns_) return due_ns_;
+  due_ns_ = kNever;
   for (const auto& connection : clients_) {
-    wake_ns = std::min(wake_ns, connection->on_time(now_ns));
+    due_ns_ = std::min(due_ns_, connection->on_time(now_ns));
+    gone_ |= connection->state() == Connection::State::kGone;
   }
+  return due_ns_;
+}
+
+// When the worker has to wake though nothing comes.
+uint64_t Worker::wake_time(uint64_t now_ns) {
+  uint64_t wake_ns = active_.empty() ? kNever : now_ns + kBlockedNs;
+  wake_ns = std::min(wake_ns, connections_due(now_ns));
   for (const TurnedAway& away : turned_away_) wake_ns = std::min(wake_ns, away.until_ns);
   if (partition_->wants_tending()) wake_ns = std::min(wake_ns, now_ns + kTimerNs);
   if (!quarantine_.empty()) wake_ns = std::min(wake_ns, now_ns + kQuarantineLookNs);
@@ -382,12 +397,14 @@ void Worker::shut_down() {
       // Too late for requests; their senders see the connection go.
       if (completions[i].kind == CompletionKind::kDisconnected) {
         connection->on_completion(completions[i], now_ns);
+        gone_ = true;
       }
     }
     remove_gone(now_ns);
     if (clients_.empty() || now_ns - began_ns > kShutdownNs) break;
     options_.clock->wait_ns(kMillisecond / 2);
   }
+  active_.clear();
   clients_.clear();
   quarantine_.clear();  // nobody else gets this memory
   turned_away_.clear();

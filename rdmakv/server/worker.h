@@ -98,12 +98,14 @@ class Worker {
   void take_mail(uint64_t now_ns);
   void welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns);
   void turn(std::span<const Completion> completions, uint64_t now_ns);
+  void finish_active(uint64_t now_ns);
   void housekeeping(uint64_t now_ns);
   void remove_gone(uint64_t now_ns);
   void quarantine(std::unique_ptr<Connection> connection, uint64_t now_ns);
   void end_quarantines(uint64_t now_ns);
   void give_back(std::unique_ptr<Connection> connection);
-  uint64_t wake_time(uint64_t now_ns) const;
+  uint64_t connections_due(uint64_t now_ns);
+  uint64_t wake_time(uint64_t now_ns);
   void sleep(uint64_t now_ns);
   void on_turned_away(const Completion& completion);
   void shut_down();
@@ -128,6 +130,9 @@ class Worker {
   std::unique_ptr<Partition> partition_;
   std::unique_ptr<ConnectionContext> context_;
   std::vector<std::unique_ptr<Connection>> clients_;
+  // Of these, the ones that a turn has to look at: of which completions came, or whose input waits
+  // for a send buffer since the turn before.
+  std::vector<Connection*> active_;
   std::vector<std::unique_ptr<Connection>> quarantine_;  // the peer is gone, but may still write
   struct TurnedAway {  // one connection too many, until its Refusal has arrived
     std::unique_ptr<Endpoint> endpoint;
@@ -146,7 +151,8 @@ class Worker {
 
   // The thread's own.
   uint64_t timer_ns_ = 0;  // when housekeeping() is due at the latest
-  bool blocked_ = false;   // some connection's input waits for a send buffer
+  uint64_t due_ns_ = 0;    // before this no connection wants on_time()
+  bool gone_ = false;      // some connection may be gone
   uint64_t turns_ = 0, sleeps_ = 0, refused_ = 0, accepted_ = 0, quarantines_ = 0;
   uint64_t lost_keys_told_ = 0;
   ReplyCounters past_replies_;  // of connections that are gone

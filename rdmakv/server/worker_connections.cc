@@ -1,5 +1,6 @@
 // Worker: connections that come, that go, and that cannot go yet.
 #include <algorithm>
+#include <utility>
 
 #include "rdmakv/server/worker.h"
 
@@ -58,7 +59,7 @@ void Worker::welcome(std::unique_ptr<Endpoint> endpoint, uint64_t now_ns) {
   free_rings_.pop_back();
   log_.write(LogLevel::kDebug, std::string(endpoint->peer_name()) + " connects", now_ns);
   clients_.push_back(std::make_unique<Connection>(*context_, std::move(endpoint), ring, now_ns));
-  timer_ns_ = 0;
+  timer_ns_ = due_ns_ = 0;
 }
 
 // Nothing that those say matters any more.
@@ -75,8 +76,10 @@ void Worker::on_turned_away(const Completion& completion) {
 
 void Worker::remove_gone(uint64_t now_ns) {
   std::erase_if(turned_away_, [&](const TurnedAway& away) { return away.until_ns <= now_ns; });
+  if (!std::exchange(gone_, false)) return;
   std::erase_if(clients_, [&](std::unique_ptr<Connection>& connection) {
     if (connection->state() != Connection::State::kGone) return false;
+    if (connection->active) std::erase(active_, connection.get());
     const std::string& why = connection->why();
     log_.write(why.empty() ? LogLevel::kDebug : LogLevel::kInfo,
                std::string(connection->peer_name()) + " is gone" +

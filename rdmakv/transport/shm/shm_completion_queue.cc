@@ -73,10 +73,10 @@ size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
 
 size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
   size_t count = 0;
-  // Rounds, until one brings nothing or there is no more room. A round ends where it began or where
-  // the room ended; the next one goes on behind that.
-  for (size_t progress = 1; progress != 0 && count < completions.size();) {
-    progress = 0;
+  // Rounds, as long as some connection has more than its burst and there is room. A round ends
+  // where it began or where the room ended; the next one goes on behind that.
+  for (bool more = true; more && count < completions.size();) {
+    more = false;
     const size_t turns = endpoints_.size();
     for (size_t i = 0; i < turns && count < completions.size(); ++i) {
       if (next_ >= endpoints_.size()) next_ = 0;
@@ -88,7 +88,7 @@ size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
       const size_t room = std::min(kBurst, completions.size() - count);
       const size_t taken = endpoint->take(completions.subspan(count, room));
       count += taken;
-      progress += taken;
+      more |= taken == room;
       if (endpoint->done()) {
         endpoints_[next_] = endpoints_.back();
         endpoints_.pop_back();
