@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "protocol/rules.h"
 #include "rdmakv/client/clock.h"
@@ -69,7 +70,7 @@ void DirectReader::reset(const RemoteLayout& layout, uint32_t window, uint32_t m
   reads_.resize(window);
   free_.clear();
   for (uint32_t i = window; i > 0; --i) free_.push_back(i - 1);
-  in_use_ = 0;
+  in_use_ = again_ = 0;
   waiting_.reset(window);
   posted_.reset(window);
   last_ = {};
@@ -101,9 +102,10 @@ DirectReader::Begun DirectReader::begin(Operation& operation, uint64_t hash, boo
   read.operation = &operation;
   read.hash = hash;
   read.order = order;
-  read.detours = order_.read_begins(order);
+  read.number = order_.read_begins(order);
+  operation.internal[kByRequest] = read.number;
   read.hops = 0;
-  read.located = read.partly = false;
+  read.located = read.partly = read.again = false;
   read.overflow = false;
   read.candidates = read.next_candidate = 0;
   read.arrived = 0;
@@ -382,15 +384,25 @@ void DirectReader::forward(Read& read, const Pointer& next) {
 }
 
 void DirectReader::again(Read& read) {
+  if (!std::exchange(read.again, true)) ++again_;
   waiting_.push(index_of(read));
 }
 
 // ---- the end -----------------------------------------------------------------------------------
 
+// Whether its answer could be older than that of a GET of its key submitted before it, or could
+// come to be: one that needs several READs may be overtaken.
+bool DirectReader::fell_behind(const Read& read, uint64_t version) {
+  const bool overtakes = again_ > 0 && order_.reads_together(read.order) &&
+                         std::any_of(reads_.begin(), reads_.end(), [&](const Read& other) {
+                           return other.in_use && other.operation != nullptr &&
+                                  other.number < read.number && other.hash == read.hash;
+                         });
+  return overtakes || order_.read_fell_behind(read.order, read.number, version);
+}
+
 void DirectReader::accept(Read& read, const Judgement& found) {
-  if (order_.read_fell_behind(read.order, read.detours, found.entry.version)) {
-    return detour(read, Detour::kOrder);
-  }
+  if (fell_behind(read, found.entry.version)) return detour(read, Detour::kOrder);
   switch (read.path) {
     case ReadPath::kForwarded:
       ++counters_.forwarded;
@@ -437,7 +449,7 @@ void DirectReader::give_value(Read& read, const wire::EntryView& entry) {
 }
 
 void DirectReader::not_found(Read& read) {
-  if (order_.read_fell_behind(read.order, read.detours, 0)) return detour(read, Detour::kOrder);
+  if (fell_behind(read, 0)) return detour(read, Detour::kOrder);
   ++counters_.not_found;
   read.operation->code = Code::kNotFound;
   end(read);
@@ -456,7 +468,7 @@ void DirectReader::detour(Read& read, Detour why) {
   Operation& operation = *read.operation;
   read.operation = nullptr;
   if (read.path != ReadPath::kIndexed) locations_.forget(read.hash, session_);
-  order_.read_detours(read.order);
+  order_.read_detours(read.order, read.number);
   release(read);
   events_.direct_detour(operation);
 }
@@ -467,6 +479,7 @@ void DirectReader::release(Read& read) {
   read.piece.reset();
   read.in_use = false;
   --in_use_;
+  if (read.again) --again_;
   free_.push_back(index_of(read));
 }
 

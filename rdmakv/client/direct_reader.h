@@ -97,12 +97,14 @@ class DirectReader {
     bool in_use = false;
     bool located = false;  // the pointer comes from a slot
     bool partly = false;   // the READ of one of its two buckets may be under way
+    bool again = false;    // not its first READ
     Step step = Step::kEntry;
     ReadPath path = ReadPath::kCached;
     uint32_t hops = 0;
     Operation* operation = nullptr;  // null: nobody waits any more
     uint64_t hash = 0;
-    uint32_t order = 0, detours = 0;
+    uint32_t order = 0;
+    uint64_t number = 0;  // of KeyOrder
     Pointer pointer;
     uint64_t length = 0;   // bytes of the entry, as far as known
     uint64_t asked = 0;    // bytes of the READ under way
@@ -129,6 +131,7 @@ class DirectReader {
   void piece_arrived(Read& read, int64_t latest_ms);
   void next_candidate(Read& read);
   void forward(Read& read, const Pointer& next);
+  bool fell_behind(const Read& read, uint64_t version);
   void accept(Read& read, const Judgement& found);
   void give_value(Read& read, const wire::EntryView& entry);
   void not_found(Read& read);
@@ -150,6 +153,7 @@ class DirectReader {
 
   uint32_t most_bytes_ = 0;
   uint32_t in_use_ = 0;
+  uint32_t again_ = 0;  // of those in use, the ones at a later READ than their first
   std::vector<Read> reads_;
   std::vector<uint32_t> free_;
 

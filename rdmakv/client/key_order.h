@@ -6,12 +6,12 @@
 // overtake
 //   it.
 // - A change is not sent while a READ of its key is on its way: the READ might see it.
-// - Nor is what only looks, but for a GET: the READ may end without an answer, and its GET then
-// goes
-//   by request, behind what was submitted after it.
-// - READs of one key under way together must not answer backwards: one whose predecessor went to
-// the
-//   server for its answer, or found a newer version, goes to the server too.
+// - Nor is what only looks: the READ may be carried out later, and see something newer; or it may
+//   end without an answer, and its GET then goes by request. So that one waits for the READs that
+//   began before it, too.
+// - READs of one key under way together must not answer backwards: one that began after one that
+//   went to the server for its answer, or that found an older version than one before it, goes to
+//   the server too.
 //
 // One connection's, on the client's thread.
 #pragma once
@@ -40,28 +40,34 @@ class KeyOrder {
     const Count& count = counts_[at];
     return (count.requests | count.reads | count.atomics) == 0 && clears_ == 0;
   }
-  // For a GET by request.
-  bool may_ask(uint32_t at) const { return counts_[at].atomics == 0; }
-  // For what else only looks.
-  bool may_look(uint32_t at) const { return may_ask(at) && counts_[at].reads == 0; }
+  // For what only looks.
+  bool may_look(uint32_t at) const { return may_change(at); }
   bool may_swap(uint32_t at) const { return may_read(at) && may_change(at); }
 
-  // The number to be given back to read_fell_behind().
-  uint32_t read_begins(uint32_t at) {
+  // The number of the READ, from 1 on: those that begin later have higher ones.
+  uint64_t read_begins(uint32_t at) {
     ++counts_[at].reads;
     ++reads_;
-    return counts_[at].detours;
+    return ++begun_;
   }
-  // Whether a READ that began under `detours` and found `version` would answer backwards.
-  bool read_fell_behind(uint32_t at, uint32_t detours, uint64_t version) {
+  // Whether that READ, which found `version`, would answer backwards. Those of its key that began
+  // before it have ended.
+  bool read_fell_behind(uint32_t at, uint64_t number, uint64_t version) {
     Count& count = counts_[at];
-    if (count.detours != detours || version < count.newest) return true;
+    if (number > count.first_detour || version < count.newest) return true;
     if (count.reads > 1) count.newest = version;
     return false;
   }
-  void read_detours(uint32_t at) { ++counts_[at].detours; }
+  bool reads_together(uint32_t at) const { return counts_[at].reads > 1; }
+  void read_detours(uint32_t at, uint64_t number) {
+    counts_[at].first_detour = std::min(counts_[at].first_detour, number);
+  }
   void read_ends(uint32_t at) {
-    if (--counts_[at].reads == 0) counts_[at].newest = 0;
+    Count& count = counts_[at];
+    if (--count.reads == 0) {
+      count.newest = 0;
+      count.first_detour = kNever;
+    }
     --reads_;
   }
 
@@ -78,14 +84,16 @@ class KeyOrder {
   void reset() { *this = KeyOrder(); }
 
  private:
+  static constexpr uint64_t kNever = ~uint64_t{0};
   struct Count {
     uint32_t requests = 0;  // puts of runs, many of them on one credit, count each
     uint16_t reads = 0;
     uint16_t atomics = 0;
-    uint32_t detours = 0;
-    uint64_t newest = 0;  // version found by READs under way together
+    uint64_t first_detour = kNever;  // of READs under way together: the number of the earliest,
+    uint64_t newest = 0;             // and the version that was found
   };
   std::array<Count, kCounts> counts_;
+  uint64_t begun_ = 0;
   uint32_t reads_ = 0;
   uint32_t clears_ = 0;
 };

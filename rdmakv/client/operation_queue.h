@@ -15,7 +15,7 @@ enum OperationWord : size_t {
   kIssued = 2,     // pinned values: bytes that READs were posted for
   kArrived = 3,    // pinned values: bytes that have come
   kGather = 4,     // parts of a kCount or kClear: which worker, or kEveryWorker
-  kByRequest = 5,  // 1: not (again) without the server
+  kByRequest = 5,  // not 0: not (again) without the server; of a GET, KeyOrder's number of its READ
   kAllowed = 6,    // ns from its sending to its deadline; 0: the deadline is the caller's, or final
   kUploaded = 7,   // uploads: 1 + the most bytes that were ever acknowledged; 0: not begun
 };
@@ -39,6 +39,17 @@ class OperationQueue {
     operation.next = head_;
     if (head_ == nullptr) tail_ = &operation;
     head_ = &operation;
+  }
+  // Before the first operation whose `word` is larger; the queue is in the order of these.
+  void insert(Operation& operation, size_t word) {
+    const auto is_larger = [&](const Operation& other) {
+      return other.internal[word] > operation.internal[word];
+    };
+    if (head_ == nullptr || !is_larger(*tail_)) return push_back(operation);
+    Operation** at = &head_;
+    while (!is_larger(**at)) at = &(*at)->next;
+    operation.next = *at;
+    *at = &operation;
   }
   Operation* pop_front() {
     Operation* operation = head_;

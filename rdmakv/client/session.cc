@@ -271,7 +271,11 @@ void Session::fail_sent(bool was_ready) {
   // Of one key, what is READ, or came back from that, was there before what is asked of the server:
   // no READ begins beside a request, and who has a pin was answered first.
   reader_.extract([](const Operation&) { return true; }, sort);
-  direct_.extract([](const Operation&) { return true; }, sort);
+  direct_.extract([](const Operation&) { return true; },
+                  [&](Operation& operation) {
+                    operation.internal[kAllowed] = 0;
+                    detours_.insert(operation, kByRequest);
+                  });
   while (!detours_.empty()) again.push_back(*detours_.pop_front());
   for (uint32_t index = table_.oldest(); index != RequestTable::kNone;
        index = table_.slot(index).next) {

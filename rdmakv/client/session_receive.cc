@@ -320,9 +320,8 @@ void Session::direct_done(Operation& operation) {
 }
 
 void Session::direct_detour(Operation& operation) {
-  operation.internal[kByRequest] = 1;
   operation.value = {};
-  detours_.push_back(operation);
+  detours_.insert(operation, kByRequest);
   context_.mark_dirty(*this);
 }
 

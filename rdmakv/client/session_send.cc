@@ -243,7 +243,6 @@ bool Session::may_send(const Outgoing& out, uint64_t hash) const {
     return may_change_all(*out.operation);
   if (!wire::is(out.header.opcode, wire::opcode::kOrdered)) return true;
   const uint32_t at = KeyOrder::of(hash);
-  if (out.header.opcode == wire::Opcode::kGet) return order_.may_ask(at);
   return wire::is(out.header.opcode, wire::opcode::kLooks) ? order_.may_look(at)
                                                            : order_.may_change(at);
 }

@@ -65,7 +65,7 @@ void Session::swapped(uint64_t context, uint64_t now) {
   if (!told.won) {
     // It has certainly not taken place; the server says what is there now.
     operation.internal[kByRequest] = 1;
-    detours_.push_back(operation);
+    detours_.insert(operation, kByRequest);
     return;
   }
   operation.code = Code::kOk;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -79,8 +80,8 @@ class DirectReaderTest : public testing::Test, private DirectReader::Events {
   void direct_detour(Operation& operation) override { detoured_ = &operation; }
   void cas_entry_seen(Operation&, uint64_t, const Judgement&, uint64_t) override {}
 
-  void bring(const void* bytes, size_t length) {
-    const HeldEndpoint::Read read = endpoint_.reads.back();
+  void bring(const void* bytes, size_t length) { bring(endpoint_.reads.back(), bytes, length); }
+  void bring(const HeldEndpoint::Read& read, const void* bytes, size_t length) {
     ASSERT_GE(read.into.length, length);
     std::memcpy(read.into.address, bytes, length);
     reader_.on_read(read.context, 0);
@@ -102,7 +103,9 @@ class DirectReaderTest : public testing::Test, private DirectReader::Events {
     reader_.pump(endpoint_, turn_ns_);
     ASSERT_EQ(endpoint_.reads.size(), 2u);
   }
-  void bring_entry() {
+  void bring_entry() { bring_entry(endpoint_.reads.back()); }
+  // Of it, what was asked for.
+  void bring_entry(const HeldEndpoint::Read& read) {
     alignas(8) std::byte entry[256] = {};
     wire::EntryFields fields;
     fields.version = 3;
@@ -110,7 +113,7 @@ class DirectReaderTest : public testing::Test, private DirectReader::Events {
     wire::write_entry(entry, fields, "key", std::as_bytes(std::span("value", 5)));
     const uint64_t word = wire::FirstWord::make_live(5, false).encode();
     std::memcpy(entry, &word, sizeof(word));
-    bring(entry, wire::entry_bytes(3, 5, false));
+    bring(read, entry, std::min<size_t>(read.into.length, wire::entry_bytes(3, 5, false)));
   }
 
   BufferArena arena_;
@@ -149,6 +152,33 @@ TEST_F(DirectReaderTest, WhatASlotSaysIsUsedAtOnce) {
   EXPECT_EQ(operation_.code, Code::kOk);
   EXPECT_EQ(operation_.version, 3u);
   EXPECT_EQ(operation_.value.size(), 5u);
+}
+
+// Of two GETs of one key the earlier needs a second READ, since the entry is longer than it was
+// thought to be. That may see something newer than what the later one has seen.
+TEST_F(DirectReaderTest, ALaterReadDoesNotOvertakeAnEarlierOneOfItsKey) {
+  const uint64_t hash = wire::hash_key("key", 99);
+  const auto length = static_cast<uint32_t>(wire::entry_bytes(3, 5, false));
+  Operation later;
+  later.key = "key";
+  cache_.begin(steady_ns());
+  cache_.learn(hash, 0, {16, 5, wire::kEntryHeaderBytes});
+  ASSERT_EQ(reader_.begin(operation_, hash, false), DirectReader::Begun::kTaken);
+  reader_.pump(endpoint_, steady_ns());
+  cache_.learn(hash, 0, {16, 5, length});
+  ASSERT_EQ(reader_.begin(later, hash, false), DirectReader::Begun::kTaken);
+  reader_.pump(endpoint_, steady_ns());
+  ASSERT_EQ(endpoint_.reads.size(), 2u);
+  bring_entry(endpoint_.reads[0]);
+  reader_.pump(endpoint_, steady_ns());
+  ASSERT_EQ(endpoint_.reads.size(), 3u);
+  bring_entry(endpoint_.reads[1]);
+  EXPECT_EQ(done_, nullptr);
+  EXPECT_EQ(detoured_, &later);
+  EXPECT_EQ(reader_.counters().detours[static_cast<size_t>(Detour::kOrder)], 1u);
+  bring_entry(endpoint_.reads[2]);
+  EXPECT_EQ(done_, &operation_);
+  EXPECT_FALSE(reader_.busy());
 }
 
 }  // namespace

@@ -31,7 +31,6 @@ TEST(KeyOrder, NoChangeBesideARead) {
   order.read_begins(7);
   EXPECT_FALSE(order.may_change(7));
   EXPECT_FALSE(order.may_swap(7));
-  EXPECT_TRUE(order.may_ask(7));
   EXPECT_FALSE(order.may_look(7));
   EXPECT_TRUE(order.may_change(8));
   order.read_ends(7);
@@ -44,7 +43,6 @@ TEST(KeyOrder, NothingBesideAnAtomic) {
   order.atomic_begins(7);
   EXPECT_FALSE(order.may_read(7));
   EXPECT_FALSE(order.may_change(7));
-  EXPECT_FALSE(order.may_ask(7));
   EXPECT_FALSE(order.may_look(7));
   EXPECT_FALSE(order.may_swap(7));
   order.atomic_ends(7);
@@ -65,27 +63,29 @@ TEST(KeyOrder, AClearStandsAlone) {
 
 TEST(KeyOrder, AReadBehindADetourFollowsIt) {
   KeyOrder order;
-  const uint32_t first = order.read_begins(7);
-  const uint32_t second = order.read_begins(7);
-  static_cast<void>(first);
-  order.read_detours(7);
+  const uint64_t first = order.read_begins(7);
+  const uint64_t second = order.read_begins(7);
+  const uint64_t third = order.read_begins(7);
+  order.read_detours(7, second);
   order.read_ends(7);
-  EXPECT_TRUE(order.read_fell_behind(7, second, 9));
+  EXPECT_FALSE(order.read_fell_behind(7, first, 9)) << "it waits for this one";
   order.read_ends(7);
-  const uint32_t third = order.read_begins(7);
-  EXPECT_FALSE(order.read_fell_behind(7, third, 9));
+  EXPECT_TRUE(order.read_fell_behind(7, third, 9));
+  order.read_ends(7);
+  const uint64_t fourth = order.read_begins(7);
+  EXPECT_FALSE(order.read_fell_behind(7, fourth, 9));
 }
 
 TEST(KeyOrder, ReadsTogetherDoNotGoBackwards) {
   KeyOrder order;
-  const uint32_t first = order.read_begins(7);
-  const uint32_t second = order.read_begins(7);
+  const uint64_t first = order.read_begins(7);
+  const uint64_t second = order.read_begins(7);
   EXPECT_FALSE(order.read_fell_behind(7, first, 9));
   order.read_ends(7);
   EXPECT_TRUE(order.read_fell_behind(7, second, 8));
   order.read_ends(7);
   // One that begins when all have ended may find what it finds.
-  const uint32_t third = order.read_begins(7);
+  const uint64_t third = order.read_begins(7);
   EXPECT_FALSE(order.read_fell_behind(7, third, 8));
 }
 
