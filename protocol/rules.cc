@@ -13,7 +13,7 @@ constexpr std::string_view kNames[] = {
     "quarantine",  "dead-before-reply", "generation",   "checksum", "write-before-swap",
     "atomic-only", "reconcile",         "quiet-gate",   "epoch",    "expiry",
     "no-repeat",   "pointer-age",       "prompt-slot",  "repeats",  "key-order",
-    "one-step",    "expire-replaces",   "flip-to-tail", "distrust",
+    "one-step",    "expire-replaces",   "flip-to-tail", "marks",    "distrust",
 };
 
 int broken_rule() {

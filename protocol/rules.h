@@ -27,6 +27,7 @@ enum class Rule : uint8_t {
   kOneStep,          // what a transaction changes is hidden until all of it is done
   kExpireReplaces,   // an EXPIRE makes another entry, and the one before it is dead
   kFlipToTail,       // the slot goes to the live tail before what a walk passed is retired
+  kMarks,            // 1: what a client reads in place is not reused before it is done
   kDistrust,         // 11: everything from the wire is checked
 };
 

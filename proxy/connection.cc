@@ -344,16 +344,9 @@ void Connection::advance_queue() {
 void Connection::write_pending() {
   if (closed()) return;
   for (int i = 0; i < kWritesPerTurn && !output_.empty(); ++i) {
-    const ssize_t written = timed_write();
-    worker_.stats().writes.add();
-    if (written < 0) {
-      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;
-      if (errno == ESTALE) return close_broken_reply(Code::kUnavailable);
-      return close(std::strerror(errno));
-    }
-    worker_.stats().output_bytes.add(static_cast<uint64_t>(written));
-    taken_us_ = last_activity_us_ = worker_.now_us();
+    if (!write_some()) break;
   }
+  if (closed()) return;
   want_writing(!output_.empty());
   if (output_.pending() <= worker_.settings().output_soft_limit_bytes) soft_limit_since_us_ = 0;
   if (output_.pending() <= worker_.settings().output_pause_bytes / 2) {

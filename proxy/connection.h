@@ -189,6 +189,8 @@ class Connection {
   ssize_t read_bytes(char* at, size_t most);
   ssize_t write_output();
   ssize_t timed_write();
+  bool write_some();
+  void write_in_place();
   void shake_hands();
 
   // connection_input.cc

@@ -37,6 +37,30 @@ ssize_t Connection::write_output() {
   return output_.write_to(*tls_, {reinterpret_cast<char*>(scratch.data()), scratch.size()});
 }
 
+// False: no more can be written now, or ever.
+bool Connection::write_some() {
+  const ssize_t written = timed_write();
+  worker_.stats().writes.add();
+  if (written < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
+    if (errno == ESTALE) {
+      close_broken_reply(Code::kUnavailable);
+    } else {
+      close(std::strerror(errno));
+    }
+    return false;
+  }
+  worker_.stats().output_bytes.add(static_cast<uint64_t>(written));
+  taken_us_ = last_activity_us_ = worker_.now_us();
+  return true;
+}
+
+// What lies in a server's memory for the moment only is written now, or copied.
+void Connection::write_in_place() {
+  write_some();
+  output_.spill_sources();
+}
+
 void Connection::shake_hands() {
   const int result = tls_->shake_hands();
   if (result == 1) {

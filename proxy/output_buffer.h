@@ -58,6 +58,8 @@ struct OutputPools {
 
 class OutputChain final : public resp::OutputBuffer {
  public:
+  static constexpr size_t kPiecesPerWrite = 64;
+
   OutputChain() = default;
   explicit OutputChain(OutputPools& pools) : pools_(&pools) {}
   ~OutputChain() override { clear(); }
@@ -100,7 +102,6 @@ class OutputChain final : public resp::OutputBuffer {
   void grow(size_t bytes) override;
 
  private:
-  static constexpr size_t kPiecesPerWrite = 64;
   static constexpr size_t kWorthCopying = 1024;
 
   size_t unsettled() const {

@@ -17,17 +17,20 @@ constexpr size_t kWorthWriting = size_t{256} * 1024;
 
 static_assert(AtOnceReader::kMost <= GetRun::kMost);
 
-class Answers final : public AtOnce {
+class Answers final : public AtOnce, private OutputSource {
  public:
-  Answers(OutputChain& output, resp::Protocol protocol, Client& client)
+  // `may_lie`: values may be used in place, if the output is written before anything else is done.
+  Answers(OutputChain& output, resp::Protocol protocol, Client& client, bool may_lie)
       : output_(output),
         most_(output.pending() + kWorthWriting),
         reply_(output, protocol),
-        client_(client) {}
+        client_(client),
+        may_lie_(may_lie) {}
 
   void take(size_t, const ValueAtOnce& answer) override {
     if (!answer.found) return reply_.null();
     ++found_;
+    if (answer.in_place) return take_in_place(answer.value);
     if (answer.value.size() >= wire::kLargeValue) return take_large(answer.value);
     reply_.bulk({reinterpret_cast<const char*>(answer.value.data()), answer.value.size()});
   }
@@ -39,13 +42,31 @@ class Answers final : public AtOnce {
     room_ = client_.allocate(static_cast<uint32_t>(bytes + kEnd.size()));
     return room_.data();
   }
+  bool wants_in_place(uint64_t) override {
+    full_ = output_.pending() >= most_;
+    return may_lie_ && !full_ && in_place_ < kMostInPlace;
+  }
+  bool any_in_place() const { return in_place_ > 0; }
   uint64_t found() const { return found_; }
   bool full() const { return full_; }
 
  private:
   static constexpr std::string_view kEnd = "\r\n";
+  // Two pieces each, so that one write takes all.
+  static constexpr uint32_t kMostInPlace = (OutputChain::kPiecesPerWrite - 2) / 2;
   static constexpr size_t kMostBegin = 16;
   static_assert(kMostBegin <= wire::kEntryHeaderBytes);
+
+  void take_in_place(std::span<const std::byte> value) {
+    ++in_place_;
+    reply_.bulk_header(value.size());
+    output_.append_from(*this, value, false);
+    output_.append(kEnd);
+  }
+
+  // OutputSource
+  bool holds() override { return true; }
+  void piece_left() override {}
 
   void take_large(std::span<const std::byte> value) {
     char begin[kMostBegin] = {'$'};
@@ -63,6 +84,8 @@ class Answers final : public AtOnce {
   const size_t most_;
   resp::ReplyWriter reply_;
   Client& client_;
+  const bool may_lie_;
+  uint32_t in_place_ = 0;
   ValueBuffer room_;  // with the entry that is next to be taken
   bool full_ = false;
   uint64_t found_ = 0;
@@ -110,8 +133,11 @@ size_t Connection::answer_at_once(std::span<const std::string_view> keys) {
   const Command& command = worker_.quick_gets().command();
   size_t done = 0;
   for (bool more = true; more && done < keys.size() && !closed() && !output_full();) {
-    Answers answers(output_, session_.protocol, worker_.client());
+    Answers answers(output_, session_.protocol, worker_.client(),
+                    output_.empty() && tls_ == nullptr);
     const size_t answered = worker_.at_once()->get_at_once(keys.subspan(done), answers);
+    if (answers.any_in_place()) write_in_place();
+    worker_.at_once()->read_in_place();
     done += answered;
     more = answers.full();
     WorkerStats& stats = worker_.stats();

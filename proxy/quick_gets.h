@@ -11,6 +11,10 @@
 //
 //   header, key |         value      | unused            becomes   ... $16384\r\n | value | \r\n
 //
+// Or, when nothing else waits to be written, it is written from where it lies in the server's
+// memory, at once, and what the socket does not take is copied: the server can do nothing else with
+// that memory before.
+//
 // One per worker, because a worker parses for one connection at a time.
 #pragma once
 

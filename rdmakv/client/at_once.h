@@ -16,7 +16,8 @@ struct ValueAtOnce {
   bool found = false;
   uint64_t version = 0;  // of the key; 0: not found
   int64_t expiry_ms = 0;
-  std::span<const std::byte> value;  // lent: valid in take() only
+  std::span<const std::byte> value;  // lent: valid in take() only, or
+  bool in_place = false;             // in the server's memory, until read_in_place()
 };
 
 class AtOnce {
@@ -28,6 +29,9 @@ class AtOnce {
   // is not valid for longer. Null: nowhere, and so it is not answered at once. May allocate from
   // the Client.
   virtual std::byte* room(uint64_t /*bytes*/) { return nullptr; }
+  // Whether a value of so many bytes, wire::kLargeValue or more, is wanted where it lies. Not every
+  // one can be had like that: then room() is asked.
+  virtual bool wants_in_place(uint64_t /*bytes*/) { return false; }
 
  protected:
   ~AtOnce() = default;
@@ -44,6 +48,10 @@ class AtOnceReader {
   // this Client on the key that are under way are not waited for, and may or may not have taken
   // place.
   virtual size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) = 0;
+  // The values that were given in place have been read, or copied, and are given up. The server
+  // cannot use their memory again before, so it is to be called soon: before anything else of this
+  // Client is.
+  virtual void read_in_place() {}
 
  protected:
   ~AtOnceReader() = default;

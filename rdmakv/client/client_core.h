@@ -38,6 +38,7 @@ class ClientCore final : public Client,
 
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
+  void read_in_place() override;
   bool takes_gets() const override;
   size_t get_run(GetRun& run) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
@@ -124,6 +125,7 @@ class ClientCore final : public Client,
   OperationQueue finished_;
   PutRun* finished_runs_ = nullptr;
   GetRun* finished_get_runs_ = nullptr;
+  std::vector<LoadReader*> marked_;  // those of sessions with values that are read in place
   std::deque<Gather> gathers_;
   std::vector<Gather*> free_gathers_;
   // What arm() found; handled by the next poll().

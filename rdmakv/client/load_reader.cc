@@ -27,7 +27,7 @@ void fetch(std::span<const std::byte> memory, uint64_t bytes) {
 }  // namespace
 
 void LoadReader::reset(const RemoteLayout& layout, Endpoint& endpoint) {
-  peer_ = nullptr;
+  reset();
   layout_ = layout;
   PeerMemoryView* const peer = peer_memory_of(endpoint);
   if (peer == nullptr) return;
@@ -73,9 +73,10 @@ void LoadReader::find(Get& get) {
     get.pointer = {location.offset, location.generation, wire::kGenerationMask};
     get.memory = memory_at(location.offset);
     fetch(get.memory, location.length);
-    return;
+    if (location.length < wire::kLargeValue) return;  // else leads_to() may be asked
+  } else {
+    get.path = ReadPath::kIndexed;
   }
-  get.path = ReadPath::kIndexed;
   const wire::KeyPlace place = wire::key_place(get.hash, layout_.bucket_count());
   for (const uint32_t bucket : place.bucket) fetch_line(&buckets_[bucket]);
 }
@@ -117,10 +118,14 @@ std::span<const std::byte> LoadReader::copy(std::span<const std::byte> memory, A
   const uint64_t first = load(memory.data());
   const uint64_t meta = load(memory.data() + offsetof(wire::EntryHeader, meta));
   const uint32_t value_length = wire::meta_value_length(meta);
-  const uint64_t bytes = wire::entry_bytes(wire::meta_key_length(meta), value_length,
-                                           (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0);
-  const bool large = value_length >= wire::kLargeValue;
-  if (value_length > kLargestValue || bytes > memory.size() || (!large && bytes > kMostBytes)) {
+  uint64_t bytes = wire::entry_bytes(wire::meta_key_length(meta), value_length,
+                                     (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0);
+  bool large = value_length >= wire::kLargeValue;
+  if (!wire::FirstWord::decode(first).live) {  // no more is looked at then
+    bytes = wire::kEntryHeaderBytes;
+    large = false;
+  } else if (value_length > kLargestValue || bytes > memory.size() ||
+             (!large && bytes > kMostBytes)) {
     return {};
   }
   std::byte* const to = large ? taker.room(bytes) : copy_.data();
@@ -152,6 +157,7 @@ bool LoadReader::read(Get& get, uint64_t begun_ns, int64_t latest_ms, AtOnce& ta
   if (!get.located && read_plainly(get, answer)) return true;
   for (uint32_t hops = 0; hops < kMostHops; ++hops) {
     if (get.pointer.offset == 0) return not_found(get, answer);
+    if (read_in_place(get, latest_ms, taker, answer)) return true;
     const std::span<const std::byte> entry = copy(memory_at(get.pointer.offset), taker);
     if (entry.empty()) return false;
     const Judgement found = judge_entry(entry, get.pointer, get.key, layout_.seed(), latest_ms);
@@ -176,15 +182,68 @@ bool LoadReader::read(Get& get, uint64_t begun_ns, int64_t latest_ms, AtOnce& ta
   return false;
 }
 
-bool LoadReader::accept(const Get& get, const Judgement& found, ValueAtOnce& answer) {
-  if (!peer_->peer_memory_holds()) return false;
+// Whether a slot of the key leads to what get.pointer names, now.
+bool LoadReader::leads_to(const Get& get) const {
+  const wire::KeyPlace place = wire::key_place(get.hash, layout_.bucket_count());
+  for (const uint32_t bucket : place.bucket) {
+    for (const uint64_t& word : buckets_[bucket].slots) {
+      const wire::Slot slot = wire::Slot::decode(load(&word));
+      if (slot.offset == get.pointer.offset && slot.fingerprint == place.fingerprint &&
+          ((slot.generation_low ^ get.pointer.generation) & 0xfff) == 0) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// False says nothing. Only in the pool: elsewhere the extents and their marks have other rules.
+bool LoadReader::read_in_place(const Get& get, int64_t latest_ms, AtOnce& taker,
+                               ValueAtOnce& answer) {
+  const uint64_t at = get.pointer.offset * wire::kExtentUnit;
+  if (at + wire::kEntryHeaderBytes + wire::kEntryExpiryBytes > regions_[0].size()) return false;
+  const std::span<const std::byte> memory = regions_[0].subspan(at);
+  const auto word = [&](size_t offset) { return load(memory.data() + offset); };
+  const uint64_t meta = word(offsetof(wire::EntryHeader, meta));
+  const uint32_t length = wire::meta_value_length(meta);
+  const bool expires = (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0;
+  const uint64_t bytes = wire::entry_bytes(get.key.size(), length, expires);
+  if (length < wire::kLargeValue || length > kLargestInPlace || bytes > memory.size() ||
+      wire::meta_key_length(meta) != get.key.size() || !taker.wants_in_place(length)) {
+    return false;
+  }
+  if (!wire::FirstWord::decode(word(0)).live || !peer_->mark(get.pointer.offset)) return false;
+  marked_ = true;
+  if (!leads_to(get)) return false;
+  const wire::FirstWord first = wire::FirstWord::decode(word(0));
+  const uint64_t differs = first.generation ^ get.pointer.generation;
+  if (!first.live || (differs & get.pointer.generation_mask) != 0 ||
+      word(offsetof(wire::EntryHeader, meta)) != meta) {
+    return false;
+  }
+  const wire::EntryView entry = wire::view_entry(memory.data(), meta);
+  if (entry.key != get.key || (expires && latest_ms >= entry.expiry_ms) ||
+      !peer_->peer_memory_holds()) {
+    return false;
+  }
+  count(get, static_cast<uint32_t>(first.generation), bytes);
+  answer = {true, entry.version, entry.expiry_ms, entry.value, true};
+  return true;
+}
+
+// It is answered.
+void LoadReader::count(const Get& get, uint32_t generation, uint64_t length) {
   ++(get.path == ReadPath::kCached    ? counters_.cached
      : get.path == ReadPath::kIndexed ? counters_.indexed
                                       : counters_.forwarded);
-  if (get.path != ReadPath::kCached) {
-    locations_.learn(get.hash, session_,
-                     {get.pointer.offset, found.generation, static_cast<uint32_t>(found.length)});
-  }
+  if (get.path == ReadPath::kCached) return;
+  locations_.learn(get.hash, session_,
+                   {get.pointer.offset, generation, static_cast<uint32_t>(length)});
+}
+
+bool LoadReader::accept(const Get& get, const Judgement& found, ValueAtOnce& answer) {
+  if (!peer_->peer_memory_holds()) return false;
+  count(get, found.generation, found.length);
   answer = {true, found.entry.version, found.entry.expiry_ms, found.entry.value};
   return true;
 }

@@ -11,6 +11,19 @@
 //   locate()  in the buckets: which entry? it is fetched
 //   read()    copied, then judged by entry_judge.h as what was READ would be
 //
+// Or read in place: a large value that is only to be passed on is neither copied nor looked at for
+// its checksum. Then it must not be overwritten while it is read, and that it is an entry of this
+// key must be proved otherwise:
+//
+//   mark(offset)             from here on the server does not use the extent again, if it is one
+//   a slot of the key leads  so it is one, linked, and what it holds was written by the server: no
+//   there                    value of a user's that looks like an entry. Linked extents are not
+//                            changed, but for the first word
+//   the first word is live   the GET linearizes here
+//   generation, key, expiry  as ever
+//   the peer is there        so it was when the word was read
+//   ... is read ...          unmark()
+//
 // The rules are those of one-sided readers: the first word is read before the rest; what a slot
 // names is used within half the quarantine; nothing counts unless the peer is still there
 // afterwards. What the peer's memory says is bounded before it is used.
@@ -33,8 +46,10 @@ namespace rdmakv {
 class LoadReader {
  public:
   static constexpr uint32_t kMostCandidates = 4;
-  // A longer value is cheaper to use where it lies (pinned_memory.h) than to copy and to judge.
+  // A longer value is cheaper to use where it lies than to copy and to judge.
   static constexpr uint32_t kLargestValue = 64 * 1024;
+  // A longer one is pinned instead (pinned_memory.h), since not all of it may be taken at once.
+  static constexpr uint32_t kLargestInPlace = 256 * 1024;
 
   // One GET of a batch; without initial values, since a batch of them is made for every turn.
   struct Get {
@@ -56,7 +71,10 @@ class LoadReader {
   // A new connection. Loads nothing unless all its memory is within our reach.
   void reset(const RemoteLayout& layout, Endpoint& endpoint);
   // The connection is gone.
-  void reset() { peer_ = nullptr; }
+  void reset() {
+    peer_ = nullptr;
+    marked_ = false;
+  }
   bool usable() const { return peer_ != nullptr; }
 
   void begin(Get& get, std::string_view key, uint64_t hash);
@@ -66,6 +84,14 @@ class LoadReader {
   // that the server's clock may have shown then. What the answer lends is valid until the next
   // call; a large value lies in the room that `taker` gave.
   bool read(Get& get, uint64_t begun_ns, int64_t latest_ms, AtOnce& taker, ValueAtOnce& answer);
+
+  // Whether there are values that were given in place.
+  bool marked() const { return marked_; }
+  // They are given up.
+  void unmark() {
+    if (marked_) peer_->unmark_all();
+    marked_ = false;
+  }
 
   // Memory of the pool, `length` bytes at `offset`, which must lie within it. Not after reset().
   const std::byte* pool(uint64_t offset) const { return regions_[0].data() + offset; }
@@ -83,6 +109,9 @@ class LoadReader {
   std::span<const std::byte> copy(std::span<const std::byte> memory, AtOnce& taker);
   bool next_candidate(Get& get);
   bool read_plainly(const Get& get, ValueAtOnce& answer);
+  bool read_in_place(const Get& get, int64_t latest_ms, AtOnce& taker, ValueAtOnce& answer);
+  bool leads_to(const Get& get) const;
+  void count(const Get& get, uint32_t generation, uint64_t length);
   bool accept(const Get& get, const Judgement& found, ValueAtOnce& answer);
   bool not_found(const Get& get, ValueAtOnce& answer);
 
@@ -93,6 +122,7 @@ class LoadReader {
   RemoteLayout layout_;
   const wire::Bucket* buckets_ = nullptr;
   std::array<std::span<const std::byte>, 3> regions_;  // pool, cas, grants
+  bool marked_ = false;
   DirectCounters counters_;
   alignas(64) std::array<std::byte, kMostBytes> copy_;
 };

@@ -39,6 +39,7 @@ Connection::Connection(ConnectionContext& context, std::unique_ptr<Endpoint> end
                        MemoryRegion& ring, uint64_t now_ns)
     : context_(context),
       endpoint_(std::move(endpoint)),
+      memory_(peer_memory_of(*endpoint_)),
       ring_(ring),
       session_(std::make_unique<Session>(context.partition)),
       replies_(std::make_unique<Replies>(*endpoint_, context.partition, *session_, context.pool,
@@ -51,7 +52,7 @@ Connection::Connection(ConnectionContext& context, std::unique_ptr<Endpoint> end
       reader_({}),
       waiting_(endpoint_->options().receive_slots) {
   session_->inline_limit = Replies::inline_limit(endpoint_->options().message_bytes);
-  session_->lender = peer_memory_of(*endpoint_);
+  session_->lender = memory_;
   endpoint_->set_owner(this);
 }
 

@@ -15,6 +15,7 @@
 #include "rdmakv/server/peer_timeouts.h"
 #include "rdmakv/server/replies.h"
 #include "rdmakv/transport/endpoint.h"
+#include "rdmakv/transport/peer_memory.h"
 
 namespace rdmakv::server {
 
@@ -60,6 +61,10 @@ class Connection {
 
   // kGone. The peer may still write to the ring, and to what it was granted.
   bool peer_may_write() { return endpoint_->peer_may_write(); }
+  // What its client is reading in place, also from quarantine.
+  void peer_marks(std::vector<uint64_t>& into) {
+    if (memory_ != nullptr) memory_->peer_marks(into);
+  }
   // Gives back at once what no peer writes to.
   void quarantine(uint64_t now_ns);
   uint64_t quarantined_ns() const { return quarantined_ns_; }  // since when
@@ -94,6 +99,7 @@ class Connection {
 
   ConnectionContext& context_;
   std::unique_ptr<Endpoint> endpoint_;
+  PeerMemoryView* const memory_;  // null: it has none
   MemoryRegion& ring_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Replies> replies_;

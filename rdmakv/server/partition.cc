@@ -57,6 +57,7 @@ Partition::Partition(const PartitionOptions& options)
       random_(random_u64()),
       puts_(std::make_unique_for_overwrite<std::byte[]>(wire::kMostPutsBytes)) {
   stats_text_.reserve(kStatsReserve);
+  if (options.reading != nullptr) slab_.set_marks(*options.reading, options.most_marks);
   begin_batch(options_.clock->steady_ns());
 }
 

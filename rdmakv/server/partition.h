@@ -53,8 +53,10 @@ struct PartitionOptions {
   MemoryRegion* cas = nullptr;
   MemoryRegion* grants = nullptr;
   LocalAtomics* atomics = nullptr;
-  uint64_t seed = 0;          // Welcome.seed
-  uint32_t most_pins = 1024;  // extents pinned at a time, all connections together
+  uint64_t seed = 0;             // Welcome.seed
+  uint32_t most_pins = 1024;     // extents pinned at a time, all connections together
+  ReadMarks* reading = nullptr;  // what clients read in place; null: nothing. Outlives all
+  size_t most_marks = 0;         // of it
   Clock* clock = &Clock::system();
 };
 

@@ -107,12 +107,25 @@ void Slab::begin(uint64_t now_ns) {
     open_ = {};
   }
   const uint64_t quarantine_ns = holds(Rule::kQuarantine) ? kQuarantineNs : 0;
-  while (batches_ > 0 && now_ns - closed_[first_batch_].stamp_ns >= quarantine_ns) {
+  const auto is_over = [&] {
+    return batches_ > 0 && now_ns - closed_[first_batch_].stamp_ns >= quarantine_ns;
+  };
+  if (is_over()) collect_marks();
+  while (is_over()) {
     const Batch batch = closed_[first_batch_];
     first_batch_ = (first_batch_ + 1) % kBatches;
     --batches_;
     recycle(batch);
   }
+}
+
+// All that is in the batches that follow was freed before. (As shm's full_fence().)
+void Slab::collect_marks() {
+  if (reading_ == nullptr || !holds(Rule::kMarks)) return;
+  marks_.clear();
+  __sync_synchronize();
+  reading_->collect(marks_);
+  std::sort(marks_.begin(), marks_.end());
 }
 
 // Takes from the lists in turn, and has the link of the next one fetched until it is wanted.
@@ -125,8 +138,12 @@ void Slab::recycle(const Batch& batch) {
     if (offset == 0) continue;
     list.head = offset == list.tail ? 0 : link(offset);
     if (list.head != 0) fetch_line(at(list.head));
-    recycle(offset);
     ++done;
+    if (is_marked(offset)) {
+      queue(offset);  // for another quarantine
+    } else {
+      recycle(offset);
+    }
   }
 }
 
@@ -254,6 +271,10 @@ void Slab::unpin(uint64_t offset) {
 void Slab::quarantine(uint64_t offset, uint64_t bytes) {
   ++quarantined_extents_;
   quarantined_bytes_ += bytes;
+  queue(offset);
+}
+
+void Slab::queue(uint64_t offset) {
   List& list = open_.lists[open_.extents++ % kLists];
   if (list.head == 0) {
     list.head = offset;
@@ -314,7 +335,7 @@ SlabAccounting Slab::accounting() const {
 
 uint64_t Slab::private_bytes() const {
   return generations_.private_bytes() + heap_.private_bytes() + pins_.private_bytes() +
-         records_.size() * sizeof(Record);
+         records_.size() * sizeof(Record) + marks_.capacity() * sizeof(uint64_t);
 }
 
 bool Slab::consistent() const {

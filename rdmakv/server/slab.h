@@ -34,9 +34,13 @@
 // Pins. A pinned extent is neither quarantined nor reused when it is freed, but when its last pin
 // goes.
 //
+// Marks. What a client says that it is reading in place (peer_memory.h) stays in quarantine when
+// its time is over, and for as long as it is marked. An extent is marked by its offset.
+//
 // One thread. Errors: an empty Extent means that there is no room now; nothing has changed then.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -71,6 +75,16 @@ struct SlabAccounting {
   uint64_t usable_pages = 0;
 };
 
+// Where clients say what they are reading.
+class ReadMarks {
+ public:
+  // Adds all of them. Any numbers, in no order.
+  virtual void collect(std::vector<uint64_t>& into) = 0;
+
+ protected:
+  ~ReadMarks() = default;
+};
+
 class Slab {
  public:
   static constexpr uint64_t kQuarantineNs = wire::kQuarantineNs;
@@ -86,6 +100,12 @@ class Slab {
   uint32_t generation() const { return generations_.now(); }
   // An entry in the pool, built under this generation, is dead.
   void entry_died(uint32_t generation) { generations_.died(generation); }
+
+  // From now on; there will be `most` at a time. Outlives the Slab.
+  void set_marks(ReadMarks& marks, size_t most) {
+    reading_ = &marks;
+    marks_.reserve(most);
+  }
 
   // Room for `bytes`. The first word of what comes back is not live.
   Extent allocate(uint64_t bytes);
@@ -146,6 +166,11 @@ class Slab {
   void list_slab(uint32_t id);
   void unlist_slab(uint32_t id);
   void quarantine(uint64_t offset, uint64_t bytes);
+  void collect_marks();
+  bool is_marked(uint64_t offset) const {
+    return !marks_.empty() && std::binary_search(marks_.begin(), marks_.end(), offset);
+  }
+  void queue(uint64_t offset);
   void recycle(const Batch& batch);
   void recycle(uint64_t offset);
   void append(Batch& batch, const Batch& more) const;
@@ -157,6 +182,8 @@ class Slab {
   std::span<std::byte> pool_;
   PageHeap heap_;
   PinCounts pins_;
+  ReadMarks* reading_ = nullptr;  // null: nobody
+  std::vector<uint64_t> marks_;   // sorted, as of begin()
   GenerationClock generations_;
   uint64_t now_ns_ = 0;
   std::vector<Record> records_;

@@ -166,6 +166,8 @@ void Worker::create_partition() {
     partition.atomics = atomics_.get();
   }
   partition.most_pins = options_.max_connections * (Pins::kMost + Replies::kMostWrites) + 1;
+  partition.reading = this;
+  partition.most_marks = size_t{options_.max_connections} * PeerMemoryView::kMostMarks;
   partition.seed = options_.seed;
   partition.clock = options_.clock;
   partition_ = std::make_unique<Partition>(partition);

@@ -53,7 +53,7 @@ struct WorkerMemory {
   uint64_t huge = 0;             // of index and pool, in transparent huge pages
 };
 
-class Worker {
+class Worker final : private ReadMarks {
  public:
   // Allocates and registers all memory.
   static Result<std::unique_ptr<Worker>> create(Fabric& fabric, const WorkerOptions& options);
@@ -108,6 +108,7 @@ class Worker {
   uint64_t wake_time(uint64_t now_ns);
   void sleep(uint64_t now_ns);
   void on_turned_away(const Completion& completion);
+  void collect(std::vector<uint64_t>& into) override;  // ReadMarks
   void shut_down();
   void wake();
   void append_stats(std::string& text) const;

@@ -116,6 +116,11 @@ void Worker::quarantine(std::unique_ptr<Connection> connection, uint64_t now_ns)
   ++quarantines_;
 }
 
+void Worker::collect(std::vector<uint64_t>& into) {
+  for (const auto& connection : clients_) connection->peer_marks(into);
+  for (const auto& connection : quarantine_) connection->peer_marks(into);
+}
+
 void Worker::end_quarantines(uint64_t now_ns) {
   std::erase_if(quarantine_, [&](std::unique_ptr<Connection>& connection) {
     const std::string peer(connection->peer_name());

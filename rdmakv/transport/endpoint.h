@@ -142,7 +142,8 @@ class Endpoint {
   // it, be it minutes from now. Then neither the Endpoint nor anything that the peer may write to
   // can be given up; its owner keeps both, and asks again now and then. Once false it stays false.
   // Never true where the end of an Endpoint is the end of its peer's access (verbs). Over shared
-  // memory it is while the peer, stopped perhaps, is in the middle of a WRITE or an ATOMIC.
+  // memory it is while the peer, stopped perhaps, is in the middle of a WRITE or an ATOMIC, or
+  // reads places that it has marked (peer_memory.h), which must stay as they are as well.
   virtual bool peer_may_write() { return false; }
 
   const EndpointOptions& options() const { return options_; }

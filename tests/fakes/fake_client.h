@@ -46,6 +46,7 @@ class FakeClient final : public Client,
 
   void submit(Operation& operation) override;
   size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) override;
+  void read_in_place() override;
   bool takes_gets() const override { return true; }
   size_t get_run(GetRun& run) override;
   size_t put_run(std::span<const wire::PutView> puts, PutRun& run) override;
@@ -78,6 +79,9 @@ class FakeClient final : public Client,
   std::function<Code(const Operation&)> fault;
   size_t at_once = 0;  // so many keys, at most, does one get_at_once() answer
   size_t answered_at_once = 0;
+  // Gives large values of up to so many bytes in place; they are others after read_in_place().
+  size_t in_place = 0;
+  size_t given_in_place = 0;
   size_t in_runs = 0;      // so many puts, at most, does one put_run() take
   bool runs_full = false;  // whether it says that this was for want of credits
   size_t runs = 0, puts_in_runs = 0;
@@ -174,6 +178,7 @@ class FakeClient final : public Client,
   std::vector<Ended> ended_;        // ran, `done` not called
   std::vector<std::string> spare_;  // strings whose memory is used again
   std::map<uint64_t, std::string> pins_;
+  std::vector<std::unique_ptr<std::string>> read_in_place_;
   std::map<uint64_t, UploadState> uploads_;
   std::vector<OperationKind> history_;
   uint64_t next_ticket_ = 1;

@@ -34,7 +34,13 @@ size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& a
     if (entry != nullptr) {
       answer = {true, entry->version, entry->expiry, std::as_bytes(std::span(lent))};
     }
-    if (lent.size() >= wire::kLargeValue) {
+    if (lent.size() >= wire::kLargeValue && lent.size() <= in_place &&
+        answers.wants_in_place(lent.size())) {
+      ++given_in_place;
+      read_in_place_.push_back(std::make_unique<std::string>(lent));
+      answer.value = std::as_bytes(std::span(*read_in_place_.back()));
+      answer.in_place = true;
+    } else if (lent.size() >= wire::kLargeValue) {
       // As an entry: something before it.
       const uint64_t before = wire::entry_value_offset(keys[i].size(), false);
       std::byte* const room = answers.room(before + lent.size());
@@ -48,6 +54,10 @@ size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& a
     std::fill(lent.begin(), lent.end(), '?');
   }
   return count;
+}
+
+void FakeClient::read_in_place() {
+  for (const auto& value : read_in_place_) std::fill(value->begin(), value->end(), '?');
 }
 
 size_t FakeClient::get_run(GetRun& run) {

@@ -116,6 +116,72 @@ TEST_F(QuickGetsTest, AClientThatDoesNotReadIsNotAnsweredAtOnceForEver) {
   EXPECT_EQ(fake_->free_bytes(), free);
 }
 
+// Values that lie with the server only until they have been given back.
+class InPlaceGetsTest : public QuickGetsTest {
+ protected:
+  InPlaceGetsTest() {
+    fake_->in_place = kLargest;
+    for (const size_t size : {4095u, 4096u, 16384u, 65537u, 262144u}) {
+      fake_->store[std::to_string(size)] = {pattern(size, static_cast<uint32_t>(size)), 1, 0};
+    }
+  }
+  std::string value(std::string_view key) const {
+    return bulk(fake_->store.find(key)->second.value);
+  }
+  static constexpr size_t kLargest = size_t{256} * 1024;
+};
+
+TEST_F(InPlaceGetsTest, AreWrittenAtOnce) {
+  const uint64_t free = fake_->free_bytes();
+  for (const std::string_view key : {"4096", "16384", "65537"}) {
+    const uint64_t writes = worker_->stats().writes.get();
+    send(client_, command({"GET", key}));
+    EXPECT_EQ(read(client_, value(key).size()), value(key));
+    EXPECT_EQ(worker_->stats().writes.get() - writes, 1u) << "nothing is held back";
+  }
+  EXPECT_EQ(fake_->given_in_place, 3u);
+  EXPECT_EQ(fake_->submitted(), 0u);
+  EXPECT_EQ(fake_->free_bytes(), free) << "and nothing is copied";
+}
+
+TEST_F(InPlaceGetsTest, ManyInOneWrite) {
+  std::string commands, expected;
+  for (int i = 0; i < 40; ++i) {
+    commands += command({"GET", i % 2 == 0 ? "4096" : "4095"}) + command({"GET", "a"});
+    expected += value(i % 2 == 0 ? "4096" : "4095") + bulk("1");
+  }
+  send(client_, commands);
+  EXPECT_EQ(read(client_, expected.size()), expected);
+  EXPECT_GT(fake_->given_in_place, 10u);
+}
+
+// What the socket does not take has been copied when the memory is given back.
+TEST_F(InPlaceGetsTest, AClientThatDoesNotReadKeepsNothingInPlace) {
+  std::string commands, expected;
+  for (int i = 0; i < 100; ++i) {
+    for (const std::string_view key : {"262144", "16384", "a", "65537"}) {
+      commands += command({"GET", key});
+      expected += value(key);
+    }
+  }
+  client_.send_some(commands);
+  run();
+  EXPECT_GT(fake_->given_in_place, 0u);
+  EXPECT_LT(fake_->answered_at_once, 300u);
+  EXPECT_TRUE(read(client_, expected.size()) == expected);
+}
+
+TEST_F(InPlaceGetsTest, AClientThatGoesMeanwhile) {
+  std::string commands;
+  for (int i = 0; i < 100; ++i) commands += command({"GET", "262144"});
+  client_.send_some(commands);
+  { const TestClient gone = std::move(client_); }
+  run();
+  TestClient other = connect();
+  send(other, command({"GET", "4096"}));
+  EXPECT_EQ(read(other, value("4096").size()), value("4096"));
+}
+
 TEST_F(QuickGetsTest, WithoutRegisteredMemoryALargeValueGoesTheOrdinaryWay) {
   fake_->store["large"] = {pattern(60'000), 1, 0};
   std::vector<ValueBuffer> all;

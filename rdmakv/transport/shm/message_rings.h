@@ -28,6 +28,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "rdmakv/transport/peer_memory.h"
+
 namespace rdmakv::shm {
 
 inline constexpr size_t kCacheLine = 64;
@@ -41,6 +43,10 @@ struct OutboxControl {
   std::atomic<uint32_t> starved;
   // 1 while the writer changes its peer's regions.
   alignas(kCacheLine) std::atomic<uint32_t> accessing;
+  // The first `marked` places are those of the peer's memory that the writer is reading
+  // (peer_memory.h).
+  alignas(kCacheLine) std::atomic<uint32_t> marked;
+  std::atomic<uint64_t> marks[PeerMemoryView::kMostMarks];
 };
 
 struct Descriptor {
@@ -68,6 +74,7 @@ struct OutboxLayout {
   size_t bytes = 0;  // of the whole outbox
 
   static constexpr size_t kDescriptors = 4096;
+  static_assert(sizeof(OutboxControl) <= kDescriptors);
   static OutboxLayout of(uint32_t receive_slots, uint32_t message_bytes, uint32_t buffers);
 };
 

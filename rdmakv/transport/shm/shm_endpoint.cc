@@ -362,15 +362,18 @@ bool ShmEndpoint::peer_closed() const {
 }
 
 bool ShmEndpoint::peer_inside() const {
-  return may_be_written_ && !ended_ && rings_.started() &&
-         rings_.peer_control().accessing.load(std::memory_order_acquire) != 0;
+  if (peer_left_ || ended_ || !rings_.started()) return false;
+  const OutboxControl& peer = rings_.peer_control();
+  return peer.marked.load(std::memory_order_acquire) != 0 ||
+         (may_be_written_ && peer.accessing.load(std::memory_order_acquire) != 0);
 }
 
 bool ShmEndpoint::peer_may_write() {
   assert(state_ >= State::kClosing && "asked of a connection that is up");
   if (peer_inside()) on_socket_ready();  // or it has died there
   if (peer_inside() && holds(Rule::kQuietGate)) return true;
-  return may_be_written_ = false;
+  peer_left_ = true;
+  return false;
 }
 
 void ShmEndpoint::drain() {

@@ -17,12 +17,14 @@
 // peer, so both sides keep to a gate: before it changes the peer's memory, a side sets its own
 // `accessing` and then looks at the peer's `closed`; a closing side sets its own `closed` and then
 // looks at the peer's `accessing` (each with a full fence between: Dekker's argument again). A READ
-// needs no gate: it looks at `closed` after it copied, and fails if it is set. Closing does not
-// wait for a peer that is found inside: it may have been stopped there, for any time, and goes on
-// when it is resumed. peer_may_write() says so until it has left the gate, or its end of the socket
-// is gone, which comes after its last access: closing shuts it down outside the gate, and a dying
-// process gives up its descriptors after its memory. (A peer that lies about its gate can write to
-// what it once mapped for as long as it likes. It is a process of the same user, or root's.)
+// needs no gate: it looks at `closed` after it copied, and fails if it is set. Nor do marks
+// (peer_memory.h), which are a gate of their own: set before `closed` is looked at. Closing does
+// not wait for a peer that is found inside: it may have been stopped there, for any time, and goes
+// on when it is resumed. peer_may_write() says so until it has left the gate, or its end of the
+// socket is gone, which comes after its last access: closing shuts it down outside the gate, and a
+// dying process gives up its descriptors after its memory. (A peer that lies about its gate can
+// write to what it once mapped for as long as it likes. It is a process of the same user, or
+// root's.)
 //
 // A peer that is killed closes nothing; the kernel marks its life page instead (life_sign.h), which
 // READ, WRITE and CAS look at where they look at `closed`, so that none of them succeeds on the
@@ -87,6 +89,9 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
                         uint64_t context, bool signalled, bool fence) override;
   const std::byte* peer_memory(RemoteAddress at, uint64_t length) override;
   bool peer_memory_holds() override;
+  bool mark(uint64_t place) override;
+  void unmark_all() override;
+  void peer_marks(std::vector<uint64_t>& into) override;
   void flush() override;
   void release_message(uint32_t slot) override;
   Status expose(const MemoryRegion& region) override;
@@ -172,8 +177,10 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   bool connected_due_ = false;
   bool ended_ = false;           // the socket is at its end
   bool may_be_written_ = false;  // memory has been exposed for more than READs
+  bool peer_left_ = false;       // peer_may_write() has said so
   bool posted_ = false;          // since the last flush
   bool published_ = false;       // a message, since the last flush
+  uint32_t marked_ = 0;          // places of the peer's memory
   uint32_t drain_left_ = 0;      // kDraining: messages that may still be delivered
   Code code_ = Code::kOk;        // of kDisconnected
   std::string error_text_;

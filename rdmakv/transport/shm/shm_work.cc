@@ -152,6 +152,30 @@ bool ShmEndpoint::peer_memory_holds() {
   return false;
 }
 
+bool ShmEndpoint::mark(uint64_t place) {
+  if (state_ != State::kUp || marked_ == kMostMarks) return false;
+  OutboxControl& own = rings_.own_control();
+  own.marks[marked_].store(place, std::memory_order_relaxed);
+  own.marked.store(++marked_, std::memory_order_release);
+  full_fence();
+  return true;
+}
+
+void ShmEndpoint::unmark_all() {
+  if (marked_ == 0) return;
+  marked_ = 0;
+  rings_.own_control().marked.store(0, std::memory_order_release);
+}
+
+void ShmEndpoint::peer_marks(std::vector<uint64_t>& into) {
+  if (peer_left_ || ended_ || !rings_.started()) return;
+  const OutboxControl& peer = rings_.peer_control();
+  const uint32_t marked = std::min(peer.marked.load(std::memory_order_acquire), kMostMarks);
+  for (uint32_t i = 0; i < marked; ++i) {
+    into.push_back(peer.marks[i].load(std::memory_order_relaxed));
+  }
+}
+
 bool ShmEndpoint::compare_and_swap(LocalBuffer previous, RemoteAddress at, uint64_t expected,
                                    uint64_t desired, uint64_t context, bool signalled,
                                    bool /*fence: work is executed in order*/) {

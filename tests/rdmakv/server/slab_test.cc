@@ -82,6 +82,63 @@ TEST_F(SlabTest, FreedExtentIsNotReusedWithinTheQuarantine) {
   EXPECT_EQ(slab_.allocate(5000).offset, extent.offset);
 }
 
+struct Marks final : ReadMarks {
+  std::vector<uint64_t> places;
+  int asked = 0;
+  void collect(std::vector<uint64_t>& into) override {
+    ++asked;
+    into.insert(into.end(), places.begin(), places.end());
+  }
+};
+
+TEST_F(SlabTest, WhatIsReadInPlaceStaysInQuarantine) {
+  Marks marks;
+  slab_.set_marks(marks, 64);
+  for (const uint64_t bytes : {uint64_t{5000}, uint64_t{1} << 20}) {
+    const Extent read = slab_.allocate(bytes);
+    const Extent other = slab_.allocate(bytes);
+    const uint64_t quarantined = 2 * slab_.extent_bytes(read.offset);
+    std::memset(slab_.at(read.offset) + 16, 0x5a, bytes - 16);
+    // Another client marks nonsense, and places within extents.
+    marks.places = {~uint64_t{0},     0,          read.offset, 1, read.offset + 1,
+                    other.offset + 1, read.offset};
+    slab_.free(read.offset);
+    slab_.free(other.offset);
+    pass_ns(1);
+    EXPECT_EQ(slab_.quarantined_bytes(), quarantined);
+    for (int i = 0; i < 100; ++i) {
+      pass_ns(Slab::kQuarantineNs);
+      EXPECT_EQ(slab_.quarantined_bytes(), quarantined / 2);
+      EXPECT_TRUE(slab_.consistent());
+      const Extent next = slab_.allocate(bytes);
+      EXPECT_NE(next.offset, read.offset);
+      slab_.free(next.offset);
+      pass_ns(Slab::kQuarantineNs);
+      pass_ns(Slab::kQuarantineNs);
+    }
+    for (uint64_t i = 16; i < bytes; ++i) ASSERT_EQ(slab_.at(read.offset)[i], std::byte{0x5a});
+    marks.places.clear();
+    pass_ns(Slab::kQuarantineNs);
+    pass_ns(Slab::kQuarantineNs);
+    EXPECT_TRUE(slab_.quarantine_empty());
+    EXPECT_TRUE(slab_.consistent());
+  }
+  EXPECT_EQ(slab_.accounting().free_pages, slab_.accounting().usable_pages);
+}
+
+TEST_F(SlabTest, ClientsAreAskedOnlyWhenAQuarantineEnds) {
+  Marks marks;
+  slab_.set_marks(marks, 64);
+  slab_.free(slab_.allocate(100).offset);
+  pass_ns(1);
+  pass_ns(Slab::kQuarantineNs - 1);
+  EXPECT_EQ(marks.asked, 0);
+  pass_ns(1);
+  EXPECT_EQ(marks.asked, 1);
+  pass_ns(Slab::kQuarantineNs);
+  EXPECT_EQ(marks.asked, 1);
+}
+
 TEST_F(SlabTest, LargeExtentIsQuarantinedToo) {
   const Extent extent = slab_.allocate(1 << 20);
   slab_.free(extent.offset);

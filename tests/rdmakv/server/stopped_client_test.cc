@@ -1,5 +1,6 @@
-// Clients over shared memory that are stopped in the middle of a WRITE: what they may still write
-// to stays theirs, and the rest of the world goes on.
+// Clients over shared memory that are stopped in the middle of a WRITE, or while they read a value
+// in its place: what they may still write to stays theirs, what they read stays as it is, and the
+// rest of the world goes on.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -7,6 +8,7 @@
 
 #include <atomic>
 
+#include "rdmakv/transport/peer_memory.h"
 #include "tests/rdmakv/server/server_fixture.h"
 #include "tests/rdmakv/transport/shm/tripwire.h"
 
@@ -51,9 +53,32 @@ void misbehave(Board* board) {
   _exit(0);
 }
 
+// The child: stores a value, reads it in its place, and is stopped. With `says_nonsense` the server
+// ends the connection meanwhile.
+void read_in_place(Board* board, bool says_nonsense) {
+  const std::unique_ptr<Fabric> fabric = std::move(*shm::open_shm_fabric());
+  RawClient client(*fabric);
+  while (board->port == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+  if (!client.open(static_cast<uint16_t>(board->port))) _exit(1);
+  const auto stored = client.put("key", "to be read");
+  PeerMemoryView* const memory = peer_memory_of(client.endpoint());
+  if (!stored || !memory->mark(stored->header.location)) _exit(2);
+  const std::string nonsense(100, 'x');
+  if (says_nonsense) client.send(std::as_bytes(std::span(nonsense)));
+  raise(SIGSTOP);
+  memory->unmark_all();
+  if (says_nonsense) client.wait([&] { return client.gone(); });
+  client.drop();
+  _exit(0);
+}
+
 class StoppedClientTest : public ServerFixture {
  protected:
-  StoppedClientTest() { options_.max_connections = 3; }
+  using Child = void (*)(Board*);
+  explicit StoppedClientTest(Child child = misbehave, int64_t quarantined = 2)
+      : child_(child), connections_quarantined_(quarantined) {
+    options_.max_connections = 3;
+  }
   void SetUp() override {
     void* shared = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(shared, MAP_FAILED);
@@ -61,7 +86,7 @@ class StoppedClientTest : public ServerFixture {
     // Before there are threads.
     for (pid_t& child : children_) {
       child = fork();
-      if (child == 0) misbehave(board_);
+      if (child == 0) child_(board_);
     }
     start();
     board_->port = port();
@@ -71,7 +96,7 @@ class StoppedClientTest : public ServerFixture {
       ASSERT_TRUE(WIFSTOPPED(status)) << "exit status " << WEXITSTATUS(status);
     }
     witness_ = open_client();
-    wait_for("connections_quarantined", 2);
+    wait_for("connections_quarantined", connections_quarantined_);
   }
   void TearDown() override {
     for (const pid_t child : children_) {
@@ -93,6 +118,8 @@ class StoppedClientTest : public ServerFixture {
     child = 0;
   }
 
+  const Child child_;
+  const int64_t connections_quarantined_;
   Board* board_ = nullptr;
   pid_t children_[2] = {};
   std::unique_ptr<RawClient> witness_;
@@ -122,6 +149,57 @@ TEST_F(StoppedClientTest, RingAndGrantsStayInQuarantineUntilNobodyCanWriteToThem
   wait_for("connections_quarantined", 0);
   EXPECT_EQ(witness_->stat("cas_extents_granted"), 0);
   EXPECT_EQ(witness_->stat("quarantines"), 2);
+}
+
+class StoppedReaderTest : public StoppedClientTest {
+ protected:
+  StoppedReaderTest() : StoppedReaderTest([](Board* board) { read_in_place(board, false); }, 0) {}
+  StoppedReaderTest(Child child, int64_t quarantined) : StoppedClientTest(child, quarantined) {
+    options_.max_connections = 4;
+  }
+  // Both have read the key: the second what replaced what the first one reads, and stays linked.
+  void what_is_read_stays_until(int signal) {
+    wait_for("quarantined_extents", 1);
+    EXPECT_TRUE(witness_->put("key", "another"));
+    wait_for("quarantined_extents", 2);
+    for (int i = 0; i < 1000; ++i) ASSERT_TRUE(witness_->put("other", std::string(500, 'o')));
+    wait_for("quarantined_extents", 2);
+    end(children_[0], signal);
+    wait_for("quarantined_extents", 1);
+    end(children_[1], signal);
+    wait_for("quarantined_extents", 0);
+    wait_for("connections_quarantined", 0);
+  }
+};
+
+class StoppedGoneReaderTest : public StoppedReaderTest {
+ protected:
+  StoppedGoneReaderTest()
+      : StoppedReaderTest([](Board* board) { read_in_place(board, true); }, 2) {}
+};
+
+TEST_F(StoppedReaderTest, WhatItReadsStaysUntilItGoesOn) {
+  what_is_read_stays_until(SIGCONT);
+}
+TEST_F(StoppedReaderTest, WhatItReadsStaysUntilItIsDead) {
+  what_is_read_stays_until(SIGKILL);
+}
+TEST_F(StoppedGoneReaderTest, WhatItReadsStaysUntilItGoesOn) {
+  what_is_read_stays_until(SIGCONT);
+}
+TEST_F(StoppedGoneReaderTest, WhatItReadsStaysUntilItIsDead) {
+  what_is_read_stays_until(SIGKILL);
+}
+
+// A client that marks what it does not read, all that there can be, for ever.
+TEST_F(StoppedReaderTest, NonsenseKeepsNothing) {
+  auto hostile = open_client();
+  PeerMemoryView* const memory = peer_memory_of(hostile->endpoint());
+  for (uint64_t i = 0; memory->mark(i % 2 == 0 ? ~uint64_t{0} - i : i); ++i) {
+  }
+  EXPECT_TRUE(witness_->put("key", "another"));
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(witness_->put("other", std::string(500, 'o')));
+  wait_for("quarantined_extents", 2);
 }
 
 // And without anything to do with that memory: nobody waits, nothing leaks.

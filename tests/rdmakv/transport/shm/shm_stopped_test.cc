@@ -1,5 +1,5 @@
-// A process that is stopped in the middle of a WRITE or of an ATOMIC, and what its peer may do
-// meanwhile.
+// A process that is stopped in the middle of a WRITE, of an ATOMIC, or of reading what it has
+// marked, and what its peer may do meanwhile.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -37,7 +37,7 @@ bool wait_until(const std::function<bool()>& done) {
   return true;
 }
 
-enum class Access : uint8_t { kWrite, kAtomic };
+enum class Access : uint8_t { kWrite, kAtomic, kMarked };
 
 struct Board {
   std::atomic<uint32_t> port, key;
@@ -58,6 +58,14 @@ bool swap(Party& self, uint32_t key) {
   uint64_t ink = 0;
   std::memset(&ink, static_cast<int>(kInk), sizeof(ink));
   return self.endpoint->compare_and_swap(self.at(0, sizeof(uint64_t)), word, 0, ink, 0, true);
+}
+
+bool read_in_place(Party& self) {
+  PeerMemoryView& peer = *peer_memory_of(*self.endpoint);
+  if (!peer.mark(kBehind) || !peer.peer_memory_holds()) return false;
+  raise(SIGSTOP);
+  peer.unmark_all();
+  return true;
 }
 
 // The child: connects and changes the peer's memory, and is stopped in between.
@@ -83,8 +91,9 @@ void change_and_stop(Board* board, Access access) {
   };
   if (!come(CompletionKind::kConnected)) _exit(2);
   std::memset(self.local->data(), static_cast<int>(kInk), kBytes);
-  const bool posted =
-      access == Access::kWrite ? write_all(self, board->key) : swap(self, board->key);
+  const bool posted = access == Access::kWrite    ? write_all(self, board->key)
+                      : access == Access::kAtomic ? swap(self, board->key)
+                                                  : read_in_place(self);
   if (!posted) _exit(3);
   self.endpoint->flush();
   if (!come(CompletionKind::kDisconnected)) _exit(4);
@@ -143,6 +152,13 @@ class ShmStoppedTest : public testing::TestWithParam<Access>, public ConnectionH
     })) << "closing waits for a stopped peer";
   }
 
+  std::vector<uint64_t> marks() {
+    std::vector<uint64_t> places;
+    peer_memory_of(*self_.endpoint)->peer_marks(places);
+    return places;
+  }
+
+  const bool marked_ = GetParam() == Access::kMarked;
   Board* board_ = nullptr;
   pid_t child_ = -1;
   std::unique_ptr<Fabric> fabric_;
@@ -152,14 +168,19 @@ class ShmStoppedTest : public testing::TestWithParam<Access>, public ConnectionH
 };
 
 TEST_P(ShmStoppedTest, MemoryIsNotFreeBeforeTheStoppedAccessIsOver) {
+  const std::vector<uint64_t> read =
+      marked_ ? std::vector<uint64_t>{kBehind} : std::vector<uint64_t>{};
+  EXPECT_EQ(marks(), read);
   close_here();
+  EXPECT_EQ(marks(), read);
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(self_.endpoint->peer_may_write());
   }
   EXPECT_EQ(byte(kBehind), std::byte{0});
   kill(child_, SIGCONT);
   ASSERT_TRUE(wait_until([&] { return !self_.endpoint->peer_may_write(); }));
-  EXPECT_EQ(byte(kBehind), kInk) << "it was still to come";
+  EXPECT_EQ(byte(kBehind), marked_ ? std::byte{0} : kInk) << "it was still to come";
+  EXPECT_TRUE(marks().empty());
   // From here on it is somebody else's.
   std::memset(region_->data(), 0, kBytes);
   int status = 0;
@@ -176,6 +197,7 @@ TEST_P(ShmStoppedTest, ADeadProcessWritesNoMore) {
   kill(child_, SIGKILL);
   ASSERT_EQ(waitpid(child_, nullptr, 0), child_);
   EXPECT_FALSE(self_.endpoint->peer_may_write());
+  EXPECT_TRUE(marks().empty());
   EXPECT_EQ(byte(kBehind), std::byte{0});
 }
 
@@ -190,9 +212,12 @@ TEST_P(ShmStoppedTest, AProcessThatDiesInsideEndsTheConnection) {
   EXPECT_FALSE(self_.endpoint->peer_may_write());
 }
 
-INSTANTIATE_TEST_SUITE_P(By, ShmStoppedTest, testing::Values(Access::kWrite, Access::kAtomic),
+INSTANTIATE_TEST_SUITE_P(By, ShmStoppedTest,
+                         testing::Values(Access::kWrite, Access::kAtomic, Access::kMarked),
                          [](const auto& info) {
-                           return info.param == Access::kWrite ? "Write" : "Atomic";
+                           return info.param == Access::kWrite    ? "Write"
+                                  : info.param == Access::kAtomic ? "Atomic"
+                                                                  : "Marked";
                          });
 
 }  // namespace
