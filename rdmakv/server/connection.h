@@ -28,6 +28,7 @@ struct ConnectionContext {
   const MemoryRegion* grants;
   const std::string& secret;
   uint32_t max_message = 0;
+  bool far = false;  // peers are on other machines
   PeerTimeouts timeouts;
   wire::Welcome welcome;  // complete but for what is the connection's own
 };
@@ -95,6 +96,7 @@ class Connection {
   void admit(uint64_t now_ns);
   void start(const Input& input);
   void run(uint64_t now_ns);
+  void flush_replies();
   bool find_value(wire::RequestView& request);
 
   ConnectionContext& context_;
@@ -116,6 +118,7 @@ class Connection {
   Input input_;
   wire::MessageReader reader_;
   uint32_t executed_ = 0;       // requests of it
+  uint32_t unsent_ = 0;         // operations whose replies have not been sent
   std::vector<Input> waiting_;  // behind it: at most one per receive slot, a ring
   uint32_t first_waiting_ = 0;
   uint32_t waiting_count_ = 0;

@@ -46,7 +46,9 @@ class Index {
       fetch_line(&buckets_[bucket]);
     }
   }
-  // Calls visit(place, offset) for what may be the key's entry, as far as its buckets tell.
+  // Calls visit(place, offset) for what may be the key's entry, as far as its buckets tell: the
+  // second is looked at only when there is nothing in the first, as one that is not the key's is
+  // found there for one key in sixty.
   template <typename Visit>
   void visit_candidates(uint64_t hash, Visit&& visit) const;
 
@@ -156,13 +158,17 @@ class Index {
 template <typename Visit>
 void Index::visit_candidates(uint64_t hash, Visit&& visit) const {
   const wire::KeyPlace place = wire::key_place(hash, bucket_count_);
+  bool any = false;
   for (const uint32_t bucket : place.bucket) {
     for (uint32_t slots = slots_with(buckets_[bucket], place.fingerprint); slots != 0;
          slots &= slots - 1) {
       const auto slot = static_cast<uint32_t>(std::countr_zero(slots));
       const uint64_t offset = buckets_[bucket].slots[slot] >> 28;
-      if (offset != 0) visit(Place{bucket, slot, 0}, offset);
+      if (offset == 0) continue;
+      any = true;
+      visit(Place{bucket, slot, 0}, offset);
     }
+    if (any) return;
   }
 }
 

@@ -88,6 +88,7 @@ struct Outcome {
   uint64_t extent = 0;      // of the value: units
   uint32_t generation = 0;  // of the entry that the value belongs to
   bool pinned = false;      // the extent is pinned once, for whoever takes the Outcome
+  uint32_t operations = 1;  // done; kPuts and kGets are several
 };
 
 struct PartitionCounters {

@@ -35,6 +35,7 @@ void Partition::gets(Value value, Session& session, Outcome& out) {
   }
   counters_.requests[static_cast<size_t>(wire::Opcode::kGet)] += count;
   out.reply.status = ReplyStatus::kOk;
+  out.operations = static_cast<uint32_t>(count);
   out.has_value = true;
   out.value = {results_.get(), static_cast<size_t>(to - results_.get())};
 }

@@ -36,6 +36,7 @@ void Partition::puts(Value value, Session& session, Outcome& out) {
     put_results_[i] = put_plain(put_views_[i], hashes[i], likely[i], session).encode();
   }
   counters_.requests[static_cast<size_t>(wire::Opcode::kPut)] += count;
+  out.operations = static_cast<uint32_t>(count);
   out.has_value = true;
   out.value = std::as_bytes(std::span(put_results_).first(count));
 }

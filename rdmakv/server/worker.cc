@@ -190,6 +190,7 @@ void Worker::create_partition() {
                                                                    grants_.get(),
                                                                    options_.secret,
                                                                    limits_.max_message,
+                                                                   !limits_.reads_are_loads,
                                                                    options_.timeouts,
                                                                    {}});
   wire::Welcome& welcome = context_->welcome;

@@ -221,8 +221,11 @@ Status VerbsCompletionQueue::watch_socket(int fd, EndpointKey key, uint32_t even
 // --- polling -------------------------------------------------------------------------------------
 
 Status VerbsCompletionQueue::arm() {
-  if (const int error = ibv_req_notify_cq(queue_.get(), 0); error != 0) {
-    return Status::from_errno("cannot arm the completion queue", error);
+  // What was asked for before and has not been read is there, or comes.
+  if (mode_ == Mode::kSpinning) {
+    if (const int error = ibv_req_notify_cq(queue_.get(), 0); error != 0) {
+      return Status::from_errno("cannot arm the completion queue", error);
+    }
   }
   mode_ = Mode::kArming;
   return Status::ok();
@@ -247,8 +250,15 @@ size_t VerbsCompletionQueue::poll(std::span<Completion> completions) {
       if (progress() && ibv_req_notify_cq(queue_.get(), 0) != 0) kick();
       count = take(completions);
       if (count == 0) mode_ = Mode::kArmed;
+      empty_polls_ = kArmedPollsPerCheck;
       return count;
     case Mode::kArmed:
+      // The first look after sleeping reads what ended the sleep; who goes on looking spins.
+      if (watched_.empty() && !adoptions_waiting_.load(std::memory_order_relaxed) &&
+          ++empty_polls_ < kArmedPollsPerCheck) {
+        return 0;
+      }
+      empty_polls_ = 0;
       if (progress()) mode_ = Mode::kSpinning;
       return take(completions);
   }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "protocol/kv_layout.h"
+#include "protocol/kv_puts.h"
 #include "rdmakv/server/pins.h"
 #include "tests/rdmakv/server/server_fixture.h"
 
@@ -53,6 +54,78 @@ TEST_F(ConnectionTest, ManyRequestsInOneMessageHaveRepliesInOrder) {
       EXPECT_EQ(reply->value, std::string(1, static_cast<char>('a' + i - 1)));
     }
   }
+}
+
+// Shared memory that says it were a network.
+class FarFabric final : public Fabric {
+ public:
+  explicit FarFabric(Fabric& inner) : inner_(inner) {}
+  Result<std::unique_ptr<MemoryRegion>> allocate(const RegionOptions& options) override {
+    return inner_.allocate(options);
+  }
+  Result<std::unique_ptr<CompletionQueue>> create_completion_queue(uint32_t depth) override {
+    return inner_.create_completion_queue(depth);
+  }
+  Result<std::unique_ptr<Endpoint>> connect(const FabricAddress& server,
+                                            const wire::ConnectRequest& request,
+                                            const EndpointOptions& options,
+                                            CompletionQueue& queue) override {
+    return inner_.connect(server, request, options, queue);
+  }
+  Result<std::unique_ptr<Listener>> listen(const FabricAddress& address,
+                                           ConnectionHandler& handler) override {
+    return inner_.listen(address, handler);
+  }
+  FabricLimits limits() const override {
+    FabricLimits limits = inner_.limits();
+    limits.reads_are_loads = false;
+    return limits;
+  }
+  std::string_view name() const override { return inner_.name(); }
+  std::string describe() const override { return inner_.describe(); }
+
+ private:
+  Fabric& inner_;
+};
+
+class RepliesOnTheWayTest : public ServerFixture {
+ protected:
+  // A message of 8 requests of 64 puts each: in how many messages the replies came.
+  int64_t messages_of_replies() {
+    auto one = open_client();
+    const int64_t before = one->stat("reply_messages");
+    std::string puts(wire::kMostPuts * wire::put_bytes(1, 1, false), '?');
+    for (size_t i = 0; i < wire::kMostPuts; ++i) {
+      auto* to = reinterpret_cast<std::byte*>(puts.data());
+      wire::write_put(to + i * wire::put_bytes(1, 1, false),
+                      {"k", std::as_bytes(std::span("v", 1)), 0});
+    }
+    RawClient::Bytes bytes(wire::kMessageBytes * 4);
+    wire::MessageBuilder builder(bytes, wire::MessageKind::kRequests);
+    for (uint32_t i = 0; i < 8; ++i) {
+      wire::RequestHeader header = RawClient::header(Opcode::kPuts, i);
+      header.value_length = static_cast<uint32_t>(puts.size());
+      EXPECT_TRUE(builder.add_request(header, {}, std::as_bytes(std::span(puts))));
+    }
+    bytes.resize(builder.finish(0));
+    one->write(bytes, 0, 0);
+    for (uint32_t i = 0; i < 8; ++i) EXPECT_EQ(one->reply()->header.id, i);
+    return one->stat("reply_messages") - before - 1;
+  }
+};
+
+TEST_F(RepliesOnTheWayTest, OverANetworkTheyDoNotWaitForTheRest) {
+  const auto shm = std::move(fabric_);
+  fabric_ = std::make_unique<FarFabric>(*shm);
+  start();
+  EXPECT_EQ(messages_of_replies(), 3) << "192, 192 and 128 operations";
+  server_.reset();
+  fabric_.reset();
+}
+
+TEST_F(RepliesOnTheWayTest, OverSharedMemoryTheClientIsWokenOnce) {
+  start();
+  EXPECT_EQ(messages_of_replies(), 1);
 }
 
 TEST_F(ConnectionTest, RepliesThatNeedSeveralMessages) {
