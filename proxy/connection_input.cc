@@ -401,7 +401,7 @@ void Connection::resume() {
   if (filling_large() && !overflow_.empty()) drain_overflow();
   if (!rest_.empty() && !filling_large()) consume(rest_.data(), rest_.size());
   wake_for_what_is_missing();
-  if (closed() || blocked()) return;
+  if (closed() || blocked() || waits_for_puts_) return;
   want_reading(true);
   if (tls_ != nullptr && tls_->established() && tls_->pending()) read_some();
 }
