@@ -129,12 +129,13 @@ void Worker::end_quarantines(uint64_t now_ns) {
     if (connection->peer_may_write()) {
       if (so_far < kQuarantineToldNs || told) return false;
       connection->quarantine_told = true;
-      log_.write(LogLevel::kWarning,
-                 peer + " is gone, but its process is stopped in the middle of a WRITE, and may " +
-                     "yet complete it: its ring and its grants stay in quarantine (" +
-                     std::to_string(quarantine_.size()) + " of " +
-                     std::to_string(options_.max_connections) + " connections do)",
-                 now_ns);
+      log_.write(
+          LogLevel::kWarning,
+          peer + " is gone, but its process is stopped in the middle of a WRITE, or reading a " +
+              "value in place, and may yet go on: its ring and its grants stay in quarantine (" +
+              std::to_string(quarantine_.size()) + " of " +
+              std::to_string(options_.max_connections) + " connections do)",
+          now_ns);
       return false;
     }
     give_back(std::move(connection));
