@@ -5,6 +5,14 @@
 //   reply's value   = [ GetResult 24 | expiry 8, if it has one | pin 16, or value | padding to 8 ]
 //                     ... one for each, in the same order
 //
+// Under kValuesOnly, for who wants to know nothing else:
+//
+//   reply's value   = [ length 30, ShortGet 2 | value | padding to 4 ]   a value, or no such key
+//                   | [ 0 30, ShortGet 2 | a result as above ] ...       anything else
+//
+// which is 4 bytes around a value instead of 24, and nothing about the key that would have to be
+// told, or learned.
+//
 // A value for which the reply has no room is pinned, as one of a kGet that fits no landing buffer.
 // Whoever asks for so many that even so not all results would fit (most_gets()) is answered
 // kBadRequest, as for a value whose bytes make no sense; then there is no value in the reply.
@@ -81,6 +89,12 @@ struct GetPin {
   uint64_t number = 0;  // as ReplyHeader.number under kPinned
 };
 
+enum class ShortGet : uint8_t {
+  kValue = 0,    // of that length
+  kMissing = 1,  // no such key
+  kOther = 2,    // the result follows
+};
+
 #pragma pack(pop)
 
 static_assert(sizeof(GetResult) == 24);
@@ -88,9 +102,15 @@ static_assert(sizeof(GetResult) == 24);
 inline constexpr uint64_t kMostGetResultHead =
     sizeof(GetResult) + sizeof(int64_t) + sizeof(GetPin);  // of a result without a value
 
+inline constexpr uint64_t kShortGetHead = sizeof(uint32_t);
+inline constexpr uint64_t kMostShortGetHead = kShortGetHead + kMostGetResultHead;  // likewise
+
 // Padding included. `value_length`: of a value that is in the reply.
 constexpr uint64_t get_result_bytes(uint64_t value_length, bool expires) {
   return padded(sizeof(GetResult) + (expires ? sizeof(int64_t) : 0) + value_length);
+}
+constexpr uint64_t short_get_bytes(uint64_t value_length) {
+  return (kShortGetHead + value_length + 3) / 4 * 4;
 }
 
 // Bytes that the results of a kGets may take where messages have `message_bytes`, and how many gets
@@ -99,7 +119,7 @@ constexpr uint64_t get_results_room(uint64_t message_bytes) {
   return inline_room(message_bytes) / 8 * 8;
 }
 constexpr uint64_t most_gets(uint64_t message_bytes) {
-  return std::min<uint64_t>(kMostGets, get_results_room(message_bytes) / kMostGetResultHead);
+  return std::min<uint64_t>(kMostGets, get_results_room(message_bytes) / kMostShortGetHead);
 }
 
 // Writes what a kGet would be answered by `reply`, and returns how many bytes it took: padded, and
@@ -133,14 +153,70 @@ inline uint64_t write_get_result(std::byte* to, const ReplyHeader& reply,
   return padded(bytes);
 }
 
+// Likewise under kValuesOnly: with a value short_get_bytes(), else kMostShortGetHead at most.
+inline uint64_t write_short_get(std::byte* to, const ReplyHeader& reply,
+                                std::span<const std::byte> value) {
+  const auto put_head = [to](uint64_t length, ShortGet what) {
+    const auto head = static_cast<uint32_t>(length << 2 | static_cast<uint64_t>(what));
+    std::memcpy(to, &head, sizeof(head));
+  };
+  if (reply.status == ReplyStatus::kOk && (reply.flags & kHasValue) != 0) {
+    const uint64_t bytes = short_get_bytes(value.size());
+    std::memset(to + bytes - 4, 0, 4);  // the padding, whatever there is of it
+    put_head(value.size(), ShortGet::kValue);
+    if (!value.empty()) std::memcpy(to + kShortGetHead, value.data(), value.size());
+    return bytes;
+  }
+  const bool missing = reply.status == ReplyStatus::kNotFound;
+  put_head(0, missing ? ShortGet::kMissing : ShortGet::kOther);
+  return kShortGetHead + (missing ? 0 : write_get_result(to + kShortGetHead, reply, {}));
+}
+
 // Reads a reply's value result by result, each as the reply to a kGet. Trusts nothing in it; what
 // is checked are copies, but for the values, which are views.
 class GetResultsReader {
  public:
-  explicit GetResultsReader(std::span<const std::byte> value) : rest_(value) {}
+  // `values_only`: they were asked for under kValuesOnly.
+  explicit GetResultsReader(std::span<const std::byte> value, bool values_only = false)
+      : rest_(value), values_only_(values_only) {}
 
   // False at the end, and when the rest is malformed: then !whole().
-  bool next(ReplyView& reply) {
+  bool next(ReplyView& reply) { return values_only_ ? next_short(reply) : next_full(reply); }
+  // Everything has been read.
+  bool whole() const { return rest_.empty(); }
+
+ private:
+  bool next_short(ReplyView& reply) {
+    uint32_t head = 0;
+    std::span<const std::byte> rest = rest_;
+    if (!take(rest, &head, sizeof(head))) return false;
+    const uint64_t length = head >> 2;
+    const auto what = static_cast<ShortGet>(head & 3);
+    if (what == ShortGet::kValue) {
+      const uint64_t bytes = short_get_bytes(length);
+      if (bytes > rest_.size()) return false;
+      reply.header = {};
+      reply.header.flags = kHasValue;
+      reply.header.value_length = static_cast<uint32_t>(length);
+      reply.value = rest.first(length);
+      rest_ = rest_.subspan(bytes);
+      return true;
+    }
+    if (length != 0 || what > ShortGet::kOther) return false;
+    if (what == ShortGet::kMissing) {
+      reply.header = {};
+      reply.header.status = ReplyStatus::kNotFound;
+      reply.value = {};
+      rest_ = rest;
+      return true;
+    }
+    GetResultsReader full(rest);
+    if (!full.next_full(reply) || (reply.header.flags & kHasValue) != 0) return false;
+    rest_ = full.rest_;
+    return true;
+  }
+
+  bool next_full(ReplyView& reply) {
     GetResult result;
     std::span<const std::byte> rest = rest_;
     if (!take(rest, &result, sizeof(result))) return false;
@@ -177,10 +253,6 @@ class GetResultsReader {
     rest_ = rest_.subspan(bytes);
     return true;
   }
-  // Everything has been read.
-  bool whole() const { return rest_.empty(); }
-
- private:
   static constexpr uint32_t kPlaceBits = kGenerationBits + kOffsetBits;
   static bool take(std::span<const std::byte>& from, void* out, size_t bytes) {
     if (from.size() < bytes) return false;
@@ -190,6 +262,7 @@ class GetResultsReader {
   }
 
   std::span<const std::byte> rest_;
+  bool values_only_;
 };
 
 }  // namespace rdmakv::wire

@@ -57,7 +57,9 @@ bool MessageReader::next(RequestView& request) {
   const RequestHeader& header = request.header;
   if (header.opcode < Opcode::kGet || header.opcode > kLastOpcode) return fail("unknown opcode");
   if (header.condition > kLastCondition) return fail("unknown condition");
-  if ((header.flags & ~(kKeepExpiry | kWantPrevious | kWantIfUnmet | kValueInLanding)) != 0) {
+  constexpr uint8_t kKnown =
+      kKeepExpiry | kWantPrevious | kWantIfUnmet | kValueInLanding | kValuesOnly;
+  if ((header.flags & ~kKnown) != 0) {
     return fail("unknown flag");
   }
   if (!names_function(header)) return fail("unknown function");

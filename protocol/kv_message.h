@@ -140,6 +140,8 @@ inline constexpr uint8_t kWantIfUnmet = 4;
 // client's landing region, and stays there until the reply. Only where the server reaches that by
 // loads (shm).
 inline constexpr uint8_t kValueInLanding = 8;
+// kGets: of a key that is there the value alone is wanted (kv_gets.h).
+inline constexpr uint8_t kValuesOnly = 16;
 
 // ReplyHeader.flags
 inline constexpr uint8_t kHasValue = 1;  // value_length bytes of value follow the header
@@ -176,7 +178,7 @@ struct MessageHeader {
 
 struct RequestHeader {
   Opcode opcode = Opcode::kGet;
-  uint8_t flags = 0;  // kKeepExpiry, kWantPrevious, kWantIfUnmet
+  uint8_t flags = 0;  // as above, for each opcode those of its row in kv_opcode.h
   Condition condition = Condition::kAlways;
   Function function = Function::kNone;  // kModify, kEvaluate
   uint32_t id = 0;                      // comes back in the reply; the client's business

@@ -82,7 +82,7 @@ inline constexpr OpcodeRow kOpcodes[] = {
     {Opcode::kRename, kTwoKeys, 0, kStoring},
     {Opcode::kCombine, kTwoKeys},
     {Opcode::kPuts, kValue | kTakesExtents},
-    {Opcode::kGets, kValue | kLooks},
+    {Opcode::kGets, kValue | kLooks, kValuesOnly},
 };
 
 constexpr bool rows_are_in_order() {

@@ -33,17 +33,16 @@ void QuickGetRun::begin(Worker& worker, Request& request) {
   request.gets_ = this;
 }
 
-void QuickGetRun::take(size_t index, const ValueAtOnce& answer) {
-  const std::string_view value(reinterpret_cast<const char*>(answer.value.data()),
-                               answer.value.size());
-  if (answer.found) ++hits_;
+void QuickGetRun::take(size_t index, bool found, std::span<const std::byte> bytes) {
+  const std::string_view value(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (found) ++hits_;
   if (index == next_) {
-    write(index, answer.found, value);
+    write(index, found, value);
     answers_[index].state = State::kOver;
     return go_on();
   }
-  answers_[index] = {answer.found ? State::kFound : State::kMissing,
-                     static_cast<uint32_t>(early_.size()), static_cast<uint32_t>(value.size())};
+  answers_[index] = {found ? State::kFound : State::kMissing, static_cast<uint32_t>(early_.size()),
+                     static_cast<uint32_t>(value.size())};
   early_.append(value);
 }
 

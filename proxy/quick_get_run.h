@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -41,7 +42,7 @@ class QuickGetRun final : public GetRun {
     }
   }
 
-  void take(size_t index, const ValueAtOnce& answer) override;
+  void take(size_t index, bool found, std::span<const std::byte> bytes) override;
   Operation& stand_in(size_t index) override;
   void done() override;
 

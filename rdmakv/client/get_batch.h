@@ -22,6 +22,7 @@ struct GetBatch {
   uint32_t of_runs = 0;      // those that have not ended
   uint64_t deadline_ns = 0;  // of those of runs
   uint64_t expected = 0;     // bytes of their results, about
+  bool values_only = false;  // wire::kValuesOnly; all are of runs
   Get gets[wire::kMostGets];
 
   void begin() {

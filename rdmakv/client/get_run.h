@@ -12,7 +12,7 @@
 #include <span>
 #include <string_view>
 
-#include "rdmakv/client/at_once.h"
+#include "rdmakv/client/client.h"
 
 namespace rdmakv {
 
@@ -25,8 +25,9 @@ class GetRun {
   std::span<const std::string_view> keys;  // asked for; all of it stays until done()
   uint32_t taken = 0;                      // of them, from the first on, by get_run()
 
-  // The answer for keys[index].
-  virtual void take(size_t index, const ValueAtOnce& answer) = 0;
+  // The answer for keys[index]: there is such a key, and its value (lent: valid in take() only), or
+  // there is none.
+  virtual void take(size_t index, bool found, std::span<const std::byte> value) = 0;
   // keys[index] cannot be answered by take(): its value stays at the server, pinned, or its time is
   // up, or its connection is gone, or whatever else comes of a GET. Returns an Operation of kind
   // kGet for that key, with `done`, its other fields as the caller likes them, and no deadline; it

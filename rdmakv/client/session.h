@@ -265,7 +265,8 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   bool close_message();
   bool send_unsent();
   void take_back_unsent();
-  uint32_t begin_shared(wire::Opcode opcode, RequestStep step, uint64_t bytes, uint64_t now);
+  uint32_t begin_shared(wire::Opcode opcode, uint8_t flags, RequestStep step, uint64_t bytes,
+                        uint64_t now);
   bool passes_queue() const;
 
   // session_puts.cc
@@ -286,9 +287,9 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   Shared share_get(Operation& operation, bool company, uint64_t now);
   bool send_waiting_gets(uint64_t now);
   std::byte* extend_gets(std::string_view key, uint64_t expected);
-  std::byte* begin_gets(std::string_view key, uint64_t now);
+  std::byte* begin_gets(std::string_view key, bool values_only, uint64_t now);
   void write_get(std::byte* at, std::string_view key, const GetBatch::Get& get, uint64_t expected);
-  bool answer_get(const GetBatch::Get& get, const wire::ReplyView& reply);
+  bool answer_get(const GetBatch::Get& get, bool value_only, const wire::ReplyView& reply);
   Operation& hand_over(GetBatch& batch, GetBatch::Get& get);
   void hand_over_all(GetBatch& batch);
   const char* take_gets(uint32_t index, const wire::ReplyView& reply);

@@ -16,6 +16,14 @@ namespace {
 
 // A longer value comes at a lower price by itself, into a landing buffer.
 constexpr uint64_t kMostSharedValue = 1024;
+// While values are as short as that, of those of runs nothing else is asked for, and the location
+// cache, by which a longer one would be known beforehand, is left alone.
+constexpr uint64_t kShortValue = 256;
+
+uint64_t result_bytes(const GetBatch& batch, uint64_t value_length) {
+  return batch.values_only ? wire::short_get_bytes(value_length)
+                           : wire::get_result_bytes(value_length, false);
+}
 
 }  // namespace
 
@@ -57,10 +65,11 @@ Session::Shared Session::share_get(Operation& operation, bool company, uint64_t 
   if (operation.internal[kByRequest] != 0 || !may_share(hash, operation.key, expected)) {
     return Shared::kNo;
   }
-  std::byte* at = extend_gets(operation.key, expected);
+  const bool fits = gets_ != nullptr && !gets_->values_only;
+  std::byte* at = fits ? extend_gets(operation.key, expected) : nullptr;
   if (at == nullptr) {
     if (!company) return Shared::kNo;
-    at = begin_gets(operation.key, now);
+    at = begin_gets(operation.key, false, now);
     if (at == nullptr) return Shared::kWait;
   }
   queue_.pop_front();
@@ -86,10 +95,11 @@ bool Session::add_get(GetRun& run, uint16_t index, uint64_t now) {
   if (!send_waiting_gets(now) || (gets_ == nullptr && run.keys.size() == 1)) return false;
   const std::string_view key = run.keys[index];
   const uint64_t hash = hash_of(key);
-  const uint64_t expected = expected_value(hash, key);
+  const bool is_short = usual_value_ <= kShortValue;
+  const uint64_t expected = is_short ? usual_value_ : expected_value(hash, key);
   if (!may_share(hash, key, expected)) return false;
   std::byte* at = extend_gets(key, expected);
-  if (at == nullptr) at = begin_gets(key, now);
+  if (at == nullptr) at = begin_gets(key, is_short, now);
   if (at == nullptr) return false;
   write_get(at, key, {nullptr, &run, hash, index}, expected);
   ++gets_->of_runs;
@@ -103,7 +113,7 @@ bool Session::add_get(GetRun& run, uint16_t index, uint64_t now) {
 std::byte* Session::extend_gets(std::string_view key, uint64_t expected) {
   if (gets_ == nullptr) return nullptr;
   const uint32_t message_bytes = endpoint_->options().message_bytes;
-  const uint64_t results = gets_->expected + wire::get_result_bytes(expected, false);
+  const uint64_t results = gets_->expected + result_bytes(*gets_, expected);
   if (gets_->count == wire::most_gets(message_bytes) ||
       results > wire::get_results_room(message_bytes)) {
     return nullptr;
@@ -112,12 +122,14 @@ std::byte* Session::extend_gets(std::string_view key, uint64_t expected) {
 }
 
 // Room for the get in a new request. Null: not now.
-std::byte* Session::begin_gets(std::string_view key, uint64_t now) {
+std::byte* Session::begin_gets(std::string_view key, bool values_only, uint64_t now) {
   const uint64_t bytes = wire::get_bytes(key.size());
-  const uint32_t index = begin_shared(wire::Opcode::kGets, RequestStep::kGets, bytes, now);
+  const uint32_t index = begin_shared(wire::Opcode::kGets, values_only ? wire::kValuesOnly : 0,
+                                      RequestStep::kGets, bytes, now);
   if (index == RequestTable::kNone) return nullptr;
   table_.slot(index).gets = gets_ = &context_.get_batches.take();
   gets_->deadline_ns = now + context_.options.timeout_ns;
+  gets_->values_only = values_only;
   return builder_.extend_request(static_cast<uint32_t>(bytes));
 }
 
@@ -125,21 +137,21 @@ void Session::write_get(std::byte* at, std::string_view key, const GetBatch::Get
                         uint64_t expected) {
   wire::write_get(at, key);
   order_.request_begins(KeyOrder::of(get.hash));
-  context_.locations->prefetch(get.hash);  // the reply tells the location
+  if (!gets_->values_only) context_.locations->prefetch(get.hash);  // the reply tells the location
   gets_->gets[gets_->count++] = get;
-  gets_->expected += wire::get_result_bytes(expected, false);
+  gets_->expected += result_bytes(*gets_, expected);
 }
 
 // The get of a run is answered, if it is as simple as that.
-bool Session::answer_get(const GetBatch::Get& get, const wire::ReplyView& reply) {
+bool Session::answer_get(const GetBatch::Get& get, bool value_only, const wire::ReplyView& reply) {
   const wire::ReplyHeader& header = reply.header;
   const bool found = header.status == wire::ReplyStatus::kOk;
   const uint16_t brings = header.flags & (wire::kHasValue | wire::kPinned);
   if (!found && header.status != wire::ReplyStatus::kNotFound) return false;
   if (brings != (found ? wire::kHasValue : 0)) return false;
-  learn_value(get.hash, get.run->keys[get.index], header);
+  if (!value_only) learn_value(get.hash, get.run->keys[get.index], header);
   if (found) note_value_length(header.value_length);
-  get.run->take(get.index, {found, header.version, header.expiry_ms, reply.value});
+  get.run->take(get.index, found, reply.value);
   return true;
 }
 
@@ -165,9 +177,11 @@ const char* Session::take_gets(uint32_t index, const wire::ReplyView& reply) {
   if ((reply.header.flags & wire::kPinned) != 0 || (refused && !reply.value.empty())) {
     return "a reply to gets that does not fit them";
   }
-  for (uint32_t i = 0; i < batch.count; ++i) context_.locations->prefetch(batch.gets[i].hash);
+  for (uint32_t i = 0; i < batch.count && !batch.values_only; ++i) {
+    context_.locations->prefetch(batch.gets[i].hash);
+  }
   context_.counts.round_trips += batch.count - 1;
-  wire::GetResultsReader reader(reply.value);
+  wire::GetResultsReader reader(reply.value, batch.values_only);
   ValueBuffer none;
   for (uint32_t i = 0; i < batch.count; ++i) {
     GetBatch::Get& get = batch.gets[i];
@@ -175,7 +189,7 @@ const char* Session::take_gets(uint32_t index, const wire::ReplyView& reply) {
     one.header.status = reply.header.status;
     if (!refused && !reader.next(one)) return "results of gets that make no sense";
     if (get.run != nullptr) {
-      if (answer_get(get, one)) {
+      if (answer_get(get, batch.values_only, one)) {
         --batch.of_runs;
         GetRun& run = *std::exchange(get.run, nullptr);
         if (--run.open == 0) context_.finish_now(run);

@@ -46,7 +46,7 @@ bool Session::passes_queue() const {
 
 // A new request that takes puts or gets, in the open message or a new one, with room for `bytes` of
 // them. Its slot; kNone: no credit, or no room.
-uint32_t Session::begin_shared(wire::Opcode opcode, RequestStep step, uint64_t bytes,
+uint32_t Session::begin_shared(wire::Opcode opcode, uint8_t flags, RequestStep step, uint64_t bytes,
                                uint64_t now) {
   puts_ = nullptr;
   gets_ = nullptr;
@@ -61,6 +61,7 @@ uint32_t Session::begin_shared(wire::Opcode opcode, RequestStep step, uint64_t b
   if (builder_.room() < whole) return RequestTable::kNone;
   wire::RequestHeader header;
   header.opcode = opcode;
+  header.flags = flags;
   const uint32_t index = table_.take();
   RequestSlot& slot = table_.slot(index);
   header.id = table_.id(index);

@@ -38,7 +38,7 @@ bool Session::add_put(const wire::PutView& put, PutRun& run, uint16_t index, uin
 
 // A new request, in the open message or a new one, with room for `bytes`.
 bool Session::begin_puts(uint64_t bytes, uint64_t now) {
-  const uint32_t index = begin_shared(wire::Opcode::kPuts, RequestStep::kPuts, bytes, now);
+  const uint32_t index = begin_shared(wire::Opcode::kPuts, 0, RequestStep::kPuts, bytes, now);
   if (index == RequestTable::kNone) return false;
   table_.slot(index).puts = puts_ = &context_.put_batches.take();
   puts_->deadline_ns = now + context_.options.timeout_ns;

@@ -171,7 +171,7 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       puts(value, session, out);
       break;
     case Opcode::kGets:
-      gets(value, session, out);
+      gets(request, value, session, out);
       break;
   }
 }

@@ -275,13 +275,14 @@ class Partition {
   Applied try_put(const Request& request, Change& change, Value value, const Uploaded* uploaded,
                   Session& session, Outcome& out);
   // partition_gets.cc
-  void gets(Value value, Session& session, Outcome& out);
+  void gets(const Request& request, Value value, Session& session, Outcome& out);
   struct KeyToGet {
     std::string_view key;
     uint64_t hash;
     Index::Place likely;
   };
-  uint64_t get_into(std::span<std::byte> to, const KeyToGet& get, Session& session);
+  uint64_t get_into(std::span<std::byte> to, const KeyToGet& get, bool value_only,
+                    Session& session);
   // partition_puts.cc
   void puts(Value value, Session& session, Outcome& out);
   wire::PutResult put_plain(const wire::PutView& put, uint64_t hash, Index::Place likely,

@@ -11,7 +11,7 @@ static_assert(wire::kMostGetsBytes <= wire::kMostPutsBytes, "they share a buffer
 
 // As with puts, all of them go through each step together: buckets, entries, then the values. Room
 // for the results of those that are still to come is kept, whatever comes of them.
-void Partition::gets(Value value, Session& session, Outcome& out) {
+void Partition::gets(const Request& request, Value value, Session& session, Outcome& out) {
   out.reply.status = ReplyStatus::kBadRequest;
   if (value.size() > wire::kMostGetsBytes) return;
   if (!value.empty()) std::memcpy(puts_.get(), value.data(), value.size());
@@ -24,12 +24,14 @@ void Partition::gets(Value value, Session& session, Outcome& out) {
     ++count;
   }
   uint64_t room = session.inline_limit / 8 * 8;
-  if (!reader.whole() || count * wire::kMostGetResultHead > room) return;
+  const bool values_only = (request.flags & wire::kValuesOnly) != 0;
+  const uint64_t head = values_only ? wire::kMostShortGetHead : wire::kMostGetResultHead;
+  if (!reader.whole() || count * head > room) return;
   for (size_t i = 0; i < count; ++i) gets[i].likely = prefetch_entry(gets[i].hash);
   std::byte* to = results_.get();
   for (size_t i = 0; i < count; ++i) {
-    const uint64_t kept = (count - i - 1) * wire::kMostGetResultHead;
-    const uint64_t used = get_into({to, room - kept}, gets[i], session);
+    const uint64_t kept = (count - i - 1) * head;
+    const uint64_t used = get_into({to, room - kept}, gets[i], values_only, session);
     to += used;
     room -= used;
   }
@@ -41,16 +43,23 @@ void Partition::gets(Value value, Session& session, Outcome& out) {
 }
 
 // What a kGet would be answered, written to `to`; how many bytes of it were used.
-uint64_t Partition::get_into(std::span<std::byte> to, const KeyToGet& get, Session& session) {
+uint64_t Partition::get_into(std::span<std::byte> to, const KeyToGet& get, bool value_only,
+                             Session& session) {
   const auto& [key, hash, likely] = get;
+  const auto write = [&](const wire::ReplyHeader& reply, Value value) {
+    return value_only ? wire::write_short_get(to.data(), reply, value)
+                      : wire::write_get_result(to.data(), reply, value);
+  };
   Outcome one;
   if (!owns(key)) {
     one.reply.status = ReplyStatus::kWrongWorker;
-    return wire::write_get_result(to.data(), one.reply, {});
+    return write(one.reply, {});
   }
   Found found = look_up(key, hash, likely);
   const auto fits = [&] {
-    return wire::get_result_bytes(found.view.value.size(), found.expiry_ms() != 0) <= to.size();
+    const size_t length = found.view.value.size();
+    return (value_only ? wire::short_get_bytes(length)
+                       : wire::get_result_bytes(length, found.expiry_ms() != 0)) <= to.size();
   };
   // An entry of the cas class cannot be pinned. It leaves the class, if there is room for that.
   if (found.cas_class && !fits()) {
@@ -61,11 +70,12 @@ uint64_t Partition::get_into(std::span<std::byte> to, const KeyToGet& get, Sessi
   if (!found) {
     ++counters_.misses;
     one.reply.status = ReplyStatus::kNotFound;
-    return wire::write_get_result(to.data(), one.reply, {});
+    return write(one.reply, {});
   }
   ++counters_.hits;
-  describe(found, one);
-  if (fits()) {
+  const bool in_reply = fits();
+  if (!value_only || !in_reply) describe(found, one);
+  if (in_reply) {
     one.reply.flags |= wire::kHasValue;
     one.reply.value_length = static_cast<uint32_t>(found.view.value.size());
   } else if (found.cas_class || session.pins.full() || !slab_.pin(found.offset)) {
@@ -76,7 +86,7 @@ uint64_t Partition::get_into(std::span<std::byte> to, const KeyToGet& get, Sessi
     one.reply.number = static_cast<uint64_t>(found.view.value.data() - found.extent);
     one.reply.value_length = static_cast<uint32_t>(found.view.value.size());
   }
-  return wire::write_get_result(to.data(), one.reply, found.view.value);
+  return write(one.reply, found.view.value);
 }
 
 }  // namespace rdmakv::server

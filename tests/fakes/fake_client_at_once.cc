@@ -87,7 +87,7 @@ void FakeClient::run_get_done(Operation& operation) {
   const size_t index = get.index;
   const bool found = operation.code == Code::kOk;
   if (operation.code == Code::kNotFound || (found && !operation.ticket)) {
-    run.take(index, {found, operation.version, operation.expiry, operation.value});
+    run.take(index, found, operation.value);
     get.spare->push_back(&get);
   } else {
     Operation& other = run.stand_in(index);

@@ -180,13 +180,15 @@ void FakeServer::gets(const FakeRequest& request) {
   uint64_t used = 0;
   std::string_view key;
   uint64_t room = results.size() / 8 * 8;
+  const bool values_only = (request.header.flags & wire::kValuesOnly) != 0;
+  const uint64_t head = values_only ? wire::kMostShortGetHead : wire::kMostGetResultHead;
   for (wire::GetsReader all(bytes_of(request.value)); all.next(key);) {
-    ASSERT_GE(room, wire::kMostGetResultHead);
-    room -= wire::kMostGetResultHead;
+    ASSERT_GE(room, head);
+    room -= head;
   }
   wire::GetsReader reader(bytes_of(request.value));
   while (reader.next(key)) {
-    room += wire::kMostGetResultHead;
+    room += head;
     get_order.emplace_back(key);
     wire::ReplyHeader one;
     std::string_view value;
@@ -201,8 +203,9 @@ void FakeServer::gets(const FakeRequest& request) {
     } else {
       one = pin(key, found->second.value, next_ticket_++);
     }
-    const uint64_t bytes = wire::write_get_result(
-        reinterpret_cast<std::byte*>(results.data()) + used, one, bytes_of(value));
+    auto* const to = reinterpret_cast<std::byte*>(results.data()) + used;
+    const uint64_t bytes = values_only ? wire::write_short_get(to, one, bytes_of(value))
+                                       : wire::write_get_result(to, one, bytes_of(value));
     used += bytes;
     room -= bytes;
   }

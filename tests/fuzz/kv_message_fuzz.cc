@@ -134,6 +134,22 @@ void read_get_results(Bytes value) {
   require(reader.whole() == (at == value.size()));
 }
 
+void read_short_get_results(Bytes value) {
+  GetResultsReader reader(value, true);
+  ReplyView reply;
+  while (reader.next(reply)) {
+    require_inside(reply.value, value);
+    std::vector<std::byte> again(kMostShortGetHead + padded(reply.value.size()));
+    const uint64_t bytes = write_short_get(again.data(), reply.header, reply.value);
+    require(bytes <= again.size());
+    GetResultsReader second(Bytes(again).first(bytes), true);
+    ReplyView copy;
+    require(second.next(copy) && second.whole());
+    require(copy.header.status == reply.header.status && copy.header.flags == reply.header.flags);
+    require(copy.value.size() == reply.value.size());
+  }
+}
+
 template <typename Body>
 void read_body(Bytes message) {
   MessageReader reader(message);
@@ -152,6 +168,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   read_puts(message);
   read_gets(message);
   read_get_results(message);
+  read_short_get_results(message);
   read_body<Hello>(message);
   read_body<Challenge>(message);
   read_body<Proof>(message);

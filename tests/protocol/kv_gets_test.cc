@@ -92,6 +92,79 @@ TEST(KvGets, ResultsComeBack) {
   EXPECT_TRUE(reader.whole());
 }
 
+std::string written_short(const ReplyHeader& reply, std::string_view value = {}) {
+  std::string bytes(kMostShortGetHead + value.size() + 8, '?');
+  bytes.resize(write_short_get(reinterpret_cast<std::byte*>(bytes.data()), reply, bytes_of(value)));
+  return bytes;
+}
+
+TEST(KvGets, ShortResultsComeBack) {
+  ReplyHeader missing;
+  missing.status = ReplyStatus::kNotFound;
+  ReplyHeader pinned = with_value("");
+  pinned.flags = kPinned;
+  pinned.expiry_ms = 9;
+  pinned.ticket = 1234567;
+  pinned.value_length = 1 << 20;
+  std::string bytes = written_short(missing) + written_short(pinned);
+  EXPECT_EQ(bytes.size(), kShortGetHead + kMostShortGetHead);
+  const std::vector<std::string> values = {"", "1", "12", "123", "1234", std::string(1000, 'v')};
+  for (const std::string& value : values) {
+    const std::string one = written_short(with_value(value), value);
+    EXPECT_EQ(one.size(), short_get_bytes(value.size()));
+    EXPECT_LT(one.size(), kShortGetHead + value.size() + 4);
+    bytes += one;
+  }
+  EXPECT_EQ(bytes.find('?'), std::string::npos) << "no stale memory goes over the wire";
+  GetResultsReader reader(bytes_of(bytes), true);
+  ReplyView back;
+  ASSERT_TRUE(reader.next(back));
+  EXPECT_EQ(std::memcmp(&back.header, &missing, sizeof(missing)), 0);
+  ASSERT_TRUE(reader.next(back));
+  EXPECT_EQ(std::memcmp(&back.header, &pinned, sizeof(pinned)), 0);
+  for (const std::string& value : values) {
+    ASSERT_TRUE(reader.next(back));
+    EXPECT_EQ(back.header.status, ReplyStatus::kOk);
+    EXPECT_EQ(back.header.flags, kHasValue);
+    EXPECT_EQ(back.header.value_length, value.size());
+    EXPECT_EQ(back.header.version, 0u);
+    EXPECT_EQ(text_of(back.value), value);
+  }
+  EXPECT_TRUE(reader.whole());
+}
+
+TEST(KvGets, MalformedShortResultsAreNotRead) {
+  ReplyView reply;
+  const auto refused = [&](std::string_view bytes) {
+    GetResultsReader reader(bytes_of(bytes), true);
+    return !reader.next(reply) && !reader.whole();
+  };
+  ReplyHeader pinned = with_value("");
+  pinned.flags = kPinned;
+  for (const std::string& good :
+       {written_short(with_value("12345"), "12345"), written_short(pinned)}) {
+    EXPECT_FALSE(refused(good));
+    for (size_t length = 1; length < good.size(); ++length) {
+      EXPECT_TRUE(refused(std::string(good, 0, length))) << length;
+    }
+  }
+  const auto head = [](uint32_t word) {
+    return std::string(reinterpret_cast<const char*>(&word), sizeof(word)) + std::string(60, 'v');
+  };
+  EXPECT_FALSE(refused(head(60 << 2)));
+  EXPECT_TRUE(refused(head(61 << 2))) << "longer than the reply";
+  EXPECT_TRUE(refused(head(~uint32_t{3})));
+  EXPECT_FALSE(refused(head(1)));
+  EXPECT_TRUE(refused(head(1 << 2 | 1))) << "a length of nothing";
+  EXPECT_TRUE(refused(head(3)));
+  EXPECT_TRUE(refused(head(2)));
+  const auto other = [&](const std::string& result) {
+    return refused(std::string("\x02\0\0\0", 4) + result);
+  };
+  EXPECT_FALSE(other(written(pinned)));
+  EXPECT_TRUE(other(written(with_value("12345678"), "12345678"))) << "a value at such a length";
+}
+
 // Whatever is cut off or changed: it is not read, and not one byte beyond is.
 TEST(KvGets, MalformedResultsAreNotRead) {
   const std::string good = written(with_value("12345678"), "12345678");
@@ -141,6 +214,7 @@ TEST(KvGets, MalformedKeysAreNotRead) {
 
 TEST(KvGets, AsManyAsFitWhateverComesOfThem) {
   for (const uint64_t message : {64, 72, 512, 1000, 4608, 1 << 20}) {
+    EXPECT_LE(most_gets(message) * kMostShortGetHead, get_results_room(message)) << message;
     EXPECT_LE(most_gets(message) * kMostGetResultHead, get_results_room(message)) << message;
     EXPECT_LE(get_results_room(message), inline_room(message));
   }

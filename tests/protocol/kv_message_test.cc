@@ -186,7 +186,7 @@ TEST(KvMessage, WrongFieldsOfARequestAreErrors) {
   EXPECT_TRUE(with([](RequestHeader& h) { h.opcode = static_cast<Opcode>(0); }));
   EXPECT_TRUE(with([&](RequestHeader& h) { h.opcode = after(kLastOpcode); }));
   EXPECT_TRUE(with([&](RequestHeader& h) { h.condition = after(kLastCondition); }));
-  EXPECT_TRUE(with([](RequestHeader& h) { h.flags = 16; }));
+  EXPECT_TRUE(with([](RequestHeader& h) { h.flags = 32; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.function = Function::kAppend; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.key_length = kMaxKeyBytes + 1; }));
   EXPECT_TRUE(with([](RequestHeader& h) { h.key_length = ~0u; }));

@@ -24,12 +24,13 @@ std::string request_for(const std::vector<std::string>& keys) {
 }
 
 template <typename Box>
-std::vector<Got> get_all(Box& box, const std::vector<std::string>& keys) {
+std::vector<Got> get_all(Box& box, const std::vector<std::string>& keys, uint8_t flags = 0) {
   const std::string request = request_for(keys);
-  const Told told = box.ask({.opcode = Opcode::kGets, .value = request});
+  const Told told = box.ask({.opcode = Opcode::kGets, .value = request, .flags = flags});
   EXPECT_EQ(told.status, ReplyStatus::kOk);
   EXPECT_LE(told.value.size(), box.session->inline_limit);
-  wire::GetResultsReader reader(std::as_bytes(std::span(told.value.data(), told.value.size())));
+  wire::GetResultsReader reader(std::as_bytes(std::span(told.value.data(), told.value.size())),
+                                (flags & wire::kValuesOnly) != 0);
   std::vector<Got> all;
   wire::ReplyView view;
   while (reader.next(view)) {
@@ -65,6 +66,53 @@ TEST(PartitionGetsTest, EachIsAnsweredAsByItself) {
     EXPECT_EQ(all[i].value, alone.value);
   }
   EXPECT_TRUE(box.consistent());
+}
+
+TEST(PartitionGetsTest, OfShortResultsTheValuesAreTheSame) {
+  PartitionBox box;
+  box.put("", "the empty key");
+  box.put("expires", "e", box.now_ms() + 1000);
+  box.put("expired", "e", box.now_ms() + 10);
+  box.put("empty", "");
+  box.put("large", std::string(100'000, 'l'));
+  for (size_t length = 1; length < 10; ++length) {
+    box.put(std::to_string(length), std::string(length, 'v'));
+  }
+  box.clock.pass_ms(20);
+  const std::vector<std::string> keys = {
+      "missing", "", "expires", "expired", "empty", "large", "1", "2", "3", "4", "5", "9", "1"};
+  const std::vector<Got> all = get_all(box, keys, wire::kValuesOnly);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const Told alone = box.get(keys[i]);
+    EXPECT_EQ(all[i].header.status, alone.status) << keys[i];
+    if (keys[i] == "large") continue;
+    EXPECT_EQ((all[i].header.flags & wire::kHasValue) != 0, alone.has_value);
+    EXPECT_EQ(all[i].value, alone.value);
+  }
+  const wire::ReplyHeader& large = all[5].header;
+  EXPECT_EQ(large.flags & wire::kPinned, wire::kPinned);
+  EXPECT_EQ(large.value_length, 100'000u);
+  EXPECT_EQ(large.version, 1u);
+  EXPECT_EQ(box.ask({.opcode = Opcode::kRelease, .ticket = large.ticket}).status, ReplyStatus::kOk);
+  EXPECT_TRUE(box.empty_after_clear());
+}
+
+// Whatever comes of each, there is room to say it.
+TEST(PartitionGetsTest, ShortResultsHaveRoomForPinsOfAll) {
+  PartitionBox box;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 64; ++i) {
+    keys.push_back("key" + std::to_string(i));
+    box.put(keys.back(), std::string(5000, 'l'), box.now_ms() + 1000);
+  }
+  box.session->inline_limit = 64 * wire::kMostShortGetHead;
+  for (const Got& got : get_all(box, keys, wire::kValuesOnly)) {
+    EXPECT_EQ(got.header.flags & wire::kPinned, wire::kPinned);
+  }
+  box.session->inline_limit = 64 * wire::kMostShortGetHead - 8;
+  const std::string request = request_for(keys);
+  EXPECT_EQ(box.ask({.opcode = Opcode::kGets, .value = request, .flags = wire::kValuesOnly}).status,
+            ReplyStatus::kBadRequest);
 }
 
 TEST(PartitionGetsTest, AnotherWorkersKeysAreNotFound) {
