@@ -23,6 +23,7 @@ class PinWaitersTest : public ProxyTest {
  protected:
   explicit PinWaitersTest(size_t pins = 1, bool in_place = false)
       : ProxyTest(with_pins(pins, in_place)) {
+    proxy_.settings().slow_reader_timeout_s = 3600;  // by time that passes; tests say as if it did
     for (int i = 0; i < 20; ++i) store("k" + std::to_string(i), kLarge + static_cast<size_t>(i));
     store("huge", 32 << 20);  // more than the kernel takes for a client that does not read
   }
@@ -256,6 +257,7 @@ TEST_F(ManyPinsTest, AStalledClientGivesUpThePinsOfAllButItsHeadWhenOthersWait) 
 }
 
 TEST_F(PinWaitersTest, AClientThatTakesNothingForLongIsClosedWhenOthersWait) {
+  proxy_.settings().slow_reader_timeout_s = 10;
   TestClient slow = silent();
   pass(1'000'000'000);
   EXPECT_EQ(worker_->stats().slow_reader_closes.get(), 0u) << "nobody waits";
