@@ -30,7 +30,7 @@
 namespace rdmakv::wire {
 
 inline constexpr uint32_t kConnectMagic = 0x564b4452;  // "RDKV"
-inline constexpr uint16_t kProtocolVersion = 7;
+inline constexpr uint16_t kProtocolVersion = 8;
 inline constexpr uint32_t kMaxWorkers = 1024;
 
 #pragma pack(push, 1)

@@ -27,19 +27,20 @@ def common_options(parser, rounds, minutes):
                         help=f"no new round of a part after so long (default {minutes})")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of operations in a run (default 1)")
     parser.add_argument("--mtu", type=int, default=1500, help="of the links: 1500 makes RDMA MTU 1024, 4200 4096")
+    parser.add_argument("--cpus", type=int, default=2, help="processors of the VM (default 2)")
     parser.add_argument("--only", metavar="REGEX", help="measures whose name it matches")
     parser.add_argument("--csv", metavar="FILE", help="every run, one a line")
     parser.add_argument("--in-vm", action="store_true", help=argparse.SUPPRESS)
 
 
-def run_in_vm(tool, programs, mtu):
+def run_in_vm(tool, programs, wanted):
     """Runs this tool again, in the VM; its exit status."""
     for program in programs:
         if not program.exists():
             sys.exit(f"{pathlib.Path(tool).name}: {program} is not there: build it first")
-    command = [str(ROOT / "tests" / "softroce" / "run-in-vm"), "--mtu", str(mtu), "--timeout", "6000",
-               "--env", f"RDMAKV_BIN={BUILD / 'bin'}", "--env", "PYTHONDONTWRITEBYTECODE=1", "--share", str(ROOT),
-               "--share", str(BUILD), "--", "/usr/bin/python3", tool, "--in-vm", *sys.argv[1:]]
+    command = [str(ROOT / "tests" / "softroce" / "run-in-vm"), "--mtu", str(wanted.mtu), "--cpus", str(wanted.cpus),
+               "--timeout", "6000", "--env", f"RDMAKV_BIN={BUILD / 'bin'}", "--env", "PYTHONDONTWRITEBYTECODE=1",
+               "--share", str(ROOT), "--share", str(BUILD), "--", "/usr/bin/python3", tool, "--in-vm", *sys.argv[1:]]
     return subprocess.run(command).returncode
 
 

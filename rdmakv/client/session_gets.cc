@@ -54,7 +54,8 @@ bool Session::may_share(uint64_t hash, std::string_view key, uint64_t expected) 
 }
 
 void Session::note_value_length(uint64_t bytes) {
-  usual_value_ = (usual_value_ * 7 + std::min<uint64_t>(bytes, BufferArena::kLargest)) / 8;
+  // Rounded up: of values of one length it becomes that length.
+  usual_value_ = (usual_value_ * 7 + std::min<uint64_t>(bytes, BufferArena::kLargest) + 7) / 8;
 }
 
 // Takes the GET at the head of the queue into the request that takes more of them, or into a new
@@ -114,8 +115,10 @@ std::byte* Session::extend_gets(std::string_view key, uint64_t expected) {
   if (gets_ == nullptr) return nullptr;
   const uint32_t message_bytes = endpoint_->options().message_bytes;
   const uint64_t results = gets_->expected + result_bytes(*gets_, expected);
+  // Some values will be longer than usual, where it is not known which.
+  const uint64_t room = wire::get_results_room(message_bytes);
   if (gets_->count == wire::most_gets(message_bytes) ||
-      results > wire::get_results_room(message_bytes)) {
+      results > (gets_->values_only ? room - room / 8 : room)) {
     return nullptr;
   }
   return builder_.extend_request(static_cast<uint32_t>(wire::get_bytes(key.size())));

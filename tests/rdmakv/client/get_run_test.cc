@@ -103,6 +103,26 @@ TEST_F(GetRunTest, NothingButShortValuesIsAskedFor) {
   EXPECT_EQ(ask(keys_), wire::kValuesOnly);
 }
 
+// So many that there is room for all their values.
+TEST_F(GetRunTest, NoMoreShortValuesThanTheReplyHasRoomFor) {
+  open_and_connect();
+  std::vector<std::string> names;
+  for (size_t i = 0; i < GetRun::kMost; ++i) names.push_back("key" + std::to_string(i));
+  const std::vector<std::string_view> keys(names.begin(), names.end());
+  for (const size_t more : {0, 10}) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      server().entries[names[i]] = {std::string(64 + more * (i % 2), 'v'), 1};
+    }
+    for (int round = 0; round < 50; ++round) {
+      TestGets run(keys);
+      EXPECT_EQ(get(run), keys.size());
+      drive();
+      EXPECT_EQ(run.dones, 1);
+      EXPECT_TRUE(run.stand_ins_.empty() || (more == 0 && round == 0)) << round;
+    }
+  }
+}
+
 // An Operation tells of versions: it goes with those of runs only where these, too, are told all.
 TEST_F(GetRunTest, AnOperationIsToldAllOfItsKey) {
   open_and_connect();
