@@ -211,7 +211,9 @@ class GetResultsReader {
       return true;
     }
     GetResultsReader full(rest);
-    if (!full.next_full(reply) || (reply.header.flags & kHasValue) != 0) return false;
+    const bool other = full.next_full(reply) && (reply.header.flags & kHasValue) == 0 &&
+                       reply.header.status != ReplyStatus::kNotFound;
+    if (!other) return false;
     rest_ = full.rest_;
     return true;
   }

@@ -163,6 +163,9 @@ TEST(KvGets, MalformedShortResultsAreNotRead) {
   };
   EXPECT_FALSE(other(written(pinned)));
   EXPECT_TRUE(other(written(with_value("12345678"), "12345678"))) << "a value at such a length";
+  ReplyHeader missing;
+  missing.status = ReplyStatus::kNotFound;
+  EXPECT_TRUE(other(written(missing))) << "said at such a length";
 }
 
 // Whatever is cut off or changed: it is not read, and not one byte beyond is.
