@@ -44,8 +44,11 @@ class Answers final : public AtOnce, private OutputSource {
   }
   bool wants_in_place(uint64_t) override {
     full_ = output_.pending() >= most_;
-    return may_lie_ && !full_ && in_place_ < kMostInPlace;
+    const bool wants = may_lie_ && !full_ && in_place_ < kMostInPlace;
+    wanted_ |= wants;
+    return wants;
   }
+  bool wanted_in_place() const { return wanted_; }
   bool any_in_place() const { return in_place_ > 0; }
   uint64_t found() const { return found_; }
   bool full() const { return full_; }
@@ -86,6 +89,7 @@ class Answers final : public AtOnce, private OutputSource {
   Client& client_;
   const bool may_lie_;
   uint32_t in_place_ = 0;
+  bool wanted_ = false;
   ValueBuffer room_;  // with the entry that is next to be taken
   bool full_ = false;
   uint64_t found_ = 0;
@@ -137,7 +141,7 @@ size_t Connection::answer_at_once(std::span<const std::string_view> keys) {
                     output_.empty() && tls_ == nullptr);
     const size_t answered = worker_.at_once()->get_at_once(keys.subspan(done), answers);
     if (answers.any_in_place()) write_in_place();
-    worker_.at_once()->read_in_place();
+    if (answers.wanted_in_place()) worker_.at_once()->read_in_place();
     done += answered;
     more = answers.full();
     WorkerStats& stats = worker_.stats();

@@ -24,12 +24,10 @@ size_t ClientCore::get_at_once(std::span<const std::string_view> keys, AtOnce& a
   for (size_t i = 0; i < count; ++i) sessions[i]->loads().locate(gets[i]);
   for (size_t i = 0; i < count; ++i) {
     ValueAtOnce answer;
-    LoadReader& loads = sessions[i]->loads();
-    const bool marked = loads.marked();
-    const bool found =
-        loads.read(gets[i], now, sessions[i]->clock().latest_ms(now), answers, answer);
-    if (loads.marked() && !marked) marked_.push_back(&loads);
-    if (!found) return i;
+    if (!sessions[i]->loads().read(gets[i], now, sessions[i]->clock().latest_ms(now), answers,
+                                   answer)) {
+      return i;
+    }
     ++counts.operations;
     answers.take(i, answer);
   }
@@ -37,8 +35,7 @@ size_t ClientCore::get_at_once(std::span<const std::string_view> keys, AtOnce& a
 }
 
 void ClientCore::read_in_place() {
-  for (LoadReader* const loads : marked_) loads->unmark();
-  marked_.clear();
+  for (const auto& session : sessions_) session->loads().unmark();
 }
 
 std::span<const std::byte> ClientCore::pinned(const Ticket& pin, uint64_t offset, uint64_t length) {

@@ -48,9 +48,9 @@ class AtOnceReader {
   // this Client on the key that are under way are not waited for, and may or may not have taken
   // place.
   virtual size_t get_at_once(std::span<const std::string_view> keys, AtOnce& answers) = 0;
-  // The values that were given in place have been read, or copied, and are given up. The server
-  // cannot use their memory again before, so it is to be called soon: before anything else of this
-  // Client is.
+  // To be called when wants_in_place() has said yes: the values that were given in place have been
+  // read, or copied, and are given up. The server cannot use their memory again before, so it is to
+  // be called soon: before anything else of this Client is.
   virtual void read_in_place() {}
 
  protected:

@@ -141,7 +141,6 @@ Session& ClientCore::add_session(uint16_t server, uint16_t worker) {
   servers_[server].sessions.push_back(sessions_.back().get());
   dirty_.reserve(sessions_.size());
   pumping_.reserve(sessions_.size());
-  marked_.reserve(sessions_.size());
   return *sessions_.back();
 }
 

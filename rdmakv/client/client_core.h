@@ -125,7 +125,6 @@ class ClientCore final : public Client,
   OperationQueue finished_;
   PutRun* finished_runs_ = nullptr;
   GetRun* finished_get_runs_ = nullptr;
-  std::vector<LoadReader*> marked_;  // those of sessions with values that are read in place
   std::deque<Gather> gathers_;
   std::vector<Gather*> free_gathers_;
   // What arm() found; handled by the next poll().

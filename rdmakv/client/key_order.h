@@ -34,15 +34,14 @@ class KeyOrder {
   bool may_read(uint32_t at) const {
     return counts_[at].requests == 0 && counts_[at].atomics == 0 && clears_ == 0;
   }
-  bool may_change(uint32_t at) const { return counts_[at].reads == 0 && counts_[at].atomics == 0; }
+  // Be it for a change, or by what only looks.
+  bool may_ask(uint32_t at) const { return counts_[at].reads == 0 && counts_[at].atomics == 0; }
   // Nothing that counts is under way, not even a READ.
   bool quiet(uint32_t at) const {
     const Count& count = counts_[at];
     return (count.requests | count.reads | count.atomics) == 0 && clears_ == 0;
   }
-  // For what only looks.
-  bool may_look(uint32_t at) const { return may_change(at); }
-  bool may_swap(uint32_t at) const { return may_read(at) && may_change(at); }
+  bool may_swap(uint32_t at) const { return may_read(at) && may_ask(at); }
 
   // The number of the READ, from 1 on: those that begin later have higher ones.
   uint64_t read_begins(uint32_t at) {

@@ -85,9 +85,7 @@ class LoadReader {
   // call; a large value lies in the room that `taker` gave.
   bool read(Get& get, uint64_t begun_ns, int64_t latest_ms, AtOnce& taker, ValueAtOnce& answer);
 
-  // Whether there are values that were given in place.
-  bool marked() const { return marked_; }
-  // They are given up.
+  // Values that were given in place are given up.
   void unmark() {
     if (marked_) peer_->unmark_all();
     marked_ = false;

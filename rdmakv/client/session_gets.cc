@@ -50,7 +50,7 @@ bool Session::may_share(uint64_t hash, std::string_view key, uint64_t expected) 
   return expected <= kMostSharedValue && key.size() <= wire::kMostGetKeyBytes &&
          fits_message(0, wire::get_bytes(key.size())) &&
          wire::most_gets(endpoint_->options().message_bytes) > 1 &&
-         order_.may_look(KeyOrder::of(hash));
+         order_.may_ask(KeyOrder::of(hash));
 }
 
 void Session::note_value_length(uint64_t bytes) {

@@ -18,7 +18,7 @@ bool Session::add_put(const wire::PutView& put, PutRun& run, uint16_t index, uin
   }
   const uint64_t hash = hash_of(put.key);
   const uint32_t order = KeyOrder::of(hash);
-  if (!order_.may_change(order)) return false;
+  if (!order_.may_ask(order)) return false;
   std::byte* at = nullptr;
   if (puts_ != nullptr && puts_->count < wire::kMostPuts) {
     at = builder_.extend_request(static_cast<uint32_t>(bytes));

@@ -242,16 +242,13 @@ bool Session::may_send(const Outgoing& out, uint64_t hash) const {
   if (wire::is(out.header.opcode, wire::opcode::kSeveralKeys))
     return may_change_all(*out.operation);
   if (!wire::is(out.header.opcode, wire::opcode::kOrdered)) return true;
-  const uint32_t at = KeyOrder::of(hash);
-  return wire::is(out.header.opcode, wire::opcode::kLooks) ? order_.may_look(at)
-                                                           : order_.may_change(at);
+  return order_.may_ask(KeyOrder::of(hash));
 }
 
 bool Session::may_change_all(const Operation& operation) const {
   if (clears(operation) && !order_.may_clear()) return false;
   bool all = true;
-  for_each_order(operation, welcome().seed,
-                 [&](uint32_t at) { return all = order_.may_change(at); });
+  for_each_order(operation, welcome().seed, [&](uint32_t at) { return all = order_.may_ask(at); });
   return all;
 }
 

@@ -8,6 +8,7 @@
 #include "protocol/fetch_line.h"
 #include "protocol/rules.h"
 #include "rdmakv/server/entry.h"
+#include "rdmakv/transport/full_fence.h"
 
 namespace rdmakv::server {
 namespace {
@@ -119,11 +120,11 @@ void Slab::begin(uint64_t now_ns) {
   }
 }
 
-// All that is in the batches that follow was freed before. (As shm's full_fence().)
+// All that is in the batches that follow was freed before.
 void Slab::collect_marks() {
   if (reading_ == nullptr || !holds(Rule::kMarks)) return;
   marks_.clear();
-  __sync_synchronize();
+  full_fence();
   reading_->collect(marks_);
   std::sort(marks_.begin(), marks_.end());
 }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "rdmakv/transport/full_fence.h"
 #include "rdmakv/transport/pages.h"
 #include "rdmakv/transport/shm/unique_fd.h"
 #include "rdmakv/transport/status.h"
@@ -95,12 +96,6 @@ class MappingCache {
   std::mutex mutex_;
   std::vector<Entry> entries_;  // guarded by mutex_
 };
-
-// A full barrier between this thread's earlier stores and later loads, of all memory. (A C++ fence
-// by another name: ThreadSanitizer cannot follow atomic_thread_fence, and g++ warns of it.)
-inline void full_fence() {
-  __sync_synchronize();
-}
 
 // Earlier loads before later loads.
 inline void load_fence() {

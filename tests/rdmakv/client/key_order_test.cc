@@ -26,24 +26,21 @@ TEST(KeyOrder, NoReadBesideAGreatManyRequests) {
   EXPECT_TRUE(order.may_read(7));
 }
 
-TEST(KeyOrder, NoChangeBesideARead) {
+TEST(KeyOrder, NoRequestBesideARead) {
   KeyOrder order;
   order.read_begins(7);
-  EXPECT_FALSE(order.may_change(7));
+  EXPECT_FALSE(order.may_ask(7));
   EXPECT_FALSE(order.may_swap(7));
-  EXPECT_FALSE(order.may_look(7));
-  EXPECT_TRUE(order.may_change(8));
+  EXPECT_TRUE(order.may_ask(8));
   order.read_ends(7);
-  EXPECT_TRUE(order.may_look(7));
-  EXPECT_TRUE(order.may_change(7));
+  EXPECT_TRUE(order.may_ask(7));
 }
 
 TEST(KeyOrder, NothingBesideAnAtomic) {
   KeyOrder order;
   order.atomic_begins(7);
   EXPECT_FALSE(order.may_read(7));
-  EXPECT_FALSE(order.may_change(7));
-  EXPECT_FALSE(order.may_look(7));
+  EXPECT_FALSE(order.may_ask(7));
   EXPECT_FALSE(order.may_swap(7));
   order.atomic_ends(7);
   EXPECT_TRUE(order.may_swap(7));

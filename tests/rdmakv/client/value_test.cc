@@ -203,21 +203,25 @@ TEST_F(ValueTest, AGetWithoutALandingBufferIsSentAllTheSame) {
   client.reset();
 }
 
-// What a location is known to hold tells whether room has to be set aside for it.
-TEST_F(ValueTest, AGetOfAValueKnownToBeSmallTakesNoLandingBuffer) {
-  options.get_path = GetPath::kRequest;
-  open_and_connect();
-  const auto put_told = [&](const fakes::FakeRequest& request) {
+// PUTs are answered with a location from now on.
+void tell_location(fakes::FakeServer& server) {
+  server.intercept = [&server](const fakes::FakeRequest& request) {
     wire::ReplyHeader header;
     header.version = 1;
     header.location = 4;
     header.generation = 3;
-    server().entries[request.key] = {request.value, 1};
-    server().reply(request, header);
+    server.entries[request.key] = {request.value, 1};
+    server.reply(request, header);
     return true;
   };
+}
+
+// What a location is known to hold tells whether room has to be set aside for it.
+TEST_F(ValueTest, AGetOfAValueKnownToBeSmallTakesNoLandingBuffer) {
+  options.get_path = GetPath::kRequest;
+  open_and_connect();
   for (const size_t size : {size_t{64}, size_t{6000}}) {
-    server().intercept = put_told;
+    tell_location(server());
     const std::string value(size, 'v');
     TestOperation put(OperationKind::kPut, "k");
     put.input = bytes_of(value);
@@ -238,14 +242,7 @@ TEST_F(ValueTest, AGetOfAValueKnownToBeSmallTakesNoLandingBuffer) {
 TEST_F(ValueTest, AValueThatHasGrownSinceIsPinned) {
   options.get_path = GetPath::kRequest;
   open_and_connect();
-  server().intercept = [&](const fakes::FakeRequest& request) {
-    wire::ReplyHeader header;
-    header.version = 1;
-    header.location = 4;
-    header.generation = 3;
-    server().reply(request, header);
-    return true;
-  };
+  tell_location(server());
   TestOperation put(OperationKind::kPut, "k");
   put.input = bytes_of("small");
   ASSERT_EQ(run(put), Code::kOk);
