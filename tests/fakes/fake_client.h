@@ -81,7 +81,7 @@ class FakeClient final : public Client,
   size_t answered_at_once = 0;
   // Gives large values of up to so many bytes in place; they are others after read_in_place().
   size_t in_place = 0;
-  size_t given_in_place = 0;
+  size_t given_in_place = 0, given_back = 0;
   size_t in_runs = 0;      // so many puts, at most, does one put_run() take
   bool runs_full = false;  // whether it says that this was for want of credits
   size_t runs = 0, puts_in_runs = 0;

@@ -57,6 +57,7 @@ size_t FakeClient::get_at_once(std::span<const std::string_view> keys, AtOnce& a
 }
 
 void FakeClient::read_in_place() {
+  given_back = given_in_place;
   for (const auto& value : read_in_place_) std::fill(value->begin(), value->end(), '?');
 }
 

@@ -125,6 +125,7 @@ class InPlaceGetsTest : public QuickGetsTest {
       fake_->store[std::to_string(size)] = {pattern(size, static_cast<uint32_t>(size)), 1, 0};
     }
   }
+  void TearDown() override { EXPECT_EQ(fake_->given_back, fake_->given_in_place); }
   std::string value(std::string_view key) const {
     return bulk(fake_->store.find(key)->second.value);
   }
