@@ -1,6 +1,9 @@
 // SCAN, KEYS, RANDOMKEY, and renaming from one worker to another, with a client library that fails
 // when told to.
 #include <gtest/gtest.h>
+#include <liblzf/lzf.h>
+
+#include <random>
 
 #include "proxy/dump_format.h"
 #include "proxy/scan_cursor.h"
@@ -237,9 +240,66 @@ TEST(DumpFormat, HostilePayloadsAreRefused) {
   EXPECT_EQ(restore({"\0\xc5\x01", 3}), Restored::kBadFormat);                  // no such kind
   EXPECT_EQ(restore({"\0\xc3\x02\x80\x20\0\0\0xx", 9}), Restored::kBadFormat);  // 512 MB from two
   EXPECT_EQ(restore({"\0\xc3\x02\x05\x20\x01", 6}), Restored::kBadFormat);  // points before itself
-  std::string bomb("\0\xc3\x80\0\x70\0\0\x80\x23\xc3\x46\0", 12);           // 600 MB from 7 MB
-  bomb.append(7 << 20, '\xff');
-  EXPECT_EQ(restore(bomb), Restored::kTooLarge);
+}
+
+// A payload of LZF that claims `length` bytes and gives 1 + 264 * `references`.
+std::string runs_of_one_byte(uint32_t length, uint32_t references) {
+  const auto append = [](std::string& to, uint32_t number) {
+    to.push_back('\x80');
+    for (int shift = 24; shift >= 0; shift -= 8) to.push_back(static_cast<char>(number >> shift));
+  };
+  std::string body("\0\xc3", 2);
+  append(body, 2 + 3 * references);
+  append(body, length);
+  body.append({"\0x", 2});
+  for (uint32_t i = 0; i < references; ++i) body.append({"\xe0\xff\0", 3});
+  return sealed(body);
+}
+
+TEST(DumpFormat, WhatIsClaimedCostsNothing) {
+  std::string plain;
+  const auto claim = [&](uint32_t length, uint32_t references) {
+    std::string_view value;
+    std::string().swap(plain);
+    return restore_string(runs_of_one_byte(length, references), value, plain);
+  };
+  constexpr uint32_t kMany = 10'000, kGiven = 1 + 264 * kMany;
+  for (const uint32_t length : {kGiven + 1, kGiven - 1, kGiven * 2}) {
+    EXPECT_EQ(claim(length, kMany), Restored::kBadFormat);
+    EXPECT_LT(plain.capacity(), 100u);  // no memory was taken for what it cannot give
+  }
+  EXPECT_EQ(claim(kGiven, kMany), Restored::kOk);
+  EXPECT_EQ(plain, std::string(kGiven, 'x'));
+  constexpr uint32_t kBomb = 2'100'000;  // 554 MB from 6 MB
+  EXPECT_EQ(claim(1 + 264 * kBomb, kBomb), Restored::kTooLarge);
+  EXPECT_LT(plain.capacity(), 100u);
+}
+
+// What is well-formed, and how long it is, are the library's to say.
+TEST(DumpFormat, TakesWhatTheLibraryDecompresses) {
+  std::mt19937_64 dice(7);
+  std::string room(1 << 16, '\0');
+  size_t well_formed = 0;
+  for (int i = 0; i < 50'000; ++i) {
+    std::string packed = {3, 'a', 'b', 'c', 'd'};
+    while (dice() % 4 != 0) packed.push_back(static_cast<char>(dice() >> (dice() % 2 * 61)));
+    const unsigned length = lzf_decompress(packed.data(), static_cast<unsigned>(packed.size()),
+                                           room.data(), static_cast<unsigned>(room.size()));
+    if (packed.size() > 63 || length > 16383) continue;
+    const unsigned claimed = length == 0 ? 40 : length;
+    std::string body("\0\xc3", 2);
+    body.push_back(static_cast<char>(packed.size()));
+    body.push_back(static_cast<char>(0x40 | claimed >> 8));
+    body.push_back(static_cast<char>(claimed));
+    std::string_view value;
+    std::string plain;
+    const Restored restored = restore_string(sealed(body + packed), value, plain);
+    ASSERT_EQ(restored == Restored::kOk, length > 0) << i;
+    if (length == 0) continue;
+    ASSERT_EQ(value, std::string_view(room).substr(0, length));
+    ++well_formed;
+  }
+  EXPECT_GT(well_formed, 1000u);
 }
 
 }  // namespace
