@@ -8,18 +8,22 @@
 namespace rdmakv::proxy::commands {
 namespace {
 
+struct WatchState : Request::State {
+  struct Ask {
+    Operation operation;
+    WatchedKey* watched = nullptr;
+    Request* request = nullptr;
+  };
+  std::vector<Ask> asks;
+};
+
 // request.number: keys whose versions are still asked for.
 void watched_one(Operation& operation) {
-  auto& request = *static_cast<Request*>(operation.context);
+  auto& ask = *static_cast<WatchState::Ask*>(operation.context);
+  Request& request = *ask.request;
   const Code code = operation.code;
   if (code == Code::kOk || code == Code::kNotFound) {
-    for (WatchedKey& one : request.connection().transaction()->watched()) {
-      if (&one.operation != &operation) continue;
-      one.version = operation.version;
-      one.removals = operation.number;
-      one.epoch = operation.epoch;
-      one.known = true;
-    }
+    *ask.watched = {operation.version, operation.number, operation.epoch, true};
   } else {
     request.flag = true;
     request.operation.code = code;
@@ -30,6 +34,13 @@ void watched_one(Operation& operation) {
   request.connection().transaction()->spoil();
   request.fail(request.operation.code);
   request.finish();
+}
+
+// EXEC must not do without a watch that its client believes in; so the others need not be kept.
+void refuse_watch(Request& request, std::string_view problem) {
+  request.connection().transaction()->unwatch();
+  request.connection().transaction()->spoil();
+  request.finish_error(problem);
 }
 
 }  // namespace
@@ -72,18 +83,33 @@ void discard(Request& request, Arguments) {
 void watch(Request& request, Arguments arguments) {
   Transaction& transaction = request.connection().begin_transaction();
   if (transaction.open()) return request.finish_error("ERR WATCH inside MULTI is not allowed");
-  std::vector<WatchedKey*> wanted;
+  std::vector<Transaction::Watched::value_type*> wanted;
   for (const std::string_view key : arguments.subspan(1)) {
-    if (!transaction.watches(key)) wanted.push_back(&transaction.watch(key));
+    auto* const watched = transaction.watch(key);
+    if (watched == nullptr) continue;
+    wanted.push_back(watched);
+    if (transaction.watched().size() > Transaction::kMostWatched) {
+      return refuse_watch(request, "ERR too many watched keys: 65535 at most");
+    }
+    if (transaction.memory() > request.worker().settings().query_buffer_limit) {
+      return refuse_watch(request, "ERR watched keys take more than client-query-buffer-limit");
+    }
   }
   if (wanted.empty()) return request.finish_ok();
+  auto state = std::make_unique<WatchState>();
+  std::vector<WatchState::Ask>& asks = state->asks;
+  asks.resize(wanted.size());
+  request.state = std::move(state);
   request.number = static_cast<int64_t>(wanted.size());
-  for (WatchedKey* one : wanted) {
-    one->operation.kind = OperationKind::kInspect;
-    one->operation.key = one->key;
-    one->operation.done = &watched_one;
-    one->operation.context = &request;
-    request.worker().submit(one->operation);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    WatchState::Ask& ask = asks[i];
+    ask.watched = &wanted[i]->second;
+    ask.request = &request;
+    ask.operation.kind = OperationKind::kInspect;
+    ask.operation.key = wanted[i]->first;
+    ask.operation.done = &watched_one;
+    ask.operation.context = &ask;
+    request.worker().submit(ask.operation);
   }
 }
 

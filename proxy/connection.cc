@@ -468,8 +468,9 @@ std::string Connection::describe() const {
       seconds(last_activity_us_), flags, in_multi ? static_cast<int64_t>(in_transaction) : -1,
       transaction_ == nullptr ? 0 : transaction_->watched().size(), rest_.size(),
       rest_.capacity() - rest_.size(), queues ? transaction_->bytes() : 0, queue_.size(), pending,
-      sizeof(Connection) + rest_.capacity() + pending, events,
-      last_command_ == nullptr ? "NULL" : last_command_->name, user_->name(),
+      sizeof(Connection) + rest_.capacity() + pending +
+          (transaction_ == nullptr ? 0 : transaction_->memory()),
+      events, last_command_ == nullptr ? "NULL" : last_command_->name, user_->name(),
       session_.protocol == resp::Protocol::kResp3 ? 3 : 2, session_.library_name,
       session_.library_version);
 }

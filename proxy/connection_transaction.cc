@@ -24,7 +24,7 @@ void Connection::queue(Request& request, Arguments arguments) {
   }
   transaction_->queue(command, arguments);
   request.command_ = nullptr;  // it did not run
-  if (transaction_->bytes() > worker_.settings().query_buffer_limit) {
+  if (transaction_->memory() > worker_.settings().query_buffer_limit) {
     worker_.stats().query_limit_closes.add();
     request.set_silent(true);
     request.finish();

@@ -18,6 +18,10 @@ namespace {
 
 constexpr std::string_view kNullArray = "-";
 constexpr std::string_view kCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
+constexpr std::string_view kTooLong =
+    "EXECABORT Transaction discarded because of: watched keys and keys of commands are more than "
+    "65535";
+static_assert(wire::kMaxRequestsPerTransaction == 65535);
 
 // What is asked about keys, one or all, has its place in the step. The rest is the proxy's own
 // business, and is done if the step was.
@@ -77,7 +81,7 @@ void TransactionRun::workers_learnt(Operation& operation) {
 
 // Of the keys it is about, which all have to be on one worker.
 void TransactionRun::find_first_key() {
-  if (!watched_.empty()) return note_key(watched_.front().key);
+  if (!watched_.empty()) return note_key(watched_.begin()->first);
   for (const QueuedCommand& queued : commands_) {
     const std::vector<std::string_view> arguments(queued.arguments.begin(), queued.arguments.end());
     const std::vector<size_t> keys = key_positions(*queued.command, arguments);
@@ -93,22 +97,20 @@ bool TransactionRun::takes_place_at(uint16_t server, uint16_t worker) const {
 
 void TransactionRun::collect() {
   find_first_key();
-  for (const WatchedKey& one : watched_) {
-    note_key(one.key);
-    if (one.version != 0) {
-      builder_.require(one.key, one.version);
-    } else {
-      builder_.require_absent_since(one.key, one.removals);
-    }
+  for (const auto& [key, watched] : watched_) {
+    note_key(key);
+    too_long_ |= watched.version != 0 ? !builder_.require(key, watched.version)
+                                      : !builder_.require_absent_since(key, watched.removals);
   }
   for (size_t i = 0; i < commands_.size(); ++i) {
     if (is_about_keys(*commands_[i].command)) run_command(i);
   }
   if (apart_) return fail(std::string(kCrossSlot));
+  if (too_long_) return fail(std::string(kTooLong));
   if (builder_.empty()) return answer({});
-  if (!watched_.empty()) operation_.epoch = watched_.front().epoch;
-  for (const WatchedKey& one : watched_) {
-    if (one.epoch != operation_.epoch) return fail(std::string(kNullArray));
+  if (!watched_.empty()) operation_.epoch = watched_.begin()->second.epoch;
+  for (const auto& [key, watched] : watched_) {
+    if (watched.epoch != operation_.epoch) return fail(std::string(kNullArray));
   }
   submit();
 }
@@ -190,7 +192,10 @@ bool TransactionRun::encode(Operation& operation) {
   const wire::RequestHeader header = request_of(operation);
   if (!wire::may_be_in_transaction(header.opcode)) return false;
   if (!is_about_all(operation.kind)) note_keys(operation);
-  if (!builder_.add_parts(header, operation.key, value_parts(operation))) return false;
+  if (!builder_.add_parts(header, operation.key, value_parts(operation))) {
+    too_long_ = true;
+    return false;
+  }
   const bool has_rest =
       operation.kind == OperationKind::kCount || operation.kind == OperationKind::kClear;
   if (has_rest && !exec_.worker().client().has_one_worker()) {

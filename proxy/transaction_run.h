@@ -98,7 +98,7 @@ class TransactionRun {
   Request& exec_;
   std::vector<QueuedCommand> commands_;
   std::vector<Request*> requests_;  // one per command; null: has not run yet
-  std::deque<WatchedKey> watched_;
+  Transaction::Watched watched_;
   std::vector<Deferred> captured_;
   std::vector<Deferred> deferred_;  // in the order of the commands, once the step is done
   size_t next_deferred_ = 0;
@@ -108,7 +108,8 @@ class TransactionRun {
   wire::TransactionBuilder builder_;
   std::string first_key_;
   bool first_key_known_ = false;
-  bool apart_ = false;  // there are keys that do not go together
+  bool apart_ = false;     // there are keys that do not go together
+  bool too_long_ = false;  // there are more operations than one step takes
   Phase phase_ = Phase::kCollect;
   bool discarding_ = false;
   size_t finished_ = 0;  // commands

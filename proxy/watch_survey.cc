@@ -54,21 +54,14 @@ void WatchSurvey::start_for_own(Request& request, Then then) {
 void WatchSurvey::add_watches(const Connection& connection, std::vector<Watch>& to) {
   Transaction* transaction = connection.transaction();
   if (transaction == nullptr || transaction->changed()) return;
-  for (const WatchedKey& one : transaction->watched()) {
-    if (!one.known) continue;
-    Watch watch;
-    watch.watched.key = one.key;
-    watch.watched.version = one.version;
-    watch.watched.removals = one.removals;
-    watch.watched.epoch = one.epoch;
-    watch.mark = transaction->changed_mark();
-    to.push_back(std::move(watch));
+  for (const auto& [key, watched] : transaction->watched()) {
+    if (watched.known) to.push_back({key, watched, transaction->changed_mark()});
   }
 }
 
 void WatchSurvey::look(std::vector<Watch> watches) {
   for (Watch& watch : watches) {
-    Look& look = looks_[watch.watched.key];
+    Look& look = looks_[watch.key];
     look.watches.push_back(std::move(watch));
   }
   missing_ = looks_.size();

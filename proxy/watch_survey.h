@@ -33,7 +33,8 @@ class WatchSurvey final : public Request::State {
 
  private:
   struct Watch {
-    WatchedKey watched;  // without its operation
+    std::string key;
+    WatchedKey watched;
     std::shared_ptr<ChangedMark> mark;
   };
   struct Look {

@@ -59,7 +59,7 @@ FakeClient::~FakeClient() {
     }
     while (!ended_.empty()) {
       Operation* operation = ended_.front().operation;
-      ended_.erase(ended_.begin());
+      ended_.pop_front();
       cancel(*operation);
     }
   }
@@ -97,7 +97,7 @@ size_t FakeClient::poll() {
   for (size_t due = ended_.size(); due > 0 && (!holding_ || releasable_ > 0); --due, ++count) {
     if (holding_) --releasable_;
     Ended ended = std::move(ended_.front());
-    ended_.erase(ended_.begin());
+    ended_.pop_front();
     end(ended);
   }
   if (!holding_) releasable_ = 0;

@@ -16,6 +16,10 @@ class TransactionTest : public ProxyTest {
       return operation.kind == kind ? code : Code::kOk;
     };
   }
+  std::string sent(const std::string& bytes) {
+    send(client_, bytes);
+    return client_.take();
+  }
   // All that comes, however long it is.
   std::string reply() {
     std::string all = client_.take();
@@ -78,6 +82,74 @@ TEST_F(TransactionTest, AKeyThatCouldNotBeWatchedSpoilsIt) {
   call("WATCH a");
   fake_->fault = nullptr;
   EXPECT_EQ(call("UNWATCH\r\nMULTI\r\nSET a 1\r\nEXEC"), "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+}
+
+// `command` with `count` keys of one slot, from number `first` on.
+std::string with_keys(std::string_view command, size_t first, size_t count) {
+  std::string text = "*" + std::to_string(1 + count) + "\r\n" + bulk(command);
+  for (size_t i = first; i < first + count; ++i) text += bulk("{t}" + std::to_string(i));
+  return text;
+}
+
+constexpr std::string_view kSpoiled =
+    "-EXECABORT Transaction discarded because of previous errors.\r\n";
+constexpr std::string_view kTooLong =
+    "-EXECABORT Transaction discarded because of: watched keys and keys of commands are more than "
+    "65535\r\n";
+
+// All of it, or nothing: one step of the server takes so many.
+TEST_F(TransactionTest, TooManyStepsDoNothing) {
+  constexpr size_t kMost = wire::kMaxRequestsPerTransaction;
+  std::string sets = "MULTI\r\n";
+  for (size_t i = 0; i < kMost; ++i) sets += "SET a 1\r\n";
+  send(client_, sets + "EXEC\r\n");
+  EXPECT_TRUE(reply().ends_with("+OK\r\n+OK\r\n"));
+  EXPECT_EQ(call("GETV a"), "*2\r\n$1\r\n1\r\n:" + std::to_string(kMost) + "\r\n");
+  send(client_, sets + "SET a 2\r\nEXEC\r\n");
+  EXPECT_TRUE(reply().ends_with(kTooLong));
+  EXPECT_EQ(call("GET a"), "$1\r\n1\r\n");
+  for (const char* command : {"MGET", "DEL", "EXISTS"}) {
+    send(client_, "MULTI\r\nSET {t}0 2\r\n" + with_keys(command, 0, kMost) + "EXEC\r\n");
+    EXPECT_TRUE(reply().ends_with(kTooLong)) << command;
+    EXPECT_EQ(call("GET {t}0"), "$-1\r\n");
+  }
+}
+
+TEST_F(TransactionTest, NoWatchedKeyIsForgotten) {
+  constexpr size_t kMost = wire::kMaxRequestsPerTransaction;
+  TestClient other = connect();
+  const std::string last = "{t}" + std::to_string(kMost - 1);
+  EXPECT_EQ(sent(with_keys("WATCH", 0, kMost)), "+OK\r\n");
+  EXPECT_EQ(sent(with_keys("WATCH", 0, 10)), "+OK\r\n");  // they are watched already
+  EXPECT_EQ(call("MULTI\r\nSET {t}0 1\r\nEXEC"), "+OK\r\n+QUEUED\r\n" + std::string(kTooLong));
+  EXPECT_EQ(sent(with_keys("WATCH", 1, kMost - 1)), "+OK\r\n");
+  ProxyTest::call(other, "SET " + last + " 1");
+  EXPECT_EQ(call("MULTI\r\nSET {t}0 1\r\nEXEC"), "+OK\r\n+QUEUED\r\n*-1\r\n");
+  EXPECT_EQ(call("GET {t}0"), "$-1\r\n");
+  EXPECT_EQ(sent(with_keys("WATCH", 0, kMost + 1)),
+            "-ERR too many watched keys: 65535 at most\r\n");
+  EXPECT_EQ(call("MULTI\r\nSET {t}0 1\r\nEXEC"), "+OK\r\n+QUEUED\r\n" + std::string(kSpoiled));
+}
+
+TEST_F(TransactionTest, WatchedKeysCountAsWhatAClientHolds) {
+  call("CONFIG SET client-query-buffer-limit 1mb");
+  const auto long_key = [](int number) {
+    return command({"WATCH", "{t}" + std::string(60'000, static_cast<char>('a' + number))});
+  };
+  int number = 0;
+  std::string reply;
+  while ((reply = sent(long_key(number))) == "+OK\r\n") ASSERT_LT(++number, 20);
+  EXPECT_GT(number, 10);
+  EXPECT_EQ(reply, "-ERR watched keys take more than client-query-buffer-limit\r\n");
+  EXPECT_EQ(call("MULTI\r\nSET a 1\r\nEXEC"), "+OK\r\n+QUEUED\r\n" + std::string(kSpoiled));
+  // It is all given back, and spoils nothing else.
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_EQ(sent(long_key(round)), "+OK\r\n");
+    ASSERT_EQ(call("UNWATCH"), "+OK\r\n");
+  }
+  size_t keys = 0;
+  while (sent(with_keys("WATCH", keys, 100)) == "+OK\r\n") ASSERT_LT(keys += 100, 10'000u);
+  EXPECT_GT(keys, 500u);
 }
 
 TEST_F(TransactionTest, CommandsBehindExecWaitForIt) {
