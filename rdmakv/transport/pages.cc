@@ -3,7 +3,10 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
+
+#include "rdmakv/transport/huge_page_patience.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -24,25 +27,23 @@ Status touch_small(std::byte* data, size_t bytes, size_t page) {
   return Status::ok();
 }
 
-// How many bytes from `data` on have been put into huge pages, one after the other. A huge page is
+// How many bytes from `data` on have been put into huge pages, one after the other, before patience
+// ended. A huge page is
 // made of the one small page that has been touched and 511 that have not, so nothing is copied.
 size_t touch_huge(std::byte* data, size_t bytes) {
-  constexpr int kPatience = 8;  // pages refused in a row: no memory in one piece is left
   const size_t huge = transparent_huge_page_bytes();
   if (huge == 0 || bytes < huge || reinterpret_cast<uintptr_t>(data) % huge != 0) return 0;
   madvise(data, bytes, MADV_HUGEPAGE);  // so that the first touch may do, where settings allow it
-  int refused = 0;
+  HugePagePatience patience(bytes);
   size_t made = 0;
-  for (size_t at = 0; at + huge <= bytes && refused < kPatience; at += huge) {
+  for (size_t at = 0; at + huge <= bytes; at += huge) {
+    const auto begin = std::chrono::steady_clock::now();
     if (madvise(data + at, 4096, MADV_POPULATE_WRITE) != 0) break;
-    if (madvise(data + at, huge, MADV_COLLAPSE) == 0) {
-      made += huge;
-      refused = 0;
-    } else if (errno == EINVAL) {
-      break;  // not here
-    } else {
-      ++refused;
-    }
+    const bool is_huge = madvise(data + at, huge, MADV_COLLAPSE) == 0;
+    if (!is_huge && errno == EINVAL) break;  // not here
+    if (is_huge) made += huge;
+    const std::chrono::nanoseconds taken = std::chrono::steady_clock::now() - begin;
+    if (!patience.goes_on(is_huge, static_cast<uint64_t>(taken.count()))) break;
   }
   return made;
 }

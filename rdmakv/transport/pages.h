@@ -25,7 +25,7 @@ void* map_for_huge_pages(size_t bytes, int protection, int flags, int fd);
 // Touches all pages of memory that has just been mapped, writable: of `page` bytes each if they are
 // kReserved. kTransparent: `*huge_bytes` of it came to lie in huge pages. They are asked for with
 // MADV_COLLAPSE (Linux 6.1), which needs no setting and no privilege; where it cannot be had,
-// pages of the usual size take their place.
+// or takes too long (huge_page_patience.h), pages of the usual size take their place.
 Status touch_pages(std::byte* data, size_t bytes, Pages pages, size_t page, size_t* huge_bytes);
 
 }  // namespace rdmakv

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <string>
 
+#include "rdmakv/transport/huge_page_patience.h"
+
 namespace rdmakv {
 namespace {
 
@@ -98,6 +100,48 @@ INSTANTIATE_TEST_SUITE_P(Memory, SharedPagesTest, testing::Values(true));
 INSTANTIATE_TEST_SUITE_P(Memory, PagesTest, testing::Bool(), [](const auto& shared) {
   return std::string(shared.param ? "Shared" : "Private");
 });
+
+// ---- how long they are asked for ---------------------------------------------------------------
+
+constexpr uint64_t kMs = 1'000'000;
+
+TEST(HugePagePatience, LastsWhereEverythingIsSlow) {
+  HugePagePatience patience(size_t{12} << 30);
+  for (int i = 0; i < 6144; ++i) ASSERT_TRUE(patience.goes_on(true, (1 + i % 3) * 20 * kMs));
+}
+
+TEST(HugePagePatience, EndsWhenTheKernelMovesMuchForThem) {
+  HugePagePatience patience(size_t{12} << 30);
+  ASSERT_TRUE(patience.goes_on(true, kMs));
+  uint64_t ms = 0;
+  while (patience.goes_on(true, 13 * kMs)) ASSERT_LT(ms += 13, 20'000u);
+  EXPECT_GE(ms, 13'000u);
+  EXPECT_LT(ms, 13'000u * 13 / 10 + 30);
+  // Nor does it begin anew.
+  EXPECT_FALSE(patience.goes_on(true, kMs));
+}
+
+TEST(HugePagePatience, OneThatTakesForEverIsTheLast) {
+  HugePagePatience patience(size_t{1} << 30);
+  ASSERT_TRUE(patience.goes_on(true, kMs));
+  EXPECT_FALSE(patience.goes_on(true, 10'000 * kMs));
+}
+
+TEST(HugePagePatience, EndsWhenSomeAreRefusedInARow) {
+  HugePagePatience patience(size_t{1} << 30);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(patience.goes_on(i % 8 == 7, 0));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(patience.goes_on(false, 0));
+  EXPECT_FALSE(patience.goes_on(false, 0));
+}
+
+TEST(HugePagePatience, WhatIsRefusedIsAllLost) {
+  HugePagePatience patience(size_t{1} << 30);
+  int refused = 0;
+  for (; patience.goes_on(refused % 2 == 1, refused % 2 == 0 ? 10 * kMs : kMs); ++refused) {
+    ASSERT_LT(refused, 1000);
+  }
+  EXPECT_EQ(refused, 398);  // half of them 10 ms: 2 s
+}
 
 TEST(SmallMappings, AreLeftToTheKernel) {
   void* const data =
