@@ -9,6 +9,7 @@ MOST_VERSION = 2 ** 62
 MOST_FLAGS = 65535
 SYNTAX = "ERR syntax error"
 NOT_INTEGER = "ERR value is not an integer or out of range"
+OVERFLOW = "ERR increment or decrement would overflow"
 
 
 def integer(text):
