@@ -192,6 +192,20 @@ const Command* keyed_command(Request& request, Arguments called) {
   return nullptr;
 }
 
+void list_keys(Request& request, Arguments called, bool with_flags) {
+  const Command* command = keyed_command(request, called);
+  if (command == nullptr) return;
+  const std::vector<size_t> keys = key_positions(*command, called);
+  resp::ReplyWriter reply = request.reply();
+  reply.array(keys.size());
+  for (const size_t key : keys) {
+    if (with_flags) reply.array(2);
+    reply.bulk(called[key]);
+    if (with_flags) write_flag_set(reply, split(key_flags(*command, called, key), ' '));
+  }
+  request.finish();
+}
+
 }  // namespace
 
 void command(Request& request, Arguments) {
@@ -252,29 +266,11 @@ void command_list(Request& request, Arguments arguments) {
 }
 
 void command_getkeys(Request& request, Arguments arguments) {
-  const Arguments called = arguments.subspan(2);
-  const Command* command = keyed_command(request, called);
-  if (command == nullptr) return;
-  const std::vector<size_t> keys = key_positions(*command, called);
-  resp::ReplyWriter reply = request.reply();
-  reply.array(keys.size());
-  for (const size_t key : keys) reply.bulk(called[key]);
-  request.finish();
+  list_keys(request, arguments.subspan(2), false);
 }
 
 void command_getkeysandflags(Request& request, Arguments arguments) {
-  const Arguments called = arguments.subspan(2);
-  const Command* command = keyed_command(request, called);
-  if (command == nullptr) return;
-  const std::vector<size_t> keys = key_positions(*command, called);
-  resp::ReplyWriter reply = request.reply();
-  reply.array(keys.size());
-  for (const size_t key : keys) {
-    reply.array(2);
-    reply.bulk(called[key]);
-    write_flag_set(reply, split(key_flags(*command, called, key), ' '));
-  }
-  request.finish();
+  list_keys(request, arguments.subspan(2), true);
 }
 
 void command_help(Request& request, Arguments) {

@@ -6,14 +6,28 @@
 namespace rdmakv {
 namespace {
 
-using ValueTest = ClientTest;
+class ValueTest : public ClientTest {
+ protected:
+  Code put(const std::string& key, const std::string& value) {
+    TestOperation operation(OperationKind::kPut, key);
+    operation.input = bytes_of(value);
+    return run(operation);
+  }
+  void refuse(wire::Opcode opcode) {
+    server().intercept = [=, this](const fakes::FakeRequest& request) {
+      if (request.header.opcode != opcode) return false;
+      wire::ReplyHeader header;
+      header.status = wire::ReplyStatus::kNoSpace;
+      server().reply(request, header);
+      return true;
+    };
+  }
+};
 
 TEST_F(ValueTest, LargeValuesGoThroughTheRing) {
   open_and_connect();
   const std::string value(100'000, 'x');
-  TestOperation put(OperationKind::kPut, "big");
-  put.input = bytes_of(value);
-  EXPECT_EQ(run(put), Code::kOk);
+  EXPECT_EQ(put("big", value), Code::kOk);
   ASSERT_EQ(server().messages.size(), 1u);
   EXPECT_TRUE(server().messages[0].by_write);
   EXPECT_EQ(server().entries["big"].value, value);
@@ -24,9 +38,7 @@ TEST_F(ValueTest, TheThresholdIs4KB) {
   open_and_connect();
   for (const size_t size : {size_t{4095}, size_t{4096}}) {
     const std::string value(size, 'x');
-    TestOperation put(OperationKind::kPut, "k");
-    put.input = bytes_of(value);
-    EXPECT_EQ(run(put), Code::kOk);
+    EXPECT_EQ(put("k", value), Code::kOk);
     EXPECT_EQ(server().messages.back().by_write, size == 4096);
     EXPECT_EQ(server().entries["k"].value, value);
   }
@@ -50,9 +62,7 @@ TEST_F(ValueTest, LongKeysOfAllSizes) {
     const std::string key(size, 'k');
     for (const size_t length : {size_t{0}, size_t{10}, size_t{5000}, size_t{300'000}}) {
       const std::string value(length, 'v');
-      TestOperation put(OperationKind::kPut, key);
-      put.input = bytes_of(value);
-      ASSERT_EQ(run(put), Code::kOk) << size << " " << length;
+      ASSERT_EQ(put(key, value), Code::kOk) << size << " " << length;
       ASSERT_EQ(server().entries[key].value, value) << size << " " << length;
     }
   }
@@ -74,9 +84,7 @@ TEST_F(ValueTest, LargerValuesAreUploaded) {
   open_and_connect();
   std::string value(3'000'000, 'x');
   for (size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i * 7 + i / 251);
-  TestOperation put(OperationKind::kPut, "huge");
-  put.input = bytes_of(value);
-  EXPECT_EQ(run(put), Code::kOk);
+  EXPECT_EQ(put("huge", value), Code::kOk);
   EXPECT_EQ(server().entries["huge"].value, value);
   EXPECT_EQ(server().messages.front().requests[0].header.opcode, wire::Opcode::kUploadBegin);
   EXPECT_EQ(server().messages.back().requests[0].header.opcode, wire::Opcode::kUploadCommit);
@@ -96,9 +104,7 @@ TEST_F(ValueTest, AnUploadWithHardlyARing) {
   server().ring.resize(512);
   open_and_connect();
   const std::string value(20'000, 'x');
-  TestOperation put(OperationKind::kPut, "k");
-  put.input = bytes_of(value);
-  EXPECT_EQ(run(put), Code::kOk);
+  EXPECT_EQ(put("k", value), Code::kOk);
   EXPECT_EQ(server().entries["k"].value, value);
   EXPECT_EQ(server().writes_outside_ring, 0u);
 }
@@ -113,36 +119,18 @@ TEST_F(ValueTest, AKeyThatNeitherMessageNorRingHoldsIsTooLarge) {
 
 TEST_F(ValueTest, AFailedUploadEndsThePut) {
   open_and_connect();
-  server().intercept = [&](const fakes::FakeRequest& request) {
-    if (request.header.opcode != wire::Opcode::kUploadBegin) return false;
-    wire::ReplyHeader header;
-    header.status = wire::ReplyStatus::kNoSpace;
-    server().reply(request, header);
-    return true;
-  };
+  refuse(wire::Opcode::kUploadBegin);
   const std::string value(1'000'000, 'x');
-  TestOperation put(OperationKind::kPut, "k");
-  put.input = bytes_of(value);
-  EXPECT_EQ(run(put), Code::kNoSpace);
+  EXPECT_EQ(put("k", value), Code::kNoSpace);
   server().intercept = nullptr;
-  TestOperation again(OperationKind::kPut, "k");
-  again.input = bytes_of(value);
-  EXPECT_EQ(run(again), Code::kOk);
+  EXPECT_EQ(put("k", value), Code::kOk);
 }
 
 TEST_F(ValueTest, AFailedChunkEndsThePutAndAbortsTheUpload) {
   open_and_connect();
-  server().intercept = [&](const fakes::FakeRequest& request) {
-    if (request.header.opcode != wire::Opcode::kUploadChunk) return false;
-    wire::ReplyHeader header;
-    header.status = wire::ReplyStatus::kNoSpace;
-    server().reply(request, header);
-    return true;
-  };
+  refuse(wire::Opcode::kUploadChunk);
   const std::string value(1'000'000, 'x');
-  TestOperation put(OperationKind::kPut, "k");
-  put.input = bytes_of(value);
-  EXPECT_EQ(run(put), Code::kNoSpace);
+  EXPECT_EQ(put("k", value), Code::kNoSpace);
   drive();
   EXPECT_EQ(server().aborted.size(), 1u);
   EXPECT_FALSE(server().entries.contains("k"));
@@ -223,9 +211,7 @@ TEST_F(ValueTest, AGetOfAValueKnownToBeSmallTakesNoLandingBuffer) {
   for (const size_t size : {size_t{64}, size_t{6000}}) {
     tell_location(server());
     const std::string value(size, 'v');
-    TestOperation put(OperationKind::kPut, "k");
-    put.input = bytes_of(value);
-    ASSERT_EQ(run(put), Code::kOk);
+    ASSERT_EQ(put("k", value), Code::kOk);
     uint32_t landing = ~0u;
     server().intercept = [&](const fakes::FakeRequest& request) {
       landing = request.header.landing_bytes;
