@@ -16,9 +16,7 @@ constexpr size_t kLookAheadKey = 256;  // bytes; a longer key takes longer to ha
 // Has what the requests of a message will need fetched into the processor's cache, for many keys at
 // a time instead of one after the other: their buckets, and then the entries that these name for
 // them. These are hints: all that the message says is read again, and checked, when it is executed.
-void look_ahead(const ConnectionContext& context, const wire::MessageReader& reader,
-                std::span<const std::byte> message) {
-  if (!reader.valid() || reader.header().count < 2) return;
+void look_ahead(const ConnectionContext& context, std::span<const std::byte> message) {
   const Partition& partition = context.partition;
   std::array<uint64_t, kLookAhead> hashes;
   size_t count = 0;
@@ -48,7 +46,7 @@ Connection::Connection(ConnectionContext& context, std::unique_ptr<Endpoint> end
       replies_(std::make_unique<Replies>(*endpoint_, context.partition, *session_, context.pool,
                                          context.max_message)),
       handshake_(context.secret),
-      credits_(endpoint_->options().receive_slots),
+      credits_(endpoint_->options().receive_slots - kMoreSlots),
       heard_ns_(now_ns),
       probed_ns_(now_ns),
       deadline_ns_(now_ns + context.timeouts.handshake_ns),
@@ -191,9 +189,9 @@ void Connection::admit(uint64_t now_ns) {
 void Connection::start(const Input& input) {
   reading_ = true;
   input_ = input;
-  reader_ = wire::MessageReader(input.message);
+  reader_ = wire::MessageReader(input.message, credits_);  // a request takes a credit each
   executed_ = 0;
-  look_ahead(context_, reader_, input.message);
+  if (reader_.valid() && reader_.header().count > 1) look_ahead(context_, input.message);
 }
 
 void Connection::resume(uint64_t now_ns) {
@@ -217,16 +215,17 @@ bool Connection::find_value(wire::RequestView& request) {
   return true;
 }
 
-// The receive slot is given back before the reply to the message's last request is gathered. That
-// is early enough for the credits: replies to all but the last give back fewer credits than the
-// message took, and it took at least as many as slots.
+// A message's slot is given back when the replies to it are on their way, or, if that is earlier,
+// when the message behind it has been executed. So one slot at most is missing that the credits
+// allow the client to use: replies to all but a message's last request give back fewer credits than
+// the message took, and it took at least as many as slots. For that one there are kMoreSlots.
+void Connection::done_with(uint32_t slot) {
+  if (done_slot_ != kNoSlot) endpoint_->release_message(done_slot_);
+  done_slot_ = slot;
+}
+
 void Connection::run(uint64_t now_ns) {
   for (;;) {
-    if (!reader_.valid() || reader_.header().count > credits_) {
-      refuse(wire::RefusalCode::kBadRequest,
-             reader_.valid() ? "more requests than credits" : reader_.error(), now_ns);
-      return;
-    }
     if (!replies_->ready()) {
       if (replies_->broken()) {
         why_ = "a reply could not be sent";
@@ -234,21 +233,25 @@ void Connection::run(uint64_t now_ns) {
       }
       return;
     }
-    wire::RequestView request;
-    if (reader_.next(request)) {
-      if (!find_value(request)) {
+    if (reader_.next(request_)) {
+      if (!find_value(request_)) {
         refuse(wire::RefusalCode::kBadRequest, "a value outside the landing region", now_ns);
         return;
       }
-      const Outcome outcome =
-          context_.partition.execute(request.header, request.key, request.value, *session_);
-      if (++executed_ == reader_.header().count) endpoint_->release_message(input_.slot);
-      replies_->add(request.header, outcome);
+      Outcome outcome =
+          context_.partition.execute(request_.header, request_.key, request_.value, *session_);
+      if (++executed_ == reader_.header().count) done_with(input_.slot);
+      replies_->add(request_.header, outcome);
       unsent_ += outcome.operations;
       if (context_.far && unsent_ >= kUnsentOperations) flush_replies();
       continue;
     }
-    if (!reader_.valid()) continue;
+    if (!reader_.valid()) {
+      refuse(wire::RefusalCode::kBadRequest,
+             reader_.header().count > credits_ ? "more requests than credits" : reader_.error(),
+             now_ns);
+      return;
+    }
     if (waiting_count_ == 0) {
       reading_ = false;
       return;
@@ -266,6 +269,7 @@ void Connection::flush() {
 void Connection::flush_replies() {
   unsent_ = 0;
   replies_->flush();
+  done_with(kNoSlot);
 }
 
 uint64_t Connection::on_time(uint64_t now_ns) {

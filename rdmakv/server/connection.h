@@ -42,6 +42,10 @@ class Connection {
     kGone,     // to be destroyed, or put into quarantine
   };
 
+  // Receive slots that the endpoint needs beyond the credits that its client gets: one is given
+  // back only when the replies to what it held are on their way.
+  static constexpr uint32_t kMoreSlots = 1;
+
   // `ring` is this connection's alone until it is destroyed.
   Connection(ConnectionContext& context, std::unique_ptr<Endpoint> endpoint, MemoryRegion& ring,
              uint64_t now_ns);
@@ -86,6 +90,7 @@ class Connection {
   bool quarantine_told = false;
 
  private:
+  static constexpr uint32_t kNoSlot = ~uint32_t{0};
   struct Input {
     std::span<const std::byte> message;
     uint32_t slot = 0;
@@ -96,6 +101,7 @@ class Connection {
   void admit(uint64_t now_ns);
   void start(const Input& input);
   void run(uint64_t now_ns);
+  void done_with(uint32_t slot);
   void flush_replies();
   bool find_value(wire::RequestView& request);
 
@@ -117,9 +123,11 @@ class Connection {
   bool reading_ = false;  // a message is being read
   Input input_;
   wire::MessageReader reader_;
-  uint32_t executed_ = 0;       // requests of it
-  uint32_t unsent_ = 0;         // operations whose replies have not been sent
-  std::vector<Input> waiting_;  // behind it: at most one per receive slot, a ring
+  wire::RequestView request_;     // of it, being executed
+  uint32_t executed_ = 0;         // requests of it
+  uint32_t done_slot_ = kNoSlot;  // that of the message before, if it has not been given back
+  uint32_t unsent_ = 0;           // operations whose replies have not been sent
+  std::vector<Input> waiting_;    // behind it: at most one per receive slot, a ring
   uint32_t first_waiting_ = 0;
   uint32_t waiting_count_ = 0;
 };

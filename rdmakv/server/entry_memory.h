@@ -25,16 +25,18 @@ class EntryMemory {
   // client spoiled counts as that of the key that was linked there: so the key is found, and with
   // it what has to be cleared away.
   bool holds(uint64_t offset, uint64_t hash, std::string_view key) const {
-    if (!in_cas(offset)) {
-      return wire::view_entry(pool_ + offset * wire::kExtentUnit).key == key;
-    }
+    if (in_cas(offset)) return cas_holds(offset, hash, key);
+    return wire::view_entry(pool_ + offset * wire::kExtentUnit).key == key;
+  }
+
+ private:
+  [[gnu::noinline]] bool cas_holds(uint64_t offset, uint64_t hash, std::string_view key) const {
     if (cas_->hash(offset) != hash) return false;
     if (key_equals(cas_->at(offset), key)) return true;
     EntryCopy copy;
     return !cas_->read(offset, copy) || copy.view.key == key;
   }
 
- private:
   std::byte* pool_;
   const CasPool* cas_;
 };

@@ -108,7 +108,7 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
       get(request, key, session, out);
       break;
     case Opcode::kPut:
-      put(request, key, value, nullptr, session, out);
+      put(request, key, value, session, out);
       break;
     case Opcode::kDelete:
       erase(request, key, session, out);
@@ -178,7 +178,7 @@ void Partition::run(const Request& request, std::string_view key, Value value, S
 
 // Nothing when the slot's key was lost (lose()).
 Partition::Found Partition::look_at(Index::Place place) {
-  const uint64_t offset = index_.at(place).offset;
+  const uint64_t offset = index_.offset_at(place);
   if (entries_.in_cas(offset)) return walk(place, offset, 0, found_);
   Found found;
   found.place = place;
@@ -193,13 +193,15 @@ Partition::Found Partition::look_at(Index::Place place) {
 // first.)
 Partition::Found Partition::look_up(std::string_view key, uint64_t hash, Index::Place likely) {
   const Index::Place place = index_.find(hash, key, likely);
-  if (!place) return {};
-  const Found found = look_at(place);
-  if (found.cas_class && found.view.key != key) return {};  // put there this moment, by a client
-  if (!found || !has_expired(found.view.expiry_ms, now_ms_)) return found;
-  ++counters_.expired;
-  remove(found, key, hash);
-  return {};
+  Found found = place ? look_at(place) : Found{};
+  if (has_expired(found.expiry_ms(), now_ms_)) {
+    ++counters_.expired;
+    remove(found, key, hash);
+    found = {};
+  } else if (found.cas_class && found.view.key != key) {
+    found = {};  // put there this moment, by a client
+  }
+  return found;
 }
 
 void Partition::describe(const Found& found, Outcome& out) {
@@ -244,7 +246,8 @@ void Partition::drop_value(Outcome& out) {
   out.extent = 0;
 }
 
-void Partition::get(const Request& request, std::string_view key, Session& session, Outcome& out) {
+[[gnu::flatten]] void Partition::get(const Request& request, std::string_view key, Session& session,
+                                     Outcome& out) {
   const Found found = look_up(key, hash_of(key));
   if (!found) {
     ++counters_.misses;

@@ -193,8 +193,21 @@ void Partition::discard(Extent& fresh) {
   fresh = {};
 }
 
-void Partition::put(const Request& request, std::string_view key, Value value,
-                    const Uploaded* uploaded, Session& session, Outcome& out) {
+void Partition::put(const Request& request, std::string_view key, Value value, Session& session,
+                    Outcome& out) {
+  const bool plain = request.condition == Condition::kAlways && request.flags == 0 &&
+                     request.expiry_ms == 0 && value.size() <= wire::kMaxValueBytes;
+  if (plain && replace_plain(key, value, hash_of(key), Index::nowhere())) {
+    out.reply.version = plain_change_.version;
+    out.reply.location = plain_change_.fresh.offset;
+    out.reply.generation = plain_change_.generation;
+    return;
+  }
+  put_any(request, key, value, nullptr, session, out);
+}
+
+void Partition::put_any(const Request& request, std::string_view key, Value value,
+                        const Uploaded* uploaded, Session& session, Outcome& out) {
   Change change;
   if (uploaded != nullptr) change.fresh = uploaded->extent;
   const bool borrowed = (request.flags & wire::kValueInLanding) != 0;
@@ -487,7 +500,7 @@ void Partition::commit_upload(const Request& request, std::string_view key, Sess
   uploaded.bytes = upload->total;
   uploaded.hash = session.uploads.value_hash(*upload);
   uploaded.extent = session.uploads.take(*upload);
-  put(request, {key_.get(), key_length}, {}, &uploaded, session, out);
+  put_any(request, {key_.get(), key_length}, {}, &uploaded, session, out);
 }
 
 void Partition::abort_upload(const Request& request, Session& session, Outcome& out) {

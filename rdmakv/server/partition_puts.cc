@@ -44,8 +44,9 @@ void Partition::puts(Value value, Session& session, Outcome& out) {
 PutResult Partition::put_plain(const PutView& put, uint64_t hash, Index::Place likely,
                                Session& session) {
   if (!owns(put.key)) return {ReplyStatus::kWrongWorker};
-  PutResult result;
-  if (put.expiry_ms == 0 && replace_plain(put, hash, likely, result)) return result;
+  if (put.expiry_ms == 0 && replace_plain(put.key, put.value, hash, likely)) {
+    return {ReplyStatus::kOk, false, plain_change_.generation, plain_change_.fresh.offset};
+  }
   if (wants_tending()) tend(kRelocationsPerRequest);
   Request request;
   request.opcode = wire::Opcode::kPut;
@@ -60,12 +61,12 @@ PutResult Partition::put_plain(const PutView& put, uint64_t hash, Index::Place l
           out.reply.location};
 }
 
-// The usual case: the key has an entry in the pool, and neither that nor the new one expires. What
-// put() does, without what does not apply. False: something else is the case, or there is no room
-// at once; nothing has changed.
-bool Partition::replace_plain(const PutView& put, uint64_t hash, Index::Place likely,
-                              PutResult& result) {
-  const Index::Place place = index_.find(hash, put.key, likely);
+// The usual case of a put: the key has an entry in the pool, and neither that nor the new one
+// expires. What put() does, without what does not apply. False: something else is the case, or
+// there is no room at once; nothing has changed.
+[[gnu::flatten]] bool Partition::replace_plain(std::string_view key, Value value, uint64_t hash,
+                                               Index::Place likely) {
+  const Index::Place place = index_.find(hash, key, likely);
   if (!place) return false;
   const uint64_t offset = index_.offset_at(place);
   if (entries_.in_cas(offset)) return false;
@@ -74,24 +75,21 @@ bool Partition::replace_plain(const PutView& put, uint64_t hash, Index::Place li
   old.extent = slab_.at(offset);
   old.view = wire::view_entry(old.extent);
   if (old.view.expiry_ms != 0) return false;
-  change.fresh = slab_.allocate(wire::entry_bytes(put.key.size(), put.value.size(), false));
+  change.fresh = slab_.allocate(wire::entry_bytes(key.size(), value.size(), false));
   if (!change.fresh) return false;
   old.place = change.place = place;
   old.offset = offset;
   old.generation = load_first_word(old.extent).generation;
-  change.key = put.key;
+  change.key = key;
   change.hash = hash;
   change.version = old.view.version + 1;
   wire::EntryFields fields;
   fields.version = change.version;
   prepare(change, fields);
-  wire::write_entry(slab_.at(change.fresh.offset), fields, put.key, put.value);
-  if (apply(change) != Applied::kDone) {
-    discard(change.fresh);
-    return false;
-  }
-  result = {ReplyStatus::kOk, false, change.generation, change.fresh.offset};
-  return true;
+  wire::write_entry(slab_.at(change.fresh.offset), fields, key, value);
+  if (apply(change) == Applied::kDone) return true;
+  discard(change.fresh);
+  return false;
 }
 
 }  // namespace rdmakv::server

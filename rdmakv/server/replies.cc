@@ -31,7 +31,8 @@ uint32_t Replies::inline_limit(uint32_t message_bytes) {
   return static_cast<uint32_t>(wire::inline_room(message_bytes));
 }
 
-bool Replies::ready() {
+// What ready() asks for, as far as it can be had.
+bool Replies::prepare() {
   if (broken_ || writing_ == kMostWrites) return false;
   if (!open_) {
     open_ = endpoint_.acquire_message();
@@ -42,22 +43,20 @@ bool Replies::ready() {
   return static_cast<bool>(spare_);
 }
 
-void Replies::add(const wire::RequestHeader& request, const Outcome& outcome) {
+void Replies::add(const wire::RequestHeader& request, Outcome& outcome) {
   ++counters_.replies;
   if (outcome.has_value && outcome.pinned) {
     add_large(request, outcome);
     return;
   }
-  wire::ReplyHeader header = outcome.reply;
   std::span<const std::byte> value;
   if (outcome.has_value) {
     // Only statistics can be longer than what goes inside a message; they are cut.
-    value =
-        outcome.value.first(std::min<size_t>(outcome.value.size(), inline_limit(open_.capacity)));
-    header.flags |= wire::kHasValue;
-    header.value_length = static_cast<uint32_t>(value.size());
+    value = outcome.value.first(std::min<size_t>(outcome.value.size(), session_.inline_limit));
+    outcome.reply.flags |= wire::kHasValue;
+    outcome.reply.value_length = static_cast<uint32_t>(value.size());
   }
-  add_small(header, value);
+  add_small(outcome.reply, value);
 }
 
 void Replies::add_small(const wire::ReplyHeader& header, std::span<const std::byte> value) {

@@ -43,9 +43,9 @@ class Replies {
   static uint32_t inline_limit(uint32_t message_bytes);
 
   // Whether the next reply, whatever it is, can be taken.
-  bool ready();
-  // ready() was true. Takes the Outcome's pin.
-  void add(const wire::RequestHeader& request, const Outcome& outcome);
+  bool ready() { return open_ && spare_ && writing_ < kMostWrites && !broken_ ? true : prepare(); }
+  // ready() was true. Takes the Outcome's pin, and completes its reply.
+  void add(const wire::RequestHeader& request, Outcome& outcome);
   // Sends what was gathered and rings the doorbell.
   void flush();
   // Nothing is being sent any more, nor will be: unpins what was.
@@ -58,6 +58,7 @@ class Replies {
   const ReplyCounters& counters() const { return counters_; }
 
  private:
+  bool prepare();
   void add_small(const wire::ReplyHeader& header, std::span<const std::byte> value);
   void add_large(const wire::RequestHeader& request, const Outcome& outcome);
   bool lands(const wire::RequestHeader& request, uint64_t bytes) const;

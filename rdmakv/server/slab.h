@@ -161,8 +161,8 @@ class Slab {
     List lists[kLists];
   };
 
-  Extent allocate_large(uint64_t bytes);
-  uint32_t new_slab(uint32_t size_class);
+  [[gnu::noinline]] Extent allocate_large(uint64_t bytes);
+  [[gnu::noinline]] uint32_t new_slab(uint32_t size_class);
   void list_slab(uint32_t id);
   void unlist_slab(uint32_t id);
   void quarantine(uint64_t offset, uint64_t bytes);

@@ -124,7 +124,8 @@ Status Worker::allocate_memory(Fabric& fabric) {
 }
 
 Status Worker::create_queue(Fabric& fabric) {
-  const uint32_t per_connection = options_.credits * 2 + kMoreSendSlots + Replies::kMostWrites;
+  const uint32_t per_connection =
+      (options_.credits + Connection::kMoreSlots) * 2 + kMoreSendSlots + Replies::kMostWrites;
   const uint64_t depth =
       std::max<uint64_t>(uint64_t{options_.max_connections} * per_connection, 16);
   if (limits_.max_completions != 0 && depth > limits_.max_completions) {

@@ -31,7 +31,7 @@ struct WorkerOptions {
   Pages pages = Pages::kTransparent;  // of index and pool
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;
-  uint32_t credits = 128;  // receive slots of a connection, at most
+  uint32_t credits = 128;  // of a connection, at most
   uint64_t spin_ns = 0;    // polls on without sleeping this long after the last work
   bool yield = true;       // gives the core away between such polls
   uint64_t epoch = 0;

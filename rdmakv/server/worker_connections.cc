@@ -33,7 +33,8 @@ Result<EndpointOptions> Worker::accept_options(const wire::ConnectRequest& reque
                                         " bytes are needed"};
   }
   EndpointOptions options;
-  options.receive_slots = std::min(request.receive_slots, options_.credits);
+  options.receive_slots =
+      std::min(request.receive_slots, options_.credits + Connection::kMoreSlots);
   options.send_slots = options.receive_slots + kMoreSendSlots;
   options.message_bytes = std::min(request.message_bytes, kLargestMessage);
   options.max_work = options.send_slots + Replies::kMostWrites;

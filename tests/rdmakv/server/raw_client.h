@@ -55,7 +55,7 @@ class RawClient {
 
   wire::ConnectRequest connect_request() const {
     wire::ConnectRequest request;
-    request.receive_slots = 32;
+    request.receive_slots = 33;
     request.message_bytes = wire::kMessageBytes;
     request.max_reads = 16;
     return request;
