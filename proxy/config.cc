@@ -50,20 +50,28 @@ std::string set_config(Proxy& proxy,
       }
     }
   }
-  for (const bool apply : {false, true}) {
-    for (const auto& [name, value] : pairs) {
-      const std::string problem = set_parameter(proxy, *find_parameter(name), value, apply);
-      if (!problem.empty()) return failed(name, problem);
-    }
+  for (const auto& [name, value] : pairs) {
+    const std::string problem = set_parameter(proxy, *find_parameter(name), value, false);
+    if (!problem.empty()) return failed(name, problem);
   }
+  // Whether certificates and keys are any good turns out when they are loaded, so those come first:
+  // what fails changes nothing.
+  const auto is_tls = [](const auto& pair) {
+    return equals_ignoring_case(pair.first.substr(0, 4), "tls-");
+  };
+  const auto apply_if = [&](bool tls) {
+    for (const auto& pair : pairs) {
+      if (is_tls(pair) == tls) set_parameter(proxy, *find_parameter(pair.first), pair.second, true);
+    }
+  };
+  apply_if(true);
   if (const Status loaded = proxy.apply_tls(); !loaded) {
     spdlog::warn("TLS: {}", loaded.message());
-    const auto tls = std::find_if(pairs.begin(), pairs.end(), [](const auto& pair) {
-      return equals_ignoring_case(pair.first.substr(0, 4), "tls-");
-    });
+    const auto tls = std::find_if(pairs.begin(), pairs.end(), is_tls);
     return failed(tls == pairs.end() ? "tls-port" : tls->first,
                   "Unable to update TLS configuration. Check server logs.");
   }
+  apply_if(false);
   return {};
 }
 

@@ -126,7 +126,6 @@ std::string set_max_clients(Proxy& proxy, std::string_view value, bool apply) {
   if (*number < 1 || *number > static_cast<int64_t>(UINT32_MAX)) {
     return "argument must be between 1 and 4294967295 inclusive";
   }
-  if (!apply) return {};
   const auto wanted = static_cast<uint64_t>(*number);
   const uint64_t possible = raise_file_limit(wanted);
   if (possible < wanted) {
@@ -134,7 +133,7 @@ std::string set_max_clients(Proxy& proxy, std::string_view value, bool apply) {
         "The operating system is not able to handle the specified number of clients, try with {}",
         possible);
   }
-  proxy.settings().max_clients = wanted;
+  if (apply) proxy.settings().max_clients = wanted;
   return {};
 }
 

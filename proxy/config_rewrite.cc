@@ -87,6 +87,13 @@ std::string rewrite_config(const Proxy& proxy) {
   const std::string& path = proxy.options().config_file;
   if (path.empty()) return "ERR The server is running without a config file";
   std::map<std::string, std::vector<std::string>> lines = changed_lines(proxy);
+  for (const auto& [name, wanted] : lines) {
+    for (const std::string& line : wanted) {
+      if (line.find('\n') == std::string::npos) continue;
+      return "ERR Rewriting config file: the value of '" + name +
+             "' has a line break, which the file cannot hold";
+    }
+  }
   std::string text;
   bool marked = false;
   std::ifstream file(path);

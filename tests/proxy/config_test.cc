@@ -64,6 +64,49 @@ TEST_F(ConfigTest, WhatRewriteWroteIsReadAtTheNextStart) {
   EXPECT_NE(again.access().authenticate("alice", "pw"), nullptr);
 }
 
+// Whatever the words, the next start reads them as they were, or the file is left as it is.
+TEST_F(ConfigTest, RewriteNeverWritesWhatIsReadOtherwise) {
+  for (const std::string_view password :
+       {"plain", "a'b", "a\"b",  "a'b\"c", "'a'", "\"a\"",    "a b", " a ",   "#a",
+        "a;b",   "a#b", "[a,b]", "{a}",    "a,b", "a\\b",     "a\\", "a\\'b", "a\nport=1",
+        "a\rb",  "%{}", "true",  "a=b",    "`a`", "\xff\x01", "\t"}) {
+    write("server=shm:1\n");
+    ASSERT_EQ(ProxyTest::call(client_, {"CONFIG", "SET", "requirepass", password}), "+OK\r\n");
+    const std::string reply = call("CONFIG REWRITE");
+    if (reply != "+OK\r\n") {
+      EXPECT_EQ(reply,
+                "-ERR Rewriting config file: the value of 'requirepass' has a line break, which "
+                "the file cannot hold\r\n")
+          << password;
+      EXPECT_EQ(read(), "server=shm:1\n");
+      continue;
+    }
+    const std::string path = config_path();
+    const char* argv[] = {"kv_proxy", "--config", path.c_str()};
+    ParsedOptions parsed = parse_options(3, argv);
+    EXPECT_TRUE(parsed.run) << password << ": " << parsed.text;
+    if (!parsed.run) continue;
+    parsed.options.tcp = false;
+    Proxy again(parsed.options);
+    ASSERT_TRUE(again.start(std::vector<std::unique_ptr<Client>>{}));
+    EXPECT_EQ(again.access().default_password(), password) << read();
+  }
+}
+
+TEST_F(ConfigTest, WhatFailsChangesNothing) {
+  TestClient other = connect();
+  const std::string reply =
+      call("CONFIG SET timeout 7 requirepass secret maxclients 4000000000 slowlog-max-len 3");
+  EXPECT_TRUE(
+      reply.starts_with("-ERR CONFIG SET failed (possibly related to argument 'maxclients')"))
+      << reply;
+  EXPECT_EQ(call("CONFIG GET timeout"), "*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n");
+  EXPECT_EQ(call("CONFIG GET requirepass"), "*2\r\n$11\r\nrequirepass\r\n$0\r\n\r\n");
+  EXPECT_EQ(ProxyTest::call(other, "PING"), "+PONG\r\n");
+  TestClient later = connect();
+  EXPECT_EQ(ProxyTest::call(later, "PING"), "+PONG\r\n");
+}
+
 TEST_F(ConfigTest, AClientBeyondTheSoftLimitIsClosedAfterAWhile) {
   call("CONFIG SET client-output-buffer-limit 'normal 0 4096 0'");
   fake_->store["a"] = {pattern(1 << 20), 1, 0};
