@@ -118,6 +118,10 @@ void TransactionRun::collect() {
 void TransactionRun::run_command(size_t number) {
   const QueuedCommand& queued = commands_[number];
   const std::vector<std::string_view> arguments(queued.arguments.begin(), queued.arguments.end());
+  // Not even begun: all that it issues would have to be kept until it turns out.
+  constexpr size_t kMost = wire::kMaxRequestsPerTransaction;
+  too_long_ |= arguments.size() > kMost && key_positions(*queued.command, arguments).size() > kMost;
+  if (too_long_) return;
   Request& request = exec_.connection().new_part(exec_, number, *queued.command, arguments);
   requests_[number] = &request;
   if (permitted(request, arguments)) queued.command->handler(request, arguments);

@@ -15,20 +15,13 @@ void ValueGather::start(Request& request, Arguments keys, Then then) {
   ValueGather* const self = owner.get();
   self->self_ = std::move(owner);
   request.connection().block(Connection::kIssuing);
-  self->missing_ = keys.size();
-  for (const std::string_view key : keys) {
-    auto part = std::make_unique<Part>();
-    part->gather = self;
-    part->key = key;
-    self->parts_.push_back(std::move(part));
+  self->keys_.assign(keys.begin(), keys.end());
+  self->values_.resize(keys.size());
+  for (size_t i = 0; i < std::min(keys.size(), kWindow); ++i) {
+    self->parts_.push_back(std::make_unique<Part>());
+    self->parts_.back()->gather = self;
   }
-  for (const std::unique_ptr<Part>& part : self->parts_) {
-    part->operation.kind = OperationKind::kGet;
-    part->operation.key = part->key;
-    part->operation.done = &ValueGather::got;
-    part->operation.context = part.get();
-    request.issue(part->operation);
-  }
+  for (const std::unique_ptr<Part>& part : self->parts_) self->ask_next(*part);
 }
 
 void ValueGather::start_pinned(Request& request, Then then) {
@@ -36,7 +29,8 @@ void ValueGather::start_pinned(Request& request, Then then) {
   ValueGather* const self = owner.get();
   self->self_ = std::move(owner);
   self->keeps_pin_ = true;
-  self->missing_ = 1;
+  self->values_.resize(1);
+  self->under_way_ = 1;
   auto part = std::make_unique<Part>();
   part->gather = self;
   part->pin = request.operation.ticket;
@@ -47,6 +41,19 @@ void ValueGather::start_pinned(Request& request, Then then) {
 
 void ValueGather::release(Request& request) {
   request.connection().unblock(Connection::kIssuing);
+}
+
+void ValueGather::ask_next(Part& part) {
+  ++under_way_;
+  part.index = next_++;
+  part.read = 0;
+  part.waiter.since_us = 0;
+  part.operation = Operation{};
+  part.operation.kind = OperationKind::kGet;
+  part.operation.key = keys_[part.index];
+  part.operation.done = &ValueGather::got;
+  part.operation.context = &part;
+  request_.issue(part.operation);
 }
 
 void ValueGather::got(Operation& operation) {
@@ -77,7 +84,7 @@ void ValueGather::take(Part& part) {
     return read_on(part);
   }
   if (part.pin) request_.worker().release_pin(part.pin);
-  part_over();
+  part_over(part);
 }
 
 bool ValueGather::may_wait() const {
@@ -91,7 +98,7 @@ void ValueGather::wait(Part& part, uint32_t session, PinWaiter::Call again) {
     auto& late = *static_cast<Part*>(waiting);
     late.gather->fail(Code::kBusy);
     if (late.pin) return late.gather->read_on(late);
-    late.gather->part_over();
+    late.gather->part_over(late);
   };
   request_.worker().pin_waiters().wait(part.waiter);
 }
@@ -114,7 +121,7 @@ void ValueGather::read_on(Part& part) {
   }
   if (!buffer) {
     if (!keeps_pin_ || failure_ != Code::kOk) request_.worker().release_pin(part.pin);
-    return part_over();
+    return part_over(part);
   }
   Operation& operation = part.operation;
   operation = Operation{};
@@ -144,8 +151,15 @@ void ValueGather::fail(Code code) {
   if (failure_ == Code::kOk) failure_ = code;
 }
 
-void ValueGather::part_over() {
-  if (--missing_ > 0) return;
+void ValueGather::part_over(Part& part) {
+  --under_way_;
+  values_[part.index] = std::exchange(part.value, {});
+  if (next_ < keys_.size() && request_.worker().shutting_down()) fail(Code::kCancelled);
+  if (next_ < keys_.size() && failure_ == Code::kOk && !too_large_) return ask_next(part);
+  if (under_way_ == 0) finish();
+}
+
+void ValueGather::finish() {
   const std::unique_ptr<ValueGather> self = std::move(self_);
   Request& request = request_;
   if (failure_ != Code::kOk || too_large_) {
@@ -154,9 +168,7 @@ void ValueGather::part_over() {
                : request.fail(failure_);
     return request.finish();
   }
-  Values values;
-  for (const std::unique_ptr<Part>& part : parts_) values.push_back(std::move(part->value));
-  then_(request, std::move(values));
+  then_(request, std::move(values_));
 }
 
 }  // namespace rdmakv::proxy

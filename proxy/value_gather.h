@@ -1,6 +1,6 @@
 // Fetches whole values into memory of the proxy, for the rare commands that compute with them:
-// BITOP, LCS, DUMP. All GETs are under way at the same time; a value that
-// the server keeps pinned is READ in pieces. Where there are no pins or no registered memory for
+// BITOP, LCS, DUMP. kWindow GETs are under way at the same time; a value that the server keeps
+// pinned is READ in pieces. Where there are no pins or no registered memory for
 // that the command waits for some (pin_waiters.h). Not atomic: each value is one that its key had
 // at some time while the command ran.
 //
@@ -21,6 +21,7 @@ namespace rdmakv::proxy {
 
 class ValueGather {
  public:
+  static constexpr size_t kWindow = 128;
   // What all values of one command may take.
   static constexpr uint64_t kMostBytes = uint64_t{1} << 30;
   // An empty string where there is no such key.
@@ -43,7 +44,7 @@ class ValueGather {
  private:
   struct Part {
     ValueGather* gather = nullptr;
-    std::string key;
+    size_t index = 0;  // of key and value
     Operation operation;
     Ticket pin;
     std::string value;
@@ -51,6 +52,7 @@ class ValueGather {
     PinWaiter waiter;
   };
 
+  void ask_next(Part& part);
   static void got(Operation& operation);
   static void piece_read(Operation& operation);
   void take(Part& part);
@@ -59,13 +61,17 @@ class ValueGather {
   void wait(Part& part, uint32_t session, PinWaiter::Call again);
   bool may_wait() const;
   void fail(Code code);
-  void part_over();
+  void part_over(Part& part);
+  void finish();
 
-  std::unique_ptr<ValueGather> self_;  // until the last part is over
+  std::unique_ptr<ValueGather> self_;  // until the last value is there
   Request& request_;
   Then then_;
-  std::vector<std::unique_ptr<Part>> parts_;
-  size_t missing_ = 0;
+  std::vector<std::string> keys_;
+  Values values_;
+  size_t next_ = 0;                           // of the keys, to be asked for
+  std::vector<std::unique_ptr<Part>> parts_;  // each of one key after the other
+  size_t under_way_ = 0;
   uint64_t bytes_ = 0;
   Code failure_ = Code::kOk;
   bool too_large_ = false;

@@ -300,5 +300,57 @@ TEST_F(NewerCommandsTest, GatheredCommandsKeepTheOrderOfTheirConnection) {
   EXPECT_EQ(client_.take(), "+OK\r\n+OK\r\n:2\r\n" + bulk("  ") + "+OK\r\n:0\r\n");
 }
 
+// Keys on several workers, so many that they are not all asked for at the same time.
+class BitopOfManyKeysTest : public NewerCommandsTest {
+ protected:
+  static constexpr size_t kKeys = 1000;
+  BitopOfManyKeysTest() {
+    fake_->different_workers = true;
+    std::vector<std::string_view> words = {"BITOP", "OR", "to"};
+    for (size_t i = 0; i < kKeys; ++i) {
+      names_[i] = "k" + std::to_string(i);
+      words.push_back(names_[i]);
+      std::string value(kKeys / 8, '\0');
+      value[i / 8] = static_cast<char>(0x80 >> i % 8);
+      if (i != 500) fake_->store[names_[i]] = {value, 1, 0};
+    }
+    line_ = "*" + std::to_string(words.size()) + "\r\n";
+    for (const std::string_view word : words) line_ += bulk(word);
+  }
+  std::string names_[kKeys], line_;
+};
+
+TEST_F(BitopOfManyKeysTest, HoldsAWindowOfThem) {
+  fake_->hold();
+  send(client_, line_);
+  fake_->release(1);  // no worker has them all
+  run();
+  EXPECT_LE(fake_->held(), 128u);
+  fake_->release();
+  run();
+  EXPECT_EQ(client_.take(), ":125\r\n");
+  std::string all(kKeys / 8, '\xff');
+  all[500 / 8] = static_cast<char>(~(0x80 >> 500 % 8));
+  EXPECT_EQ(fake_->store["to"].value, all);
+}
+
+TEST_F(BitopOfManyKeysTest, OneThatCannotBeHadEndsIt) {
+  fake_->fault = [](const Operation& operation) {
+    return operation.key == "k700" ? Code::kUnavailable : Code::kOk;
+  };
+  send(client_, line_ + "PING\r\n");
+  EXPECT_EQ(client_.take(), "-ERR server fake:1 is not reachable: fake error\r\n+PONG\r\n");
+  EXPECT_EQ(fake_->store.count("to"), 0u);
+}
+
+TEST_F(BitopOfManyKeysTest, TheProxyEndsInTheMiddle) {
+  fake_->hold();
+  send(client_, line_);
+  fake_->release(1);
+  run();
+  fake_->release(200);
+  run();
+}
+
 }  // namespace
 }  // namespace rdmakv::proxy
