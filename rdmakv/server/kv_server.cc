@@ -21,6 +21,7 @@
 #include "rdmakv/server/memory_share.h"
 #include "rdmakv/server/server.h"
 #include "rdmakv/transport/authentication.h"
+#include "rdmakv/transport/scheduling.h"
 #include "rdmakv/transport/system_memory.h"
 
 #ifndef RDMAKV_VERSION
@@ -47,6 +48,7 @@ struct Arguments {
   uint32_t max_connections = 64;
   uint32_t ring_bytes = wire::kRingBytes;
   std::optional<uint64_t> spin_us;
+  std::string batch_scheduling = "auto";
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -96,6 +98,12 @@ void declare(CLI::App& app, Arguments& arguments) {
                  "A worker polls on for so long after its last work, then sleeps (default: 50; 5 "
                  "where threads have to share the cores)")
       ->check(CLI::Range(uint64_t{0}, uint64_t{10'000'000}));
+  app.add_option(
+         "--batch-scheduling", arguments.batch_scheduling,
+         "Threads that are woken wait for a processor, and take it from nobody: yes, no, or "
+         "auto: where the RDMA device is emulated")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "yes", "no"}));
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "",
                  "File with options, one `name = value` a line, by their long names");
@@ -237,6 +245,8 @@ int serve(const Arguments& arguments) {
 
   set_signals(SIG_BLOCK);
   std::signal(SIGPIPE, SIG_IGN);
+  const std::string scheduling =
+      apply_batch_scheduling(arguments.batch_scheduling, (*fabric)->limits());
   Result<std::unique_ptr<Server>> server = start(**fabric, options);
   if (!server) return complain(server.status().message());
   Loop loop(**server);
@@ -245,6 +255,7 @@ int serve(const Arguments& arguments) {
   spdlog::info("kv_server {}, process {}", RDMAKV_VERSION, getpid());
   spdlog::info("transport: {} ({}): {}", (*fabric)->name(), why, (*fabric)->describe());
   for (const std::string& line : (*server)->describe()) spdlog::info("{}", line);
+  spdlog::info("{}", scheduling);
   spdlog::info("secret: {}", options.secret.empty() ? "none" : "wanted");
   FabricAddress address = options.address;
   address.port = (*server)->port();

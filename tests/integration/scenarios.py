@@ -9,6 +9,7 @@ Soft-RoCE VM over verbs, there at the address SOFTROCE_ADDRESS.
 import contextlib
 import hashlib
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -45,6 +46,16 @@ def pattern(size, seed):
     return (block * (size // len(block) + 1))[:size]
 
 
+def lone_server(*options, by=()):
+    return Program([*by, BIN / "kv_server", "--port", "0", "--memory", "64", "--workers", "1", "--transport", TRANSPORT,
+                    *options])
+
+
+def policies(program):
+    """The scheduling policy of each of its threads."""
+    return [os.sched_getscheduler(int(task.name)) for task in pathlib.Path(f"/proc/{program.pid}/task").iterdir()]
+
+
 def eventually(check):
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -73,6 +84,13 @@ class OneStack(unittest.TestCase):
     def test_says_on_which_transport_it_runs(self):
         self.assertIn(TRANSPORT, self.stack.server.output)
         self.assertIn(TRANSPORT, self.stack.proxy.output)
+
+    def test_the_server_is_batch_work_where_the_device_is_emulated(self):
+        # These tests meet no other device.
+        emulated = TRANSPORT != "shm"
+        self.assertEqual(set(policies(self.stack.server)), {os.SCHED_BATCH if emulated else os.SCHED_OTHER})
+        self.assertIn("scheduling: " + ("SCHED_BATCH, the device is emulated" if emulated else "as started\n"),
+                      self.stack.server.output)
 
     def test_info_counts_what_all_threads_sent_to_the_servers(self):
         """Connections are spread over the proxy's threads; whichever answers tells of all of them."""
@@ -332,6 +350,21 @@ class OwnStack(unittest.TestCase):
             client.close()
         # __exit__ has checked that both ended with status 0.
 
+    def test_batch_scheduling_when_told_so(self):
+        server = lone_server("--batch-scheduling", "yes")
+        # The main thread and the worker's at least: a transport may have one that is older.
+        self.assertGreaterEqual(policies(server).count(os.SCHED_BATCH), 2)
+        self.assertEqual(server.stop(), 0)
+        server = lone_server("--batch-scheduling", "no")
+        self.assertEqual(set(policies(server)), {os.SCHED_OTHER})
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_policy_of_its_own_is_left_alone(self):
+        server = lone_server("--batch-scheduling", "yes", by=["chrt", "--idle", "0"])
+        self.assertEqual(set(policies(server)), {os.SCHED_IDLE})
+        self.assertIn("scheduling: as started, under a policy of its own", server.output)
+        self.assertEqual(server.stop(), 0)
+
     def test_the_proxy_starts_before_the_server(self):
         stack = make_stack()
         try:
@@ -398,7 +431,8 @@ class CommandLine(unittest.TestCase):
     def test_bad_options_are_named(self):
         for name, *words in (("kv_server", "--nonsense"), ("kv_server", "--port", "99999"),
                              ("kv_server", "--memory", "lots"), ("kv_server", "--workers", "0"),
-                             ("kv_server", "--transport", "pigeon"), ("kv_proxy", "--nonsense"),
+                             ("kv_server", "--transport", "pigeon"), ("kv_server", "--batch-scheduling", "maybe"),
+                             ("kv_proxy", "--nonsense"),
                              ("kv_proxy", "--server", "nowhere"), ("kv_proxy", "--port", "-1"),
                              ("kv_client", "--nonsense"), ("kv_client", "frobnicate")):
             result = self.run_program(name, *words)
