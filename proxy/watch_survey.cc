@@ -12,6 +12,8 @@ namespace rdmakv::proxy {
 namespace {
 
 constexpr uint64_t kPatienceNs = 500'000'000;
+// Of all clients together: as many as one may watch.
+constexpr size_t kMostKeys = Transaction::kMostWatched;
 
 }  // namespace
 
@@ -55,12 +57,14 @@ void WatchSurvey::add_watches(const Connection& connection, std::vector<Watch>& 
   Transaction* transaction = connection.transaction();
   if (transaction == nullptr || transaction->changed()) return;
   for (const auto& [key, watched] : transaction->watched()) {
+    if (to.size() == kMostKeys) return;
     if (watched.known) to.push_back({key, watched, transaction->changed_mark()});
   }
 }
 
 void WatchSurvey::look(std::vector<Watch> watches) {
   for (Watch& watch : watches) {
+    if (looks_.size() == kMostKeys && !looks_.contains(watch.key)) continue;
     Look& look = looks_[watch.key];
     look.watches.push_back(std::move(watch));
   }

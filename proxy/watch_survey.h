@@ -24,7 +24,7 @@ class WatchSurvey final : public Request::State {
 
   // Marks the transactions of all clients that are `wanted`, or of the one that asks, which are
   // spoiled by a change; then `then` goes on with the request. Keys whose server does not answer
-  // within half a second count as unchanged.
+  // within half a second, and those beyond 65,535, count as unchanged.
   static void start(Request& request, Wanted wanted, Then then);
   static void start_for_own(Request& request, Then then);
 

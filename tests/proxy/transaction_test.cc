@@ -152,6 +152,19 @@ TEST_F(TransactionTest, WatchedKeysCountAsWhatAClientHolds) {
   EXPECT_GT(keys, 500u);
 }
 
+TEST_F(TransactionTest, ClientListAsksForSoManyWatchedKeysOnly) {
+  constexpr size_t kMost = wire::kMaxRequestsPerTransaction;
+  TestClient other = connect(), third = connect();
+  EXPECT_EQ(sent(with_keys("WATCH", 0, kMost)), "+OK\r\n");
+  send(other, with_keys("WATCH", 1000, kMost));
+  ProxyTest::call(third, "SET {t}" + std::to_string(kMost - 1) + " 1");  // both watch it
+  fake_->record_history();
+  send(third, "CLIENT LIST\r\n");
+  EXPECT_EQ(fake_->history().size(), kMost);
+  const std::string list = third.take();
+  EXPECT_NE(list.find("flags=d "), std::string::npos) << list;
+}
+
 TEST_F(TransactionTest, CommandsBehindExecWaitForIt) {
   fake_->hold();
   send(client_, "MULTI\r\nSET a 1\r\nEXEC\r\nPING\r\nGET a\r\n");
