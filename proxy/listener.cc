@@ -29,6 +29,14 @@ struct AddressInfoDeleter {
 };
 using AddressInfo = std::unique_ptr<addrinfo, AddressInfoDeleter>;
 
+// Of a name that means both, such as localhost, the one of IPv4, as in Redis.
+const addrinfo& preferred(const addrinfo& first) {
+  for (const addrinfo* info = &first; info != nullptr; info = info->ai_next) {
+    if (info->ai_family == AF_INET) return *info;
+  }
+  return first;
+}
+
 // Binds a new socket to `info`; -1 with errno set. Without `share` the port must be nobody else's.
 int bind_socket(const addrinfo& info, bool share) {
   const int fd = ::socket(info.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -56,15 +64,16 @@ Result<int> listen_tcp(const std::string& address, uint16_t port, bool first) {
   addrinfo* found = nullptr;
   const int failure =
       getaddrinfo(all ? nullptr : address.c_str(), std::to_string(port).c_str(), &hints, &found);
-  const AddressInfo info(found);
+  const AddressInfo owner(found);
   if (failure != 0) return {Code::kInvalidArgument, what + ": " + gai_strerror(failure)};
+  const addrinfo& info = preferred(*found);
   // A port that another process shares by SO_REUSEPORT too would be shared silently: look first.
   if (first && port != 0) {
-    const int probe = bind_socket(*info, false);
+    const int probe = bind_socket(info, false);
     if (probe < 0) return Status::from_errno(what, errno);
     ::close(probe);
   }
-  const int fd = bind_socket(*info, true);
+  const int fd = bind_socket(info, true);
   if (fd < 0) return Status::from_errno(what, errno);
   if (::listen(fd, kBacklog) != 0) {
     const int error = errno;

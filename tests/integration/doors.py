@@ -9,13 +9,14 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
 from authority import Authority
-from programs import PATIENCE, Stack, free_port
+from programs import BIN, PATIENCE, Program, Stack, free_port
 from resp import Closed, Connection, decode, encode
 
 
@@ -178,6 +179,23 @@ class ProtectedMode(unittest.TestCase):
             self.assertRegex(self.outside().rest(), rb"^-DENIED")
             local.call("CONFIG", "SET", "protected-mode", "no")
             self.assertEqual(self.outside().call("PING"), b"+PONG\r\n")
+
+
+class Addresses(unittest.TestCase):
+    def test_a_name_of_both_families_is_that_of_ipv4(self):
+        """As in Redis; the order in which the resolver names them is another."""
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        hosts = pathlib.Path(folder, "hosts")
+        hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
+        in_a_namespace = ["unshare", "-rm", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
+        if subprocess.run([*in_a_namespace, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no namespace can be had here")
+        port = free_port()
+        proxy = Program([*in_a_namespace, BIN / "kv_proxy", "--port", port, "--server", f"shm:{free_port()}",
+                         "--address", "localhost"])
+        self.addCleanup(proxy.stop)
+        with Connection(port, host="127.0.0.1") as client:
+            self.assertEqual(client.call("PING"), b"+PONG\r\n")
 
 
 class Limits(unittest.TestCase):
