@@ -186,7 +186,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
       ->check(CLI::Range(1u, 3'600'000u))
       ->capture_default_str();
   app.add_option("--maxclients", options.max_clients, "Clients at a time")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))
+      ->check(CLI::Range(uint64_t{1}, uint64_t{UINT32_MAX}))
       ->capture_default_str();
   app.add_option("--arena", options.arena_mb,
                  "MB of registered memory per thread, for large values")

@@ -128,6 +128,15 @@ TEST_F(ConfigTest, ALineThatIsNoAssignmentIsAnError) {
       << parsed.text;
 }
 
+// CONFIG REWRITE writes what CONFIG SET took.
+TEST(ConfigStart, TakesAsMuchAsConfigSet) {
+  const char* argv[] = {"kv_proxy",   "--server",       "shm:1", "--maxclients",
+                        "4294967295", "--poll-spin-us", "100000"};
+  const ParsedOptions parsed = parse_options(7, argv);
+  EXPECT_TRUE(parsed.run) << parsed.text;
+  EXPECT_EQ(parsed.options.max_clients, 4294967295u);
+}
+
 TEST(ConfigStart, AWrongParameterSaysSo) {
   Options options;
   options.tcp = false;
