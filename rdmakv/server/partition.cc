@@ -67,9 +67,7 @@ void Partition::begin_batch(uint64_t now_ns) {
   waited_ = false;
 }
 
-// By a reading of its own, which is after every free of the batch.
-void Partition::end_batch() {
-  const uint64_t now_ns = options_.clock->steady_ns();
+void Partition::end_batch(uint64_t now_ns) {
   slab_.begin(now_ns);
   if (cas_ != nullptr) cas_->begin(now_ns);
 }

@@ -127,9 +127,9 @@ class Partition {
   // Once for all that follows: the time is `now_ns` (steady clock, read since the last
   // end_batch()), and the wall clock is read. Before the first request of a batch, at least.
   void begin_batch(uint64_t now_ns);
-  // What no reply of the batch has to wait for: ends quarantines. When the replies are on their
-  // way.
-  void end_batch();
+  // What no reply has to wait for: ends quarantines. When the replies are on their way, not after
+  // every batch necessarily. `now_ns`: read when all that was freed had been.
+  void end_batch(uint64_t now_ns);
   int64_t now_ms() const { return now_ms_; }
 
   // `key` and `value` may lie in memory that a peer can change: they are copied before they are

@@ -245,6 +245,7 @@ void Worker::adopt(std::unique_ptr<Endpoint> endpoint) {
 void Worker::run() {
   Completion completions[kBatch];
   bool armed = false;
+  bool unended = false;  // the last batch, in what no reply waits for
   uint64_t worked_ns = options_.clock->steady_ns();
   while (!stopping_.load(std::memory_order_acquire)) {
     const size_t count = queue_->poll(completions);
@@ -254,12 +255,16 @@ void Worker::run() {
       partition_->begin_batch(now_ns);
       if (mail) take_mail(now_ns);
       turn({completions, count}, now_ns);
-      partition_->end_batch();
+      if (unended) partition_->end_batch(options_.clock->steady_ns());
+      unended = !unended;
       if (count > 0 || mail) {
         worked_ns = now_ns;
         armed = false;
         continue;
       }
+    } else if (unended) {  // nobody waits, and the clock has been read since
+      partition_->end_batch(now_ns);
+      unended = false;
     }
     if (now_ns - worked_ns < options_.spin_ns) {
       options_.yield ? static_cast<void>(sched_yield()) : relax();

@@ -77,7 +77,7 @@ class CasBox {
 
   // At the time that the clock shows now.
   void new_batch() {
-    partition->end_batch();
+    partition->end_batch(clock.steady_ns());
     partition->begin_batch(clock.steady_ns());
   }
   Told ask(const Ask& ask, Session& from) {

@@ -112,7 +112,7 @@ class PartitionBox {
 
   // At the time that the clock shows now.
   void new_batch() {
-    partition->end_batch();
+    partition->end_batch(clock.steady_ns());
     partition->begin_batch(clock.steady_ns());
   }
   // Executes; a pinned value is read and unpinned.
