@@ -16,7 +16,8 @@ constexpr size_t kLookAheadKey = 256;  // bytes; a longer key takes longer to ha
 // Has what the requests of a message will need fetched into the processor's cache, for many keys at
 // a time instead of one after the other: their buckets, and then the entries that these name for
 // them. These are hints: all that the message says is read again, and checked, when it is executed.
-void look_ahead(const ConnectionContext& context, std::span<const std::byte> message) {
+[[gnu::noinline]] void look_ahead(const ConnectionContext& context,
+                                  std::span<const std::byte> message) {
   const Partition& partition = context.partition;
   std::array<uint64_t, kLookAhead> hashes;
   size_t count = 0;
@@ -83,7 +84,7 @@ void Connection::refuse(wire::RefusalCode code, std::string why, uint64_t now_ns
   deadline_ns_ = now_ns + context_.timeouts.refusal_ns;
 }
 
-void Connection::on_completion(const Completion& completion, uint64_t now_ns) {
+[[gnu::flatten]] void Connection::on_completion(const Completion& completion, uint64_t now_ns) {
   switch (completion.kind) {
     case CompletionKind::kMessage:
     case CompletionKind::kImmediate:

@@ -53,6 +53,7 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  // The usual case, a message of few requests, is one function but for their execution.
   void on_completion(const Completion& completion, uint64_t now_ns);
   // Goes on with input that waited for a free send buffer.
   void resume(uint64_t now_ns);
@@ -61,7 +62,7 @@ class Connection {
   // Timeouts and probes. Returns when it wants to be called next (steady ns).
   uint64_t on_time(uint64_t now_ns);
   // Says why and closes.
-  void refuse(wire::RefusalCode code, std::string why, uint64_t now_ns);
+  [[gnu::noinline]] void refuse(wire::RefusalCode code, std::string why, uint64_t now_ns);
   void close() { endpoint_->close(); }
 
   // kGone. The peer may still write to the ring, and to what it was granted.
@@ -97,7 +98,7 @@ class Connection {
   };
 
   void on_message(const Completion& completion, uint64_t now_ns);
-  void greet(std::span<const std::byte> message, uint64_t now_ns);
+  [[gnu::noinline]] void greet(std::span<const std::byte> message, uint64_t now_ns);
   void admit(uint64_t now_ns);
   void start(const Input& input);
   void run(uint64_t now_ns);

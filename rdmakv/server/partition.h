@@ -134,8 +134,8 @@ class Partition {
 
   // `key` and `value` may lie in memory that a peer can change: they are copied before they are
   // used.
-  Outcome execute(const wire::RequestHeader& request, std::string_view key,
-                  std::span<const std::byte> value, Session& session);
+  [[gnu::noinline]] Outcome execute(const wire::RequestHeader& request, std::string_view key,
+                                    std::span<const std::byte> value, Session& session);
 
   // Removes expired keys: looks at `steps` buckets, if there is reason to.
   void sweep(uint32_t steps);

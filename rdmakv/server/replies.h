@@ -60,7 +60,7 @@ class Replies {
  private:
   bool prepare();
   void add_small(const wire::ReplyHeader& header, std::span<const std::byte> value);
-  void add_large(const wire::RequestHeader& request, const Outcome& outcome);
+  [[gnu::noinline]] void add_large(const wire::RequestHeader& request, const Outcome& outcome);
   bool lands(const wire::RequestHeader& request, uint64_t bytes) const;
   void write(const wire::RequestHeader& request, const Outcome& outcome, wire::ReplyHeader header);
   void send_open();
