@@ -64,6 +64,24 @@ TEST_F(ConfigTest, WhatRewriteWroteIsReadAtTheNextStart) {
   EXPECT_NE(again.access().authenticate("alice", "pw"), nullptr);
 }
 
+// The rules of a user say more than requirepass, and came after it.
+TEST_F(ConfigTest, APasswordThatWasTakenAwayStaysSo) {
+  write("server=shm:1\n");
+  call("CONFIG SET requirepass old");
+  call("AUTH old");
+  call("ACL SETUSER default resetpass >new -flushall");
+  ASSERT_EQ(call("CONFIG REWRITE"), "+OK\r\n");
+  const std::string path = config_path();
+  const char* argv[] = {"kv_proxy", "--config", path.c_str()};
+  ParsedOptions parsed = parse_options(3, argv);
+  ASSERT_TRUE(parsed.run) << parsed.text;
+  parsed.options.tcp = false;
+  Proxy again(parsed.options);
+  ASSERT_TRUE(again.start(std::vector<std::unique_ptr<Client>>{}));
+  EXPECT_EQ(again.access().authenticate("default", "old"), nullptr) << read();
+  EXPECT_NE(again.access().authenticate("default", "new"), nullptr);
+}
+
 // Whatever the words, the next start reads them as they were, or the file is left as it is.
 TEST_F(ConfigTest, RewriteNeverWritesWhatIsReadOtherwise) {
   for (const std::string_view password :
