@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "protocol/kv_layout.h"
@@ -59,7 +60,7 @@ FakeClient::~FakeClient() {
     }
     while (!ended_.empty()) {
       Operation* operation = ended_.front().operation;
-      ended_.pop_front();
+      ended_.erase(ended_.begin());
       cancel(*operation);
     }
   }
@@ -93,13 +94,15 @@ size_t FakeClient::poll() {
   for (Operation* operation : running_) run(*operation);
   running_.clear();
   if (newest_first) std::reverse(ended_.begin(), ended_.end());
-  size_t count = 0;
-  for (size_t due = ended_.size(); due > 0 && (!holding_ || releasable_ > 0); --due, ++count) {
-    if (holding_) --releasable_;
-    Ended ended = std::move(ended_.front());
-    ended_.pop_front();
-    end(ended);
-  }
+  const size_t count = holding_ ? std::min(ended_.size(), releasable_) : ended_.size();
+  const auto last = ended_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::vector<Ended> due = std::move(due_);  // its memory is used again
+  due.assign(std::make_move_iterator(ended_.begin()), std::make_move_iterator(last));
+  ended_.erase(ended_.begin(), last);
+  if (holding_) releasable_ -= count;
+  for (Ended& ended : due) end(ended);
+  due.clear();
+  due_ = std::move(due);
   if (!holding_) releasable_ = 0;
   flush();
   return count;

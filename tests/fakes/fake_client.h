@@ -6,7 +6,6 @@
 // A test decides what fails (`fault`), when operations end (hold(), release()) and in which order.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -176,7 +175,7 @@ class FakeClient final : public Client,
   std::vector<RunPut*> spare_run_puts_;
   std::vector<std::unique_ptr<RunGet>> run_gets_;
   std::vector<RunGet*> spare_run_gets_;
-  std::deque<Ended> ended_;         // ran, `done` not called
+  std::vector<Ended> ended_, due_;  // ran, `done` not called
   std::vector<std::string> spare_;  // strings whose memory is used again
   std::map<uint64_t, std::string> pins_;
   std::vector<std::unique_ptr<std::string>> read_in_place_;
