@@ -18,6 +18,14 @@ if(RDMAKV_LTO)
   include(CheckIPOSupported)
   check_ipo_supported(LANGUAGES C CXX)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+  # Where everything is inlined GCC comes to know that a copy is short, and makes "rep movs" of it, which takes longer to
+  # begin than the library takes for all of an entry.
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-mstringop-strategy=libcall RDMAKV_HAVE_STRINGOP_STRATEGY)
+  if(RDMAKV_HAVE_STRINGOP_STRATEGY)
+    target_compile_options(rdmakv_flags INTERFACE -mstringop-strategy=libcall)
+    target_link_options(rdmakv_flags INTERFACE -mstringop-strategy=libcall)
+  endif()
 endif()
 
 find_program(CCACHE_PROGRAM ccache)

@@ -379,7 +379,11 @@ size_t ClientCore::poll() {
   polling_ = true;
   ended_ = 0;
   const uint64_t now = polled_ns_ = steady_ns();
-  take_completions(now);
+  if (take_completions(now) == 0 && now < timer_at_ && now < next_due && dirty_.empty() &&
+      !anything_finished()) {
+    polling_ = false;  // as most polls of who waits for an answer end
+    return 0;
+  }
   if (now >= timer_at_) drain_timer();
   if (now >= next_due) on_time(now);
   bury(now);

@@ -58,7 +58,7 @@ void DirectReader::Ring::reset(uint32_t capacity) {
 
 uint32_t DirectReader::Ring::pop() {
   const uint32_t record = places[first];
-  first = (first + 1) % static_cast<uint32_t>(places.size());
+  first = static_cast<uint32_t>(wrapped(first + 1));
   --count;
   return record;
 }
@@ -154,9 +154,9 @@ bool DirectReader::pump(Endpoint& endpoint, uint64_t now_ns) {
 DirectReader::Posting DirectReader::post(Endpoint& endpoint, Read& read, uint64_t now_ns) {
   if (read.step == Step::kBuckets) return post_buckets(endpoint, read, now_ns);
   if (read.step == Step::kPieces) return post_piece(endpoint, read);
-  const uint64_t room = layout_.bytes_from(read.pointer.offset);
-  if (room < wire::kEntryHeaderBytes) return Posting::kDetour;
-  uint64_t bytes = std::min(std::max<uint64_t>(read.length, wire::kEntryHeaderBytes), room);
+  const RemoteLayout::Place from = layout_.from(read.pointer.offset);
+  if (from.bytes < wire::kEntryHeaderBytes) return Posting::kDetour;
+  uint64_t bytes = std::min(std::max<uint64_t>(read.length, wire::kEntryHeaderBytes), from.bytes);
   const bool lends = read.operation != nullptr && read.operation->destination.data() == nullptr;
   const uint64_t most =
       lends ? most_lent(*read.operation) : std::min(most_bytes_, BufferArena::kLargest);
@@ -177,8 +177,7 @@ DirectReader::Posting DirectReader::post(Endpoint& endpoint, Read& read, uint64_
     if (!read.large) return Posting::kDetour;
   }
   const ValueBuffer& into = read.large ? read.large : read.small;
-  if (!chain(endpoint, arena_.local(into, 0, static_cast<uint32_t>(bytes)),
-             layout_.at(read.pointer.offset))) {
+  if (!chain(endpoint, arena_.local(into, 0, static_cast<uint32_t>(bytes)), from.address)) {
     return Posting::kWait;
   }
   read.asked = bytes;
@@ -212,17 +211,16 @@ DirectReader::Posting DirectReader::post_buckets(Endpoint& endpoint, Read& read,
 
 DirectReader::Posting DirectReader::post_piece(Endpoint& endpoint, Read& read) {
   const uint64_t most = std::min(most_bytes_, BufferArena::kLargest);
-  const uint64_t room = layout_.bytes_from(read.pointer.offset);
-  if (read.length > room) return Posting::kDetour;
+  RemoteLayout::Place from = layout_.from(read.pointer.offset);
+  if (read.length > from.bytes) return Posting::kDetour;
   const uint64_t bytes = std::min(read.length - read.arrived, most);
   ValueBuffer& into = read.arrived == 0 ? read.large : read.piece;
   if (into.capacity() < bytes) {
     into = arena_.allocate(static_cast<uint32_t>(bytes));
     if (!into) return Posting::kDetour;
   }
-  RemoteAddress from = layout_.at(read.pointer.offset);
-  from.address += read.arrived;
-  if (!chain(endpoint, arena_.local(into, 0, static_cast<uint32_t>(bytes)), from)) {
+  from.address.address += read.arrived;
+  if (!chain(endpoint, arena_.local(into, 0, static_cast<uint32_t>(bytes)), from.address)) {
     return Posting::kWait;
   }
   read.asked = bytes;

@@ -76,6 +76,8 @@ class DirectReader {
   void on_read(uint64_t context, int64_t latest_ms);
 
   bool busy() const { return in_use_ > 0; }
+  // Something is to be posted.
+  bool waits() const { return waiting_.count > 0; }
 
   // Hands over every operation that `wanted` holds for; its READs go on into the void.
   template <typename Wanted, typename Take>
@@ -162,9 +164,12 @@ class DirectReader {
     std::vector<uint32_t> places;
     uint32_t first = 0, count = 0;
     void reset(uint32_t capacity);
-    void push(uint32_t record) { places[(first + count++) % places.size()] = record; }
+    void push(uint32_t record) { places[wrapped(first + count++)] = record; }
     uint32_t pop();
     uint32_t front() const { return places[first]; }
+    size_t wrapped(size_t place) const {
+      return place < places.size() ? place : place - places.size();
+    }
   };
   Ring waiting_;  // for their next READ to be posted
   Ring posted_;   // READs under way

@@ -52,20 +52,20 @@ struct Lengths {
   uint64_t whole() const { return wire::entry_bytes(key, value, expiry_field); }
 };
 
-Lengths lengths_of(std::span<const std::byte> bytes) {
-  const auto meta = load<uint64_t>(bytes, offsetof(wire::EntryHeader, meta));
+Lengths lengths_of(uint64_t meta) {
   return {wire::meta_key_length(meta), wire::meta_value_length(meta),
           (wire::meta_flags(meta) & wire::kEntryHasExpiry) != 0};
 }
 
-// Whether these are an entry's bytes at all, of whatever key.
+uint64_t meta_of(std::span<const std::byte> bytes) {
+  return load<uint64_t>(bytes, offsetof(wire::EntryHeader, meta));
+}
+
+// Whether these are an entry's bytes, of whatever key.
 bool is_sound(std::span<const std::byte> bytes, const Lengths& lengths, uint64_t seed) {
-  const uint64_t whole = lengths.whole();
-  return whole <= bytes.size() &&
-         load<uint64_t>(bytes, offsetof(wire::EntryHeader, checksum)) ==
-             wire::entry_checksum(bytes.data(), whole,
-                                  wire::entry_value_offset(lengths.key, lengths.expiry_field),
-                                  seed);
+  return load<uint64_t>(bytes, offsetof(wire::EntryHeader, checksum)) ==
+         wire::entry_checksum(bytes.data(), lengths.whole(),
+                              wire::entry_value_offset(lengths.key, lengths.expiry_field), seed);
 }
 
 }  // namespace
@@ -75,17 +75,21 @@ Judgement judge_entry(std::span<const std::byte> bytes, const Pointer& pointer,
   if (bytes.size() < wire::kEntryHeaderBytes) return {};
   Judgement told = judge_first_word(bytes, pointer);
   if (told.verdict != Verdict::kAccepted) return told;
-  const Lengths lengths = lengths_of(bytes);
-  const uint64_t of_entry = wire::entry_seed(seed, told.generation);
+  const uint64_t meta = meta_of(bytes);
+  const Lengths lengths = lengths_of(meta);
   told.length = lengths.whole();
-  if (lengths.key != key.size()) {
-    told.verdict = is_sound(bytes, lengths, of_entry) ? Verdict::kOtherKey : Verdict::kTorn;
-  } else if (told.length > bytes.size()) {
-    told.verdict = Verdict::kLonger;
-  } else if (!holds(Rule::kChecksum)) {
-    told.entry = wire::view_entry(bytes.data());
-  } else if (!wire::verify_entry(bytes, of_entry, key, told.entry)) {
-    told.verdict = is_sound(bytes, lengths, of_entry) ? Verdict::kOtherKey : Verdict::kTorn;
+  if (told.length > bytes.size()) {
+    told.verdict = lengths.key == key.size() ? Verdict::kLonger : Verdict::kTorn;
+    return told;
+  }
+  const bool proves = holds(Rule::kChecksum);
+  if (proves && !is_sound(bytes, lengths, wire::entry_seed(seed, told.generation))) {
+    told.verdict = Verdict::kTorn;
+    return told;
+  }
+  told.entry = wire::view_entry(bytes.data(), meta);
+  if (proves && told.entry.key != key) {
+    told.verdict = Verdict::kOtherKey;
   } else {
     judge_expiry(told, latest_ms);
   }
@@ -134,7 +138,7 @@ Judgement judge_entry_in_pieces(std::span<const std::byte> head, std::span<const
   Judgement told = judge_first_word(head, pointer);
   if (told.verdict != Verdict::kAccepted) return told;
   told.verdict = Verdict::kTorn;
-  const Lengths lengths = lengths_of(head);
+  const Lengths lengths = lengths_of(meta_of(head));
   told.length = lengths.whole();
   if (lengths.key != key.size() || lengths.value != value.size()) return told;
   if (!wire::verify_entry_parts(head, value, wire::entry_seed(seed, told.generation), key,

@@ -19,15 +19,21 @@ class RemoteLayout {
   uint64_t seed() const { return welcome_.seed; }
   uint32_t bucket_count() const { return welcome_.bucket_count; }
 
-  // The bytes from `offset` (units) to the end of its region; 0: no such place.
-  uint64_t bytes_from(uint64_t offset) const {
-    const Place place = place_of(offset);
-    return place.region == nullptr ? 0 : place.region->bytes - place.bytes;
-  }
-  // Only of an offset for which bytes_from() is not 0.
-  RemoteAddress at(uint64_t offset) const {
-    const Place place = place_of(offset);
-    return {place.region->base + place.bytes, place.region->key};
+  // The memory from `offset` (units) to the end of its region; no bytes: no such place.
+  struct Place {
+    RemoteAddress address;
+    uint64_t bytes = 0;
+  };
+  Place from(uint64_t offset) const {
+    if (offset == 0 || offset > wire::kOffsetMask) return {};
+    uint64_t bytes = offset * wire::kExtentUnit;
+    for (const wire::RegionGrant* region : {&welcome_.pool, &welcome_.cas, &welcome_.grants}) {
+      if (bytes < region->bytes) {
+        return {{region->base + bytes, region->key}, region->bytes - bytes};
+      }
+      bytes -= region->bytes;
+    }
+    return {};
   }
   RemoteAddress bucket(uint32_t bucket) const {
     return {welcome_.index.base + uint64_t{bucket} * sizeof(wire::Bucket), welcome_.index.key};
@@ -44,20 +50,6 @@ class RemoteLayout {
   }
 
  private:
-  struct Place {
-    const wire::RegionGrant* region = nullptr;
-    uint64_t bytes = 0;
-  };
-  Place place_of(uint64_t offset) const {
-    if (offset == 0 || offset > wire::kOffsetMask) return {};
-    uint64_t bytes = offset * wire::kExtentUnit;
-    for (const wire::RegionGrant* region : {&welcome_.pool, &welcome_.cas, &welcome_.grants}) {
-      if (bytes < region->bytes) return {region, bytes};
-      bytes -= region->bytes;
-    }
-    return {};
-  }
-
   wire::Welcome welcome_;
 };
 

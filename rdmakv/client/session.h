@@ -317,6 +317,7 @@ class Session final : private PinnedReader::Events, private DirectReader::Events
   void take_grants(const wire::ReplyView& reply, uint64_t now);
 
   // session_receive.cc
+  void go_on();
   void message(std::span<const std::byte> bytes, uint64_t now);
   void landed(uint32_t id, uint32_t length, uint64_t now);
   const char* take_reply(uint32_t index, const wire::ReplyView& reply, uint64_t now);

@@ -47,7 +47,7 @@ void Session::on_completion(const Completion& completion, uint64_t now) {
       } else {
         reader_.on_read(completion.context);
       }
-      context_.mark_dirty(*this);
+      go_on();
       return;
     case CompletionKind::kCompareAndSwap:
       if (completion.code == Code::kOk) swapped(completion.context, now);
@@ -56,6 +56,14 @@ void Session::on_completion(const Completion& completion, uint64_t now) {
     case CompletionKind::kWrite:
       return;
   }
+}
+
+// After what may have made room for what waits: as a rule nothing does.
+void Session::go_on() {
+  const bool waits = !queue_.empty() || !detours_.empty() || !releases_.empty() || blocked_ ||
+                     cas_wanted_ || upload_.stage != Upload::Stage::kNone || direct_.waits() ||
+                     reader_.busy();
+  if (waits) context_.mark_dirty(*this);
 }
 
 void Session::hear(uint64_t clock_ms, uint64_t now, uint64_t asked_at) {
@@ -82,7 +90,7 @@ void Session::message(std::span<const std::byte> bytes, uint64_t now) {
     }
   }
   if (!reader.valid()) return protocol_error(reader.error(), now);
-  context_.mark_dirty(*this);
+  go_on();
 }
 
 // A reply was written to the landing buffer of request `id`.

@@ -67,7 +67,7 @@ bool SwapWriter::pump(Endpoint& endpoint) {
 bool SwapWriter::write(Endpoint& endpoint, const Swap& swap, uint64_t context) {
   constexpr uint32_t kFirstWord = sizeof(uint64_t);
   const LocalBuffer rest = arena_.local(swap.buffer, kFirstWord, swap.length - kFirstWord);
-  RemoteAddress to = layout_.at(swap.grant.offset);
+  RemoteAddress to = layout_.from(swap.grant.offset).address;
   to.address += kFirstWord;
   return endpoint.write({&rest, 1}, to, context, false);
 }
@@ -79,8 +79,8 @@ bool SwapWriter::post(Endpoint& endpoint, Swap& swap) {
     swap.stage = Stage::kWritten;
   }
   if (!endpoint.compare_and_swap(arena_.local(swap.buffer, wire::kCasExtentBytes, sizeof(uint64_t)),
-                                 layout_.at(swap.old.offset), expected(swap), desired(swap),
-                                 context, true)) {
+                                 layout_.from(swap.old.offset).address, expected(swap),
+                                 desired(swap), context, true)) {
     return false;
   }
   if (swap.stage == Stage::kBuilt) {  // the rule is broken: the other way round

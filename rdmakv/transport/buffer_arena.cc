@@ -6,8 +6,8 @@
 
 namespace rdmakv {
 
-void ValueBuffer::reset() {
-  if (data_ != nullptr) arena_->release(block_);
+void ValueBuffer::give_back() {
+  arena_->release(block_);
   data_ = nullptr;
   capacity_ = length_ = 0;
 }

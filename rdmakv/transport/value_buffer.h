@@ -34,7 +34,9 @@ class ValueBuffer {
   // Bytes in use, the owner's business.
   uint32_t length() const { return length_; }
   void set_length(uint32_t length) { length_ = length; }
-  void reset();
+  void reset() {
+    if (data_ != nullptr) give_back();
+  }
 
   // A buffer of its own for `bytes` of this one's from `offset` on; the memory is used again when
   // neither is left. Who writes where is up to the owners.
@@ -43,6 +45,7 @@ class ValueBuffer {
   bool is_shared() const;
 
  private:
+  void give_back();
   void swap(ValueBuffer& other) noexcept {
     std::swap(arena_, other.arena_);
     std::swap(data_, other.data_);

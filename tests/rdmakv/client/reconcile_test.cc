@@ -60,14 +60,14 @@ class ReconcileTest : public ClientServerTest {
         memory.data() + kFirstWord,
         static_cast<uint32_t>(wire::entry_bytes(3, value.size(), false)) - kFirstWord,
         memory.local_key()};
-    RemoteAddress to = layout.at(grant.offset);
+    RemoteAddress to = layout.from(grant.offset).address;
     to.address += kFirstWord;
     Endpoint& endpoint = client.endpoint();
     ASSERT_TRUE(endpoint.write({&rest, 1}, to, 1, false));
     if (until != Posted::kWrite) {
       const LocalBuffer found = {memory.data() + 2048, sizeof(uint64_t), memory.local_key()};
       ASSERT_TRUE(endpoint.compare_and_swap(
-          found, layout.at(now->header.location),
+          found, layout.from(now->header.location).address,
           wire::FirstWord::make_live(now->header.generation, true).encode(),
           wire::FirstWord::make_dead(true, grant.generation, grant.offset).encode(), 1, true));
     }

@@ -96,12 +96,12 @@ TEST_F(SwapWriterTest, TheWholeEntryIsWrittenBeforeTheSwap) {
   EXPECT_FALSE(writer_.pump(endpoint_));
   ASSERT_EQ(endpoint_.posted.size(), 2u);
   EXPECT_EQ(endpoint_.posted[0].kind, "write");
-  EXPECT_EQ(endpoint_.posted[0].at, layout_.at(kNew).address + sizeof(uint64_t));
+  EXPECT_EQ(endpoint_.posted[0].at, layout_.from(kNew).address.address + sizeof(uint64_t));
   EXPECT_EQ(endpoint_.posted[0].bytes.size(),
             wire::entry_bytes(operation_.key.size(), kValue.size(), false) - sizeof(uint64_t));
   EXPECT_NE(endpoint_.posted[0].bytes.find(kValue), std::string::npos);
   EXPECT_EQ(endpoint_.posted[1].kind, "swap");
-  EXPECT_EQ(endpoint_.posted[1].at, layout_.at(kOld).address);
+  EXPECT_EQ(endpoint_.posted[1].at, layout_.from(kOld).address.address);
 }
 
 // No room between the two: the rest follows later, and nothing is posted twice.
