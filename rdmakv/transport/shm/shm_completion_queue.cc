@@ -40,7 +40,7 @@ Result<std::unique_ptr<ShmCompletionQueue>> ShmCompletionQueue::create() {
 }
 
 ShmCompletionQueue::~ShmCompletionQueue() {
-  assert(endpoints_.empty() && "a CompletionQueue outlives its Endpoints");
+  assert(turns_.all().empty() && "a CompletionQueue outlives its Endpoints");
 }
 
 // The two ends of a sleep. A poll() that returns 0 while armed leaves the queue armed, whatever it
@@ -49,7 +49,8 @@ ShmCompletionQueue::~ShmCompletionQueue() {
 // announced.
 size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
   if (inbox_filled_.load(std::memory_order_acquire)) adopt();
-  size_t count = scan(completions);
+  // Whoever is about to sleep must not miss a peer that did not ring.
+  size_t count = scan(completions, armed_);
   const bool must_service =
       --until_service_ == 0 || (count == 0 && (drain_due_ || (armed_ && may_sleep_)));
   if (must_service) {
@@ -57,7 +58,7 @@ size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
     if (service() && armed_) set_epoch(epoch_ + 2);
     if (count == 0) {
       if (inbox_filled_.load(std::memory_order_acquire)) adopt();
-      count = scan(completions);
+      count = scan(completions, true);
     }
   }
   if (!armed_) return count;
@@ -71,34 +72,35 @@ size_t ShmCompletionQueue::poll(std::span<Completion> completions) {
   return count;
 }
 
-size_t ShmCompletionQueue::scan(std::span<Completion> completions) {
+size_t ShmCompletionQueue::scan(std::span<Completion> completions, bool all) {
+  turns_.look_around(all);
   size_t count = 0;
   // Rounds, as long as some connection has more than its burst and there is room. A round ends
   // where it began or where the room ended; the next one goes on behind that.
   for (bool more = true; more && count < completions.size();) {
     more = false;
-    const size_t turns = endpoints_.size();
+    const size_t turns = turns_.active();
     for (size_t i = 0; i < turns && count < completions.size(); ++i) {
-      if (next_ >= endpoints_.size()) next_ = 0;
-      ShmEndpoint* endpoint = endpoints_[next_];
-      if (endpoint->idle()) {
+      if (next_ >= turns_.active()) next_ = 0;
+      ShmEndpoint& endpoint = turns_[next_];
+      if (endpoint.idle()) {
         ++next_;
         continue;
       }
       const size_t room = std::min(kBurst, completions.size() - count);
-      const size_t taken = endpoint->take(completions.subspan(count, room));
+      const size_t taken = endpoint.take(completions.subspan(count, room));
+      endpoint.turn.had = true;
       count += taken;
       more |= taken == room;
-      if (endpoint->done()) {
-        endpoints_[next_] = endpoints_.back();
-        endpoints_.pop_back();
+      if (endpoint.done()) {
+        turns_.remove(endpoint);
       } else {
         ++next_;
       }
     }
   }
   if (count == 0 && armed_) {
-    for (ShmEndpoint* endpoint : endpoints_) {
+    for (ShmEndpoint* endpoint : turns_.all()) {
       if (endpoint->fed()) nudge();
     }
   }
@@ -120,12 +122,13 @@ bool ShmCompletionQueue::service() {
       static_cast<ShmEndpoint*>(tag)->on_socket_ready();
     }
   }
-  for (ShmEndpoint* endpoint : endpoints_) endpoint->wake_if_starved();
+  for (ShmEndpoint* endpoint : turns_.all()) endpoint->wake_if_starved();
+  turns_.settle();
   return count > 0;
 }
 
 Status ShmCompletionQueue::arm() {
-  for (ShmEndpoint* endpoint : endpoints_) endpoint->wake_if_starved();
+  for (ShmEndpoint* endpoint : turns_.all()) endpoint->wake_if_starved();
   armed_ = true;
   may_sleep_ = false;
   set_epoch(epoch_ + (epoch_ % 2 == 0 ? 1 : 2));
@@ -144,21 +147,9 @@ void ShmCompletionQueue::nudge() {
   }
 }
 
-void ShmCompletionQueue::add(ShmEndpoint* endpoint) {
-  endpoints_.push_back(endpoint);
-}
-
 void ShmCompletionQueue::cancel(Handover& handover) {
   const std::lock_guard lock(mutex_);
   handover.endpoint = nullptr;
-}
-
-void ShmCompletionQueue::remove(ShmEndpoint* endpoint) {
-  const auto found = std::find(endpoints_.begin(), endpoints_.end(), endpoint);
-  if (found != endpoints_.end()) {
-    *found = endpoints_.back();
-    endpoints_.pop_back();
-  }
 }
 
 Status ShmCompletionQueue::watch(int socket, int doorbell, ShmEndpoint* endpoint) {
@@ -201,7 +192,7 @@ void ShmCompletionQueue::adopt() {
   }
   // Only this thread destroys Endpoints of this queue, so they stay while it is here.
   for (ShmEndpoint* endpoint : fresh) {
-    add(endpoint);
+    add(*endpoint);
     endpoint->on_adopted();
   }
 }

@@ -1,4 +1,5 @@
-// Where one thread finds what its connections brought: it looks at each connection's ring in turn.
+// Where one thread finds what its connections brought: it looks at their rings in turn
+// (endpoint_turns.h).
 //
 // The file descriptor is an epoll over each connection's doorbell (an eventfd, edge-triggered and
 // never read) and Unix socket (descriptors passed, the peer's end), and over one eventfd of the
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "rdmakv/transport/endpoint.h"
+#include "rdmakv/transport/shm/endpoint_turns.h"
 #include "rdmakv/transport/shm/queue_page.h"
 #include "rdmakv/transport/shm/shared_memory.h"
 #include "rdmakv/transport/shm/shm_endpoint.h"
@@ -32,13 +34,14 @@ class ShmCompletionQueue final : public CompletionQueue {
   Status arm() override;
 
   // ---- for Endpoints, in the queue's thread
-  void add(ShmEndpoint* endpoint);
-  void remove(ShmEndpoint* endpoint);
+  void add(ShmEndpoint& endpoint) { turns_.add(endpoint); }
+  void remove(ShmEndpoint& endpoint) { turns_.remove(endpoint); }
   Status watch(int socket, int doorbell, ShmEndpoint* endpoint);
   void unwatch(int fd);
   int page_fd() const { return page_.fd.get(); }
-  // There is something to poll for that no descriptor tells of.
-  void wake_self() {
+  // It has something to poll for that no descriptor tells of.
+  void stir(ShmEndpoint& endpoint) {
+    turns_.stir(endpoint);
     if (armed_) nudge();
   }
 
@@ -51,7 +54,7 @@ class ShmCompletionQueue final : public CompletionQueue {
  private:
   ShmCompletionQueue() = default;
 
-  size_t scan(std::span<Completion> completions);
+  size_t scan(std::span<Completion> completions, bool all);
   bool service();
   void adopt();
   void nudge();
@@ -63,8 +66,8 @@ class ShmCompletionQueue final : public CompletionQueue {
   SharedMemory page_;
   uint64_t epoch_ = 0;
 
-  std::vector<ShmEndpoint*> endpoints_;  // not done
-  size_t next_ = 0;                      // whose turn it is
+  EndpointTurns turns_;  // those not done
+  size_t next_ = 0;      // of the active ones: whose turn it is
   uint32_t until_service_ = kServiceInterval;
   bool armed_ = false;
   bool may_sleep_ = false;  // armed, and poll() has returned 0 since

@@ -92,7 +92,7 @@ Result<std::unique_ptr<ShmEndpoint>> ShmEndpoint::connect(
   endpoint->peer_name_ = "shm:" + std::to_string(port);
   Status status = endpoint->make_outbox();
   if (!status) return status;
-  queue.add(endpoint.get());
+  queue.add(*endpoint);
   endpoint->registered_ = true;
 
   // From here on a failure is one of the connection, told by kDisconnected.
@@ -224,7 +224,7 @@ ShmEndpoint::~ShmEndpoint() {
   if (registered_) {
     queue_.unwatch(socket_.get());
     queue_.unwatch(own_doorbell_.get());
-    queue_.remove(this);
+    queue_.remove(*this);
   }
 }
 
@@ -385,7 +385,7 @@ void ShmEndpoint::drain() {
     code_ = Code::kUnavailable;
     error_text_ = "the peer's process has gone";
   }
-  queue_.wake_self();
+  queue_.stir(*this);
 }
 
 void ShmEndpoint::shut(Code code, std::string text) {
@@ -401,7 +401,7 @@ void ShmEndpoint::shut(Code code, std::string text) {
   }
   // Only the sending side: the end that then comes is the peer's own.
   if (socket_) shutdown(socket_.get(), SHUT_WR);
-  if (registered_) queue_.wake_self();
+  if (registered_) queue_.stir(*this);
 }
 
 void ShmEndpoint::close() {

@@ -38,6 +38,7 @@
 #include "rdmakv/transport/endpoint.h"
 #include "rdmakv/transport/fabric.h"
 #include "rdmakv/transport/peer_memory.h"
+#include "rdmakv/transport/shm/endpoint_turns.h"
 #include "rdmakv/transport/shm/fabric_context.h"
 #include "rdmakv/transport/shm/message_rings.h"
 #include "rdmakv/transport/shm/peer_regions.h"
@@ -102,6 +103,7 @@ class ShmEndpoint final : public Endpoint, public PeerMemoryView {
   std::string_view error_text() const override { return error_text_; }
 
   // ---- for the queue, in its thread
+  EndpointTurns::Turn turn;
   // Nothing to deliver and nothing to wait for but the socket.
   bool idle() const {
     if (state_ == State::kUp) return local_count_ == 0 && !connected_due_ && !rings_.ready();

@@ -259,7 +259,7 @@ void ShmEndpoint::flush() {
     full_fence();  // the messages before the look at the peer's epoch
     ring();
   }
-  if (local_count_ > 0) queue_.wake_self();
+  if (local_count_ > 0) queue_.stir(*this);
 }
 
 bool ShmEndpoint::ring() {
