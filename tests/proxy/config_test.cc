@@ -25,6 +25,18 @@ class ConfigTest : public ProxyTest {
   ConfigTest() : ProxyTest(with_file()) {}
   ~ConfigTest() override { ::unlink(config_path().c_str()); }
   std::string call(std::string_view line) { return ProxyTest::call(client_, line); }
+  // A proxy that starts with the file; null, and a failure, if it does not.
+  static std::unique_ptr<Proxy> next_start() {
+    const std::string path = config_path();
+    const char* argv[] = {"kv_proxy", "--config", path.c_str()};
+    ParsedOptions parsed = parse_options(3, argv);
+    EXPECT_TRUE(parsed.run) << parsed.text;
+    if (!parsed.run) return nullptr;
+    parsed.options.tcp = false;
+    auto next = std::make_unique<Proxy>(parsed.options);
+    EXPECT_TRUE(next->start(std::vector<std::unique_ptr<Client>>{}));
+    return next;
+  }
   void write(const std::string& text) { std::ofstream(config_path()) << text; }
   std::string read() {
     std::ostringstream text;
@@ -51,17 +63,12 @@ TEST_F(ConfigTest, WhatRewriteWroteIsReadAtTheNextStart) {
   call("CONFIG SET timeout 7 requirepass 'a b' client-output-buffer-limit 'normal 10mb 1mb 60'");
   call("ACL SETUSER alice on >pw ~a* +get");
   ASSERT_EQ(call("CONFIG REWRITE"), "+OK\r\n");
-  const std::string path = config_path();
-  const char* argv[] = {"kv_proxy", "--config", path.c_str()};
-  ParsedOptions parsed = parse_options(3, argv);
-  ASSERT_TRUE(parsed.run) << parsed.text;
-  parsed.options.tcp = false;
-  Proxy again(parsed.options);
-  ASSERT_TRUE(again.start(std::vector<std::unique_ptr<Client>>{}));
-  EXPECT_EQ(again.settings().idle_timeout_s, 7u);
-  EXPECT_EQ(again.settings().output_limit_bytes, 10u << 20);
-  EXPECT_NE(again.access().authenticate("default", "a b"), nullptr);
-  EXPECT_NE(again.access().authenticate("alice", "pw"), nullptr);
+  const std::unique_ptr<Proxy> again = next_start();
+  ASSERT_NE(again, nullptr);
+  EXPECT_EQ(again->settings().idle_timeout_s, 7u);
+  EXPECT_EQ(again->settings().output_limit_bytes, 10u << 20);
+  EXPECT_NE(again->access().authenticate("default", "a b"), nullptr);
+  EXPECT_NE(again->access().authenticate("alice", "pw"), nullptr);
 }
 
 // The rules of a user say more than requirepass, and came after it.
@@ -71,15 +78,10 @@ TEST_F(ConfigTest, APasswordThatWasTakenAwayStaysSo) {
   call("AUTH old");
   call("ACL SETUSER default resetpass >new -flushall");
   ASSERT_EQ(call("CONFIG REWRITE"), "+OK\r\n");
-  const std::string path = config_path();
-  const char* argv[] = {"kv_proxy", "--config", path.c_str()};
-  ParsedOptions parsed = parse_options(3, argv);
-  ASSERT_TRUE(parsed.run) << parsed.text;
-  parsed.options.tcp = false;
-  Proxy again(parsed.options);
-  ASSERT_TRUE(again.start(std::vector<std::unique_ptr<Client>>{}));
-  EXPECT_EQ(again.access().authenticate("default", "old"), nullptr) << read();
-  EXPECT_NE(again.access().authenticate("default", "new"), nullptr);
+  const std::unique_ptr<Proxy> again = next_start();
+  ASSERT_NE(again, nullptr);
+  EXPECT_EQ(again->access().authenticate("default", "old"), nullptr) << read();
+  EXPECT_NE(again->access().authenticate("default", "new"), nullptr);
 }
 
 // Whatever the words, the next start reads them as they were, or the file is left as it is.
@@ -99,15 +101,9 @@ TEST_F(ConfigTest, RewriteNeverWritesWhatIsReadOtherwise) {
       EXPECT_EQ(read(), "server=shm:1\n");
       continue;
     }
-    const std::string path = config_path();
-    const char* argv[] = {"kv_proxy", "--config", path.c_str()};
-    ParsedOptions parsed = parse_options(3, argv);
-    EXPECT_TRUE(parsed.run) << password << ": " << parsed.text;
-    if (!parsed.run) continue;
-    parsed.options.tcp = false;
-    Proxy again(parsed.options);
-    ASSERT_TRUE(again.start(std::vector<std::unique_ptr<Client>>{}));
-    EXPECT_EQ(again.access().default_password(), password) << read();
+    const std::unique_ptr<Proxy> again = next_start();
+    ASSERT_NE(again, nullptr) << password;
+    EXPECT_EQ(again->access().default_password(), password) << read();
   }
 }
 

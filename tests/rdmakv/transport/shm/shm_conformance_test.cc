@@ -1,18 +1,9 @@
 #include <poll.h>
 
-#include "rdmakv/transport/shm/shm_fabric.h"
-#include "tests/rdmakv/transport/conformance.h"
+#include "tests/rdmakv/transport/shm/shm_under_test.h"
 
 namespace rdmakv::conformance {
 namespace {
-
-const TransportUnderTest kShm{.name = "shm",
-                              .open_server = shm::open_shm_fabric,
-                              .open_client = shm::open_shm_fabric,
-                              .listen_at = {},
-                              .connect_host = "",
-                              .unused_port = 1,
-                              .effort = 100};
 
 RDMAKV_CONFORMANCE(Shm, kShm);
 

@@ -2,22 +2,13 @@
 #include "rdmakv/transport/shm/endpoint_turns.h"
 
 #include "rdmakv/transport/shm/shm_completion_queue.h"
-#include "rdmakv/transport/shm/shm_fabric.h"
-#include "tests/rdmakv/transport/conformance.h"
+#include "tests/rdmakv/transport/shm/shm_under_test.h"
 
 namespace rdmakv::conformance {
 namespace {
 
 using shm::EndpointTurns;
 using shm::ShmCompletionQueue;
-
-const TransportUnderTest kShm{.name = "shm",
-                              .open_server = shm::open_shm_fabric,
-                              .open_client = shm::open_shm_fabric,
-                              .listen_at = {},
-                              .connect_host = "",
-                              .unused_port = 1,
-                              .effort = 100};
 
 class ShmTurnsTest : public TransportConformance {
  protected:
