@@ -274,7 +274,7 @@ void DirectReader::buckets_arrived(Read& read) {
   const wire::KeyPlace place = wire::key_place(read.hash, layout_.bucket_count());
   const bool two = place.bucket[0] != place.bucket[1];
   uint64_t words[2 * wire::kSlotsPerBucket];
-  const size_t count = (two ? 2 : 1) * wire::kSlotsPerBucket;
+  const size_t count = size_t{two ? 2u : 1u} * wire::kSlotsPerBucket;
   std::memcpy(words, read.small.data(), count * sizeof(uint64_t));
   read.overflow = (words[0] & 1) != 0;
   for (size_t i = 0; i < count; ++i) {

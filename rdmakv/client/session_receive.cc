@@ -292,10 +292,10 @@ void Session::learn(const Operation& operation, const Asked& asked,
     return;
   }
   uint64_t value_length = 0;
-  if (operation.kind == OperationKind::kGet || operation.kind == OperationKind::kInspect) {
-    value_length = reply.value_length;
-  } else if (operation.kind == OperationKind::kModify && operation.code == Code::kOk &&
-             (reply.flags & (wire::kHasValue | wire::kPinned)) == 0) {
+  const bool modified = operation.kind == OperationKind::kModify && operation.code == Code::kOk &&
+                        (reply.flags & (wire::kHasValue | wire::kPinned)) == 0;
+  if (operation.kind == OperationKind::kGet || operation.kind == OperationKind::kInspect ||
+      modified) {
     value_length = reply.value_length;
   } else if (operation.kind == OperationKind::kPut && operation.code == Code::kOk &&
              (reply.flags & wire::kPinned) == 0) {
