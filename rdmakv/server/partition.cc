@@ -11,7 +11,6 @@
 namespace rdmakv::server {
 
 using wire::Opcode;
-using wire::ReplyStatus;
 
 namespace {
 
@@ -292,8 +291,8 @@ uint64_t Partition::max_value_bytes() const {
 }
 
 uint64_t Partition::private_bytes() const {
-  return slab_.private_bytes() + index_.private_bytes() + 2 * wire::kMaxKeyBytes + kStatsReserve +
-         wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} + wire::kMostPutsBytes +
+  return slab_.private_bytes() + index_.private_bytes() + uint64_t{2} * wire::kMaxKeyBytes +
+         kStatsReserve + wire::kMaxChunk + 3 * uint64_t{wire::kLargeValue} + wire::kMostPutsBytes +
          RemovalCounts::kBytes + (cas_ == nullptr ? 0 : cas_->private_bytes());
 }
 

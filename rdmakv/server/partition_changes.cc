@@ -210,11 +210,11 @@ void Partition::put_any(const Request& request, std::string_view key, Value valu
   if (uploaded != nullptr) change.fresh = uploaded->extent;
   const bool borrowed = (request.flags & wire::kValueInLanding) != 0;
   if (borrowed) change.lender = session.lender;
+  const bool lent_by_nobody = borrowed && (session.lender == nullptr || transacting_);
+  const bool two_expiries = (request.flags & wire::kKeepExpiry) != 0 && request.expiry_ms != 0;
   if (value.size() > wire::kMaxValueBytes) {
     out.reply.status = ReplyStatus::kTooLarge;
-  } else if (borrowed && (session.lender == nullptr || transacting_)) {
-    out.reply.status = ReplyStatus::kBadRequest;
-  } else if ((request.flags & wire::kKeepExpiry) != 0 && request.expiry_ms != 0) {
+  } else if (lent_by_nobody || two_expiries) {
     out.reply.status = ReplyStatus::kBadRequest;
   } else {
     change.key = key;

@@ -6,8 +6,6 @@
 
 namespace rdmakv::server {
 
-using wire::ReplyStatus;
-
 void Partition::begin_upload(const Request& request, std::string_view key, Session& session,
                              Outcome& out) {
   if (session.uploads.full()) {

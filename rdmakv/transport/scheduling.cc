@@ -8,7 +8,7 @@
 namespace rdmakv {
 
 std::string apply_batch_scheduling(std::string_view setting, const FabricLimits& limits) {
-  const std::string as_started = "scheduling: as started";
+  std::string as_started = "scheduling: as started";
   if (setting == "no" || (setting == "auto" && !limits.emulated)) return as_started;
   const std::string why = setting == "auto" ? "the device is emulated" : "as told";
   if (sched_getscheduler(0) != SCHED_OTHER) return as_started + ", under a policy of its own";
