@@ -42,7 +42,7 @@ inline constexpr uint16_t kExpiring =
     bit(Condition::kIfPresent) | bits(Condition::kIfVersion, Condition::kIfExpirySooner);
 }  // namespace detail
 
-struct OpcodeRow {
+struct OpcodeRow {  // NOLINT(clang-analyzer-optin.performance.Padding): as rows are read
   Opcode opcode{};
   uint16_t properties = 0;  // of namespace opcode
   uint8_t flags = 0;        // RequestHeader.flags that it may have
