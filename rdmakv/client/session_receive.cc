@@ -112,7 +112,7 @@ void Session::landed(uint32_t id, uint32_t length, uint64_t now) {
   hear(reader.header().clock_ms, now, table_.slot(index).sent_ns);
   if (const char* error = take_reply(index, reply, now); error != nullptr)
     protocol_error(error, now);
-  context_.mark_dirty(*this);
+  go_on();
 }
 
 // Null, or what is wrong with the reply; then nothing has been ended.

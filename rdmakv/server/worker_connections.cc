@@ -119,8 +119,8 @@ void Worker::quarantine(std::unique_ptr<Connection> connection, uint64_t now_ns)
 
 // All are looked at, though few ever mark anything: a client marks without telling us, so what
 // would say who has is again in its memory, and not looking there once would be once too often. Of
-// the time of a server that does nothing but PUTs it takes 1.4 % with 60 idle connections, and 5 %
-// with 500, when polling them takes half of it.
+// the time of a server that does nothing but PUTs it takes 1.4 % with 60 idle connections, and 16 %
+// with 500.
 void Worker::collect(std::vector<uint64_t>& into) {
   for (const auto& connection : clients_) connection->peer_marks(into);
   for (const auto& connection : quarantine_) connection->peer_marks(into);

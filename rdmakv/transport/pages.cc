@@ -28,8 +28,8 @@ Status touch_small(std::byte* data, size_t bytes, size_t page) {
 }
 
 // How many bytes from `data` on have been put into huge pages, one after the other, before patience
-// ended. A huge page is
-// made of the one small page that has been touched and 511 that have not, so nothing is copied.
+// ended. A huge page is made of the one small page that has been touched and 511 that have not, so
+// nothing is copied.
 size_t touch_huge(std::byte* data, size_t bytes) {
   const size_t huge = transparent_huge_page_bytes();
   if (huge == 0 || bytes < huge || reinterpret_cast<uintptr_t>(data) % huge != 0) return 0;
